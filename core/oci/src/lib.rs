@@ -1,0 +1,1 @@
+//! Published OCI formats as types.

@@ -1,0 +1,2 @@
+//! The one binary `dhow`: command line, engine, runtime.
+fn main() {}

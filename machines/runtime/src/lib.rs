@@ -1,0 +1,1 @@
+//! Starts one container and stays with it: OCI runtime, launcher, monitor.

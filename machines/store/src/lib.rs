@@ -1,0 +1,1 @@
+//! Blobs, layers, snapshots, image names, records and volumes on disk.

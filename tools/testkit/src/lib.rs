@@ -1,0 +1,1 @@
+//! What tests share: real images, whole engines, namespaces of their own.

@@ -1,0 +1,2 @@
+//! Tasks of developers: check, demo, bench.
+fn main() {}
