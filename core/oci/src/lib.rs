@@ -1,1 +1,15 @@
-//! Published OCI formats as types.
+//! Published OCI formats as types; opens no file, no socket.
+//!
+//! In reading order: [`Digest`] names a blob by its content, [`Reference`] names an image in a
+//! repository, [`Platform`] says where it runs; [`image`] has manifest, index and configuration,
+//! and the rule that makes chain ids of diff ids; [`runtime`] has the bundle configuration.
+
+pub mod digest;
+pub mod image;
+pub mod platform;
+pub mod reference;
+
+pub use digest::Digest;
+pub use image::{ChainId, Descriptor, DiffId, History, ImageConfig, Index, Manifest};
+pub use platform::Platform;
+pub use reference::Reference;
