@@ -13,3 +13,10 @@ pub use digest::Digest;
 pub use image::{ChainId, Descriptor, DiffId, History, ImageConfig, Index, Manifest};
 pub use platform::Platform;
 pub use reference::Reference;
+
+// Replaced by runtime.rs as soon as the runtime specification's types land.
+#[allow(missing_docs)]
+pub mod runtime {
+    pub type Spec = serde_json::Value;
+    pub type Process = serde_json::Value;
+}

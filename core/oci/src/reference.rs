@@ -326,7 +326,7 @@ mod tests {
             Err(InvalidReference::LooksLikeId(_))
         ));
         assert_eq!(
-            Reference::parse(&"a/".repeat(200).trim_end_matches('/').to_owned()),
+            Reference::parse("a/".repeat(200).trim_end_matches('/')),
             Err(InvalidReference::TooLong)
         );
         assert!(Reference::parse(&format!("a:{}", "t".repeat(129))).is_err());

@@ -1,0 +1,100 @@
+//! A container: a file system of its own plus settings; it exists whether or not a process runs in it.
+
+mod config;
+mod host_config;
+mod id;
+mod state;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use dhow_oci::Platform;
+use serde::{Deserialize, Serialize};
+
+pub use config::Config;
+pub use host_config::{
+    BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, LogConfig, Mount, PortBinding,
+    RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
+};
+pub use id::{ContainerId, ContainerName, InvalidName, is_restricted_name};
+pub use state::{Exit, Health, Refusal, Running, State};
+
+use crate::{ImageId, Timestamp};
+
+/// A container as it is recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Container {
+    /// 64 hexadecimal digits.
+    pub id: ContainerId,
+    /// Without the slash that the API puts in front.
+    pub name: ContainerName,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The image it was made from; none for an empty root.
+    pub image: Option<ImageId>,
+    /// The image as the user named it.
+    pub image_name: String,
+    /// What the image runs on.
+    pub platform: Option<Platform>,
+    /// The settings, completed by the image's defaults.
+    pub config: Config,
+    /// The settings that concern the host, as asked for.
+    pub host_config: HostConfig,
+    /// Binds and volumes, resolved when it was created.
+    pub mounts: Vec<MountPoint>,
+    /// What runs, or how it ended.
+    pub state: State,
+    /// Times that the restart policy started it again.
+    pub restart_count: u32,
+    /// Names given to it by other containers' links, and network aliases; empty for now.
+    #[serde(default)]
+    pub extra: BTreeMap<String, String>,
+}
+
+/// One bind, volume or tmpfs of a container, resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountPoint {
+    /// What it is.
+    pub kind: MountKind,
+    /// The volume's name; empty otherwise.
+    pub name: String,
+    /// On the host; empty for a tmpfs.
+    pub source: PathBuf,
+    /// In the container, absolute and clean.
+    pub destination: PathBuf,
+    /// `local` for volumes; empty otherwise.
+    pub driver: String,
+    /// The option string as given: `ro`, `z`, `rprivate`, …
+    pub mode: String,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// `rprivate`, `rslave`, …; empty for volumes and tmpfs.
+    pub propagation: String,
+    /// A tmpfs' options: `size=64m`, `mode=1777`, …
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// An empty volume is filled with what the image has there.
+    #[serde(default)]
+    pub copy_up: bool,
+    /// A path inside the volume that is mounted instead of its root.
+    #[serde(default)]
+    pub subpath: Option<PathBuf>,
+    /// Read-only applies to the mounts below too, where the kernel can.
+    #[serde(default)]
+    pub recursive_read_only: bool,
+    /// Mounts below the source are not brought along.
+    #[serde(default)]
+    pub non_recursive: bool,
+}
+
+/// The kinds of mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MountKind {
+    /// A path of the host.
+    Bind,
+    /// A volume.
+    Volume,
+    /// Memory.
+    Tmpfs,
+}

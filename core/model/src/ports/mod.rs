@@ -1,0 +1,23 @@
+//! The traits by which rules reach the world.
+//!
+//! All are blocking: a verb of the engine runs from its first step to its last on a thread of its
+//! own, so a client that goes away cannot leave it half done. What takes long without working
+//! (waiting for an exit, following a log) is told by [`RuntimeEvent`]s instead.
+//!
+//! A machine implements each trait; `testkit` has a fake of those that are slow or need rights, and
+//! one contract suite both pass.
+
+mod images;
+mod records;
+mod runtime;
+mod snapshots;
+mod volumes;
+
+pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem};
+pub use records::{Durability, Records};
+pub use runtime::{
+    Adopted, AttachOptions, ExecPlan, LogEntry, LogOptions, LogQuery, LogStream, RootfsPlan, Runtime,
+    RuntimeEvent, StartPlan, StdioPlan, Target, TerminalSize,
+};
+pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
+pub use volumes::{VolumeRequest, Volumes};

@@ -1,0 +1,24 @@
+//! Records: what must still be known after the engine ends.
+
+use crate::{Container, ContainerId, Result};
+
+/// What a record owes to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It outlives a power cut before the call returns.
+    Committed,
+    /// It outlives the engine's death, but owes nothing to a power cut (a `--rm` container).
+    Relaxed,
+}
+
+/// The containers on record.
+pub trait Records: Send + Sync {
+    /// All containers, in the order of their creation.
+    fn containers(&self) -> Result<Vec<Container>>;
+
+    /// Adds or replaces one.
+    fn put_container(&self, container: &Container, durability: Durability) -> Result<()>;
+
+    /// Forgets one; it is no error when it is not there.
+    fn delete_container(&self, id: &ContainerId, durability: Durability) -> Result<()>;
+}

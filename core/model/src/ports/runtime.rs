@@ -1,0 +1,264 @@
+//! The runtime: starts one container's process and stays with it.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+
+use crate::container::{Exit, Running};
+use crate::{ContainerId, Result, Timestamp};
+
+/// Processes in containers.
+///
+/// A monitor process holds each container: its standard streams or terminal, its log, its exit. It
+/// outlives the engine; the next engine [`adopt`](Self::adopt)s it and finds all that happened
+/// meanwhile. Exits are told as [`RuntimeEvent`]s on the channel given when the runtime was made.
+pub trait Runtime: Send + Sync {
+    /// Makes the isolated space and runs the process; returns when it was executed.
+    ///
+    /// # Errors
+    /// In Docker's words, `failed to create task for container: …`; kind `InvalidArgument` when the
+    /// program cannot be executed (then [`Failure::exit_code`](Exit::code) is 126 or 127).
+    fn start(&self, plan: StartPlan) -> Result<Running, StartFailure>;
+
+    /// Finds a container that an earlier engine started.
+    fn adopt(&self, id: &ContainerId) -> Result<Adopted>;
+
+    /// Runs one more process in a running container.
+    fn exec(&self, plan: ExecPlan) -> Result<Running, StartFailure>;
+
+    /// Sends a signal to the first process of the target.
+    fn signal(&self, target: &Target, signal: i32) -> Result<()>;
+
+    /// Kills every process of the container, whatever its first one does.
+    fn kill_all(&self, id: &ContainerId) -> Result<()>;
+
+    /// Freezes it.
+    fn pause(&self, id: &ContainerId) -> Result<()>;
+
+    /// Thaws it.
+    fn resume(&self, id: &ContainerId) -> Result<()>;
+
+    /// Opens a stream to the target's standard streams.
+    ///
+    /// What is read is raw bytes where it has a terminal, and else frames of Docker's stream format
+    /// (8 bytes of header: stream, three zeros, length big-endian). What is written goes to its
+    /// standard input; shutting the writing side down closes that input when it is attached once.
+    /// The stream ends when the process has ended and everything it wrote was sent.
+    fn attach(&self, target: &Target, options: AttachOptions) -> Result<OwnedFd>;
+
+    /// Sets the size of the target's terminal.
+    fn resize(&self, target: &Target, size: TerminalSize) -> Result<()>;
+
+    /// The host's ids of all processes of the container.
+    fn processes(&self, id: &ContainerId) -> Result<Vec<i32>>;
+
+    /// Reads the log; blocking. With [`LogQuery::follow`] it goes on until the container has ended.
+    fn logs(
+        &self,
+        id: &ContainerId,
+        query: LogQuery,
+    ) -> Result<Box<dyn Iterator<Item = Result<LogEntry>> + Send>>;
+
+    /// Gives up everything of a container that has ended: cgroup, monitor, socket, exit record.
+    /// It is no error when nothing is there.
+    fn release(&self, id: &ContainerId) -> Result<()>;
+}
+
+/// Everything the runtime needs to start a container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StartPlan {
+    /// Which.
+    pub id: ContainerId,
+    /// The OCI configuration, complete: process, mounts, namespaces, limits, seccomp. Its `root` is
+    /// given by `rootfs`.
+    pub spec: Arc<dhow_oci::runtime::Spec>,
+    /// How the root file system is mounted.
+    pub rootfs: RootfsPlan,
+    /// Standard streams.
+    pub stdio: StdioPlan,
+    /// The log.
+    pub log: LogOptions,
+    /// The container's own directory on the host, where the log is written.
+    pub directory: PathBuf,
+    /// A small init of ours is process 1 and reaps (`--init`).
+    pub init: bool,
+}
+
+/// How a root file system is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RootfsPlan {
+    /// It is there already.
+    Directory(PathBuf),
+    /// An overlay, mounted by the container's init in its own mount namespace.
+    Overlay {
+        /// Read-only layers, the topmost first.
+        lower: Vec<PathBuf>,
+        /// The writable layer.
+        upper: PathBuf,
+        /// Overlayfs' own directory beside it.
+        work: PathBuf,
+        /// Nothing is synced: the container is removed when it ends.
+        volatile: bool,
+    },
+}
+
+/// Standard streams of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StdioPlan {
+    /// It has a terminal.
+    pub terminal: bool,
+    /// Standard input stays open (else it is /dev/null).
+    pub open_stdin: bool,
+    /// Standard input is closed when the first client that attached it shuts its side.
+    pub stdin_once: bool,
+    /// The terminal's first size.
+    pub size: Option<TerminalSize>,
+}
+
+/// Rows and columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Rows.
+    pub rows: u16,
+    /// Columns.
+    pub columns: u16,
+}
+
+/// Where output goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogOptions {
+    /// Nowhere; it cannot be read back.
+    None,
+    /// Lines of JSON in `<directory>/<id>-json.log`, rotated.
+    JsonFile {
+        /// Bytes of one file; none is no limit.
+        max_size: Option<u64>,
+        /// Files in all.
+        max_files: u32,
+        /// Rotated files are compressed.
+        compress: bool,
+    },
+}
+
+/// One more process in a running container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExecPlan {
+    /// The container and the exec's own id.
+    pub target: Target,
+    /// The container's first process.
+    pub pid: i32,
+    /// The process, complete.
+    pub process: Arc<dhow_oci::runtime::Process>,
+    /// The container's seccomp profile and other settings that concern a new process.
+    pub spec: Arc<dhow_oci::runtime::Spec>,
+    /// Standard streams.
+    pub stdio: StdioPlan,
+}
+
+/// A process that the runtime stays with: the container's first, or one of its execs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// The container.
+    pub id: ContainerId,
+    /// The exec, 64 hexadecimal digits; none is the container's first process.
+    pub exec: Option<String>,
+}
+
+impl Target {
+    /// The container's first process.
+    #[must_use]
+    pub const fn container(id: ContainerId) -> Self {
+        Self { id, exec: None }
+    }
+}
+
+/// What an attached client wants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachOptions {
+    /// It writes standard input.
+    pub stdin: bool,
+    /// It reads standard output.
+    pub stdout: bool,
+    /// It reads standard error.
+    pub stderr: bool,
+}
+
+/// What became of a container that an earlier engine started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Adopted {
+    /// It runs; its exit will be told.
+    Running(Running),
+    /// It ended meanwhile.
+    Exited(Exit),
+    /// Nothing is known: the machine was started anew.
+    Gone,
+}
+
+/// A start that failed.
+#[derive(Debug)]
+pub struct StartFailure {
+    /// 126 cannot be executed, 127 not found, 128 everything else.
+    pub exit_code: i32,
+    /// What happened.
+    pub error: crate::Error,
+}
+
+/// What the runtime tells of its own accord.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RuntimeEvent {
+    /// A process has ended, and all its output is written.
+    Exited {
+        /// Which.
+        target: Target,
+        /// How.
+        exit: Exit,
+    },
+    /// The kernel killed a process for memory.
+    OutOfMemory {
+        /// In which container.
+        id: ContainerId,
+    },
+}
+
+/// Which part of a log.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Not after.
+    pub until: Option<Timestamp>,
+    /// The last lines only.
+    pub tail: Option<u64>,
+    /// Goes on while the container runs.
+    pub follow: bool,
+    /// Set from outside to end a `follow`.
+    pub end: Arc<AtomicBool>,
+}
+
+/// One line, or a part of one longer than 16 KiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Where it was written to.
+    pub stream: LogStream,
+    /// When.
+    pub at: Timestamp,
+    /// The bytes, with the line's end.
+    pub bytes: Vec<u8>,
+}
+
+/// An output stream; the numbers are those of Docker's stream format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogStream {
+    /// Standard output, or the terminal.
+    Stdout = 1,
+    /// Standard error.
+    Stderr = 2,
+}

@@ -1,0 +1,138 @@
+//! Snapshots: a container's writable layer on its image's stack.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Durability, RootfsPlan};
+use crate::container::MountPoint;
+use crate::{ContainerId, ImageId, Result, Timestamp};
+
+/// The writable layers of containers.
+///
+/// A snapshot is prepared when a container is created, mounted by the container's own init in its
+/// own mount namespace, and removed with the container. Nothing is ever mounted where the host
+/// sees it: what the engine itself must look at (`cp`, `export`) it mounts detached.
+pub trait Snapshots: Send + Sync {
+    /// Makes an empty writable layer on the stack of `image`; none is an empty root.
+    fn prepare(&self, id: &ContainerId, image: Option<&ImageId>, durability: Durability) -> Result<()>;
+
+    /// How its root file system is mounted.
+    fn rootfs(&self, id: &ContainerId, volatile: bool) -> Result<RootfsPlan>;
+
+    /// Removes it, or what an earlier attempt left of it; it is no error when it is not there.
+    fn remove(&self, id: &ContainerId) -> Result<()>;
+
+    /// What the writable layer changed, in path order, as `diff` prints it.
+    fn changes(&self, id: &ContainerId) -> Result<Vec<Change>>;
+
+    /// What it takes on disk.
+    fn usage(&self, id: &ContainerId) -> Result<SnapshotUsage>;
+
+    /// Writes the merged tree as one flat tar, without volumes and binds.
+    fn export(&self, id: &ContainerId, out: &mut dyn Write) -> Result<()>;
+
+    /// Looks at one path of a container.
+    ///
+    /// The path is resolved below the container's root: no link leads out of it.
+    fn stat(&self, target: &ArchiveTarget, path: &Path) -> Result<PathStat>;
+
+    /// Writes a path of a container as a tar whose entries begin with the path's last component.
+    ///
+    /// `begin` is called once, before the first byte, with what the path is.
+    fn read_archive(
+        &self,
+        target: &ArchiveTarget,
+        path: &Path,
+        begin: &mut dyn FnMut(PathStat) -> Result<()>,
+        out: &mut dyn Write,
+    ) -> Result<()>;
+
+    /// Unpacks a tar, compressed or not, into a directory of a container.
+    fn write_archive(
+        &self,
+        target: &ArchiveTarget,
+        path: &Path,
+        options: ArchiveOptions,
+        tar: &mut dyn Read,
+    ) -> Result<()>;
+
+    /// Makes sure that the container's directory has what `path` needs to be a mount target, and
+    /// reads a small file of the root file system (`/etc/passwd`): at most `limit` bytes, none when
+    /// it does not exist or is no regular file.
+    fn read_file(&self, id: &ContainerId, path: &Path, limit: u64) -> Result<Option<Vec<u8>>>;
+
+    /// The directory of the container's own files on the host: `hostname`, `hosts`, `resolv.conf`, the log.
+    fn directory(&self, id: &ContainerId) -> PathBuf;
+
+    /// The containers that have a snapshot, for clearing away those that no record names.
+    fn list(&self) -> Result<Vec<ContainerId>>;
+}
+
+/// A container whose files are looked at.
+#[derive(Debug, Clone)]
+pub struct ArchiveTarget {
+    /// Which.
+    pub id: ContainerId,
+    /// Its first process when it runs: then its own mount namespace is what is looked at.
+    pub pid: Option<i32>,
+    /// Its binds and volumes, which are laid over the root when it does not run.
+    pub mounts: Vec<MountPoint>,
+    /// Its root is mounted read-only.
+    pub read_only: bool,
+}
+
+/// How an archive is unpacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ArchiveOptions {
+    /// It is an error to replace a directory by a file or a file by a directory.
+    pub no_overwrite_dir_non_dir: bool,
+    /// Owner and group come from the archive; else everything belongs to the container's root.
+    pub copy_uid_gid: bool,
+}
+
+/// What a path of a container is (`X-Docker-Container-Path-Stat`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathStat {
+    /// Last component.
+    pub name: String,
+    /// Bytes.
+    pub size: i64,
+    /// Go's `os.FileMode`: permission bits below, kind bits from bit 31 down.
+    pub mode: u32,
+    /// When it was last written.
+    pub mtime: Timestamp,
+    /// For a symbolic link: where it leads, resolved in the container.
+    #[serde(rename = "linkTarget")]
+    pub link_target: String,
+}
+
+/// One path that the writable layer changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What was done.
+    pub kind: ChangeKind,
+    /// Absolute.
+    pub path: PathBuf,
+}
+
+/// What was done to a path; the numbers are the API's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// `C`
+    Modified = 0,
+    /// `A`
+    Added = 1,
+    /// `D`
+    Deleted = 2,
+}
+
+/// What a container takes on disk, in bytes of file content.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SnapshotUsage {
+    /// The writable layer.
+    pub writable: u64,
+    /// With the image's layers.
+    pub total: u64,
+}

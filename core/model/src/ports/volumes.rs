@@ -1,0 +1,45 @@
+//! Volumes: storage that outlives containers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{ContainerId, Result, Volume};
+
+/// The volumes of this machine.
+pub trait Volumes: Send + Sync {
+    /// Makes a volume, or answers the one of that name.
+    ///
+    /// # Errors
+    /// Conflict when one exists with another driver or other options.
+    fn create(&self, request: VolumeRequest) -> Result<Volume>;
+
+    /// The volume of that name.
+    fn get(&self, name: &str) -> Result<Option<Volume>>;
+
+    /// All volumes by name.
+    fn list(&self) -> Result<Vec<Volume>>;
+
+    /// Deletes a volume and its data; the engine has checked that no container uses it.
+    fn remove(&self, name: &str) -> Result<()>;
+
+    /// Fills an empty volume with what the container's image has at `path`: files, owners, modes, times.
+    fn populate(&self, name: &str, container: &ContainerId, path: &Path) -> Result<()>;
+
+    /// Bytes that its files take.
+    fn usage(&self, name: &str) -> Result<u64>;
+}
+
+/// A volume to make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VolumeRequest {
+    /// Its name.
+    pub name: String,
+    /// `local`.
+    pub driver: String,
+    /// Free pairs.
+    pub labels: BTreeMap<String, String>,
+    /// The driver's options.
+    pub options: BTreeMap<String, String>,
+    /// Made by a container that did not name it.
+    pub anonymous: bool,
+}
