@@ -1,0 +1,12 @@
+//! Every check and every test, as CI runs them.
+
+use anyhow::Result;
+
+use crate::{check, setup, shell};
+
+/// Installs what the tests need, then runs all of them.
+pub(crate) fn run() -> Result<()> {
+    setup::packages(setup::TEST_PACKAGES)?;
+    check::run()?;
+    shell::run("cargo test --workspace --locked")
+}
