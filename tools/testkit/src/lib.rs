@@ -1,1 +1,12 @@
-//! What tests share: real images, whole engines, namespaces of their own.
+//! What tests and benchmarks share.
+//!
+//! [`rootfs`] makes real root file systems and images from Debian's busybox; [`http`] is a plain
+//! client of one connection, a second opinion beside our own; [`engine`] starts whole engines with
+//! their own data directory, socket and cgroup, and ends them.
+
+pub mod engine;
+pub mod http;
+pub mod process;
+pub mod rootfs;
+
+pub use engine::Engine;

@@ -33,7 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "dhow-cli",
         ],
     ),
-    ("dhow-testkit", &["dhow-oci", "dhow-model"]),
+    ("dhow-testkit", &[]),
     ("xtask", &["dhow-testkit"]),
 ];
 

@@ -1,0 +1,141 @@
+//! A plain HTTP/1.1 client of one connection over a unix socket, kept open between requests.
+//!
+//! It is a second opinion beside our own client, and cheap enough to measure the engine with.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// One connection.
+pub struct Connection {
+    stream: BufReader<UnixStream>,
+}
+
+/// What the engine answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The lines of the head, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The body as JSON; null when it is empty.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn json(&self) -> Result<Value> {
+        if self.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&self.body).with_context(|| String::from_utf8_lossy(&self.body).into_owned())
+    }
+
+    /// A line of the head.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl Connection {
+    /// Connects to a socket.
+    ///
+    /// # Errors
+    /// When nothing listens.
+    pub fn open(socket: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
+    }
+
+    /// Sends a request with a JSON body (none for null) and reads the whole answer.
+    ///
+    /// # Errors
+    /// When the connection breaks or the answer is no HTTP.
+    pub fn request(&mut self, method: &str, path: &str, body: &Value) -> Result<Response> {
+        let body = if body.is_null() {
+            Vec::new()
+        } else {
+            serde_json::to_vec(body)?
+        };
+        self.request_bytes(method, path, "application/json", &body)
+    }
+
+    /// The same with a body of any type.
+    ///
+    /// # Errors
+    /// As [`request`](Self::request).
+    pub fn request_bytes(&mut self, method: &str, path: &str, kind: &str, body: &[u8]) -> Result<Response> {
+        let length = body.len();
+        let mut message =
+            format!("{method} {path} HTTP/1.1\r\nHost: dhow\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n")
+                .into_bytes();
+        message.extend_from_slice(body);
+        self.stream.get_mut().write_all(&message)?;
+        self.read_response(method == "HEAD")
+    }
+
+    fn read_response(&mut self, head_only: bool) -> Result<Response> {
+        let status_line = self.line()?;
+        let status = status_line.split(' ').nth(1).and_then(|s| s.parse().ok());
+        let status = status.with_context(|| format!("no status line: {status_line:?}"))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(':') else {
+                break;
+            };
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let mut response = Response {
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        if !head_only && !matches!(status, 204 | 304) {
+            response.body = self.read_body(&response)?;
+        }
+        Ok(response)
+    }
+
+    fn read_body(&mut self, response: &Response) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        if let Some(length) = response.header("content-length") {
+            body.resize(length.parse()?, 0);
+            self.stream.read_exact(&mut body)?;
+        } else if response.header("transfer-encoding") == Some("chunked") {
+            while self.read_chunk(&mut body)? {}
+        } else {
+            self.stream.read_to_end(&mut body)?;
+        }
+        Ok(body)
+    }
+
+    fn read_chunk(&mut self, body: &mut Vec<u8>) -> Result<bool> {
+        let length = usize::from_str_radix(self.line()?.trim(), 16)?;
+        let start = body.len();
+        body.resize(start + length, 0);
+        self.stream.read_exact(&mut body[start..])?;
+        self.line()?;
+        Ok(length > 0)
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            bail!("the connection was closed");
+        }
+        Ok(line.trim_end().to_owned())
+    }
+}
