@@ -32,11 +32,7 @@ impl Timestamp {
     /// # Errors
     /// The parser's, for anything else.
     pub fn parse(text: &str) -> Result<Self, jiff::Error> {
-        if text == ZERO {
-            Ok(Self::NEVER)
-        } else {
-            text.parse().map(|t| Self(Some(t)))
-        }
+        if text == ZERO { Ok(Self::NEVER) } else { text.parse().map(|t| Self(Some(t))) }
     }
 
     /// Whether it is [`NEVER`](Self::NEVER).
@@ -76,11 +72,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        if text.is_empty() {
-            Ok(Self::NEVER)
-        } else {
-            Self::parse(&text).map_err(serde::de::Error::custom)
-        }
+        if text.is_empty() { Ok(Self::NEVER) } else { Self::parse(&text).map_err(serde::de::Error::custom) }
     }
 }
 

@@ -218,10 +218,7 @@ pub struct RootFs {
 
 impl Default for RootFs {
     fn default() -> Self {
-        Self {
-            kind: "layers".into(),
-            diff_ids: Vec::new(),
-        }
+        Self { kind: "layers".into(), diff_ids: Vec::new() }
     }
 }
 
@@ -255,10 +252,7 @@ impl ChainId {
     #[must_use]
     pub fn of(diff_ids: &[DiffId]) -> Option<Self> {
         let (first, rest) = diff_ids.split_first()?;
-        Some(
-            rest.iter()
-                .fold(Self(*first), |below, diff_id| below.push(*diff_id)),
-        )
+        Some(rest.iter().fold(Self(*first), |below, diff_id| below.push(*diff_id)))
     }
 
     /// The chain id of this stack with one more layer on top.
@@ -292,10 +286,7 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde's skip_serializing_if passes a reference"
-)]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }
@@ -309,10 +300,7 @@ mod tests {
         let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
         assert_eq!(ChainId::of(&[]), None);
         assert_eq!(ChainId::of(&[a]).unwrap().digest(), a);
-        assert_eq!(
-            ChainId::of(&[a, b]).unwrap().digest(),
-            Digest::of(format!("{a} {b}").as_bytes())
-        );
+        assert_eq!(ChainId::of(&[a, b]).unwrap().digest(), Digest::of(format!("{a} {b}").as_bytes()));
     }
 
     #[test]

@@ -44,24 +44,15 @@ impl Platform {
     /// The text itself, when it has more than three parts, an empty part or odd characters.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split('/').collect();
-        let plain = |p: &&str| {
-            !p.is_empty()
-                && p.bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
-        };
+        let plain =
+            |p: &&str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
         if parts.len() > 3 || !parts.iter().all(plain) {
-            return Err(format!(
-                "{:?} is an invalid platform",
-                super::digest::shorten(text)
-            ));
+            return Err(format!("{:?} is an invalid platform", super::digest::shorten(text)));
         }
         let host = Self::host();
         let mut platform = match parts.as_slice() {
             [one] if *one == "linux" => host,
-            [architecture] => Self {
-                architecture: (*architecture).into(),
-                ..host
-            },
+            [architecture] => Self { architecture: (*architecture).into(), ..host },
             [os, architecture, rest @ ..] => Self {
                 os: (*os).into(),
                 architecture: (*architecture).into(),
@@ -100,11 +91,7 @@ impl Platform {
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
-        if self.variant.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "/{}", self.variant)
-        }
+        if self.variant.is_empty() { Ok(()) } else { write!(f, "/{}", self.variant) }
     }
 }
 

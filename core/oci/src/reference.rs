@@ -64,12 +64,7 @@ impl Reference {
         if registry.len() + 1 + repository.len() > NAME_MAX {
             return Err(InvalidReference::TooLong);
         }
-        Ok(Self {
-            registry,
-            repository,
-            tag: tag.map(str::to_owned),
-            digest,
-        })
+        Ok(Self { registry, repository, tag: tag.map(str::to_owned), digest })
     }
 
     /// Reads a name as [`parse`](Self::parse) does and adds `:latest` where neither tag nor digest is given.
@@ -97,21 +92,13 @@ impl Reference {
         if !is_tag(tag) {
             return Err(InvalidReference::Format);
         }
-        Ok(Self {
-            tag: Some(tag.into()),
-            digest: None,
-            ..self.clone()
-        })
+        Ok(Self { tag: Some(tag.into()), digest: None, ..self.clone() })
     }
 
     /// The same repository named by digest alone.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
-        Self {
-            tag: None,
-            digest: Some(digest),
-            ..self.clone()
-        }
+        Self { tag: None, digest: Some(digest), ..self.clone() }
     }
 
     /// `docker.io`, `localhost:5000`, …
@@ -206,11 +193,7 @@ fn split_registry(name: &str) -> (String, String) {
         Some((host, path)) if looks_like_host(host) => (host, path),
         _ => (DEFAULT_REGISTRY, name),
     };
-    let registry = if registry == "index.docker.io" {
-        DEFAULT_REGISTRY
-    } else {
-        registry
-    };
+    let registry = if registry == "index.docker.io" { DEFAULT_REGISTRY } else { registry };
     if registry == DEFAULT_REGISTRY && !path.contains('/') {
         return (registry.into(), format!("{OFFICIAL}{path}"));
     }
@@ -271,29 +254,14 @@ mod tests {
         for (text, full, familiar) in [
             ("busybox", "docker.io/library/busybox:latest", "busybox:latest"),
             ("user/app:1.0", "docker.io/user/app:1.0", "user/app:1.0"),
-            (
-                "localhost:5000/a/b",
-                "localhost:5000/a/b:latest",
-                "localhost:5000/a/b:latest",
-            ),
+            ("localhost:5000/a/b", "localhost:5000/a/b:latest", "localhost:5000/a/b:latest"),
             ("localhost/x", "localhost/x:latest", "localhost/x:latest"),
-            (
-                "index.docker.io/busybox",
-                "docker.io/library/busybox:latest",
-                "busybox:latest",
-            ),
+            ("index.docker.io/busybox", "docker.io/library/busybox:latest", "busybox:latest"),
             ("[::1]:5000/x:t", "[::1]:5000/x:t", "[::1]:5000/x:t"),
-            (
-                "a__b/c---d.e",
-                "docker.io/a__b/c---d.e:latest",
-                "a__b/c---d.e:latest",
-            ),
+            ("a__b/c---d.e", "docker.io/a__b/c---d.e:latest", "a__b/c---d.e:latest"),
         ] {
             let reference = Reference::parse_tagged(text).unwrap();
-            assert_eq!(
-                (reference.to_string().as_str(), reference.familiar().as_str()),
-                (full, familiar)
-            );
+            assert_eq!((reference.to_string().as_str(), reference.familiar().as_str()), (full, familiar));
             assert_eq!(Reference::parse(full).unwrap(), reference);
         }
     }
@@ -317,18 +285,9 @@ mod tests {
         ] {
             assert_eq!(Reference::parse(wrong), Err(InvalidReference::Format), "{wrong}");
         }
-        assert!(matches!(
-            Reference::parse("user/App"),
-            Err(InvalidReference::Uppercase(_))
-        ));
-        assert!(matches!(
-            Reference::parse(&"a".repeat(64)),
-            Err(InvalidReference::LooksLikeId(_))
-        ));
-        assert_eq!(
-            Reference::parse("a/".repeat(200).trim_end_matches('/')),
-            Err(InvalidReference::TooLong)
-        );
+        assert!(matches!(Reference::parse("user/App"), Err(InvalidReference::Uppercase(_))));
+        assert!(matches!(Reference::parse(&"a".repeat(64)), Err(InvalidReference::LooksLikeId(_))));
+        assert_eq!(Reference::parse("a/".repeat(200).trim_end_matches('/')), Err(InvalidReference::TooLong));
         assert!(Reference::parse(&format!("a:{}", "t".repeat(129))).is_err());
     }
 }

@@ -28,11 +28,7 @@ pub fn binary() -> Result<PathBuf> {
         return Ok(path.into());
     }
     let test = std::env::current_exe()?;
-    let places = test
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|directory| directory.join("dhow"));
+    let places = test.ancestors().skip(1).take(2).map(|directory| directory.join("dhow"));
     let found = places.into_iter().find(|file| file.is_file());
     found.context("no dhow beside the test: cargo build --package dhow, or set DHOW_BINARY")
 }
@@ -51,14 +47,17 @@ impl Engine {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_with(extra: &[&str]) -> Result<Self> {
+        Self::start_binary(&binary()?, extra)
+    }
+
+    /// The same with a binary of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_binary(binary: &Path, extra: &[&str]) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("dhow-").tempdir()?;
         let extra = extra.iter().map(|s| (*s).to_owned()).collect();
-        let mut engine = Self {
-            binary: binary()?,
-            directory,
-            child: None,
-            extra,
-        };
+        let mut engine = Self { binary: binary.to_owned(), directory, child: None, extra };
         engine.launch()?;
         Ok(engine)
     }
@@ -69,23 +68,11 @@ impl Engine {
     /// As [`start`](Self::start).
     pub fn launch(&mut self) -> Result<()> {
         let root = self.directory.path();
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log())?;
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let mut command = Command::new(&self.binary);
         command.arg("daemon").arg("--data-root").arg(root.join("data"));
-        command
-            .arg("--exec-root")
-            .arg(root.join("run"))
-            .arg("--pidfile")
-            .arg(root.join("pid"));
-        command
-            .arg("-H")
-            .arg(self.host())
-            .arg("--cgroup-parent")
-            .arg(self.cgroup())
-            .args(&self.extra);
+        command.arg("--exec-root").arg(root.join("run")).arg("--pidfile").arg(root.join("pid"));
+        command.arg("-H").arg(self.host()).arg("--cgroup-parent").arg(self.cgroup()).args(&self.extra);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
         self.wait_until_ready()
@@ -101,10 +88,7 @@ impl Engine {
             }
             let ended = self.child.as_mut().map(Child::try_wait).transpose()?.flatten();
             if ended.is_some() || Instant::now() > end {
-                bail!(
-                    "the engine does not answer ({ended:?}):\n{}",
-                    std::fs::read_to_string(self.log())?
-                );
+                bail!("the engine does not answer ({ended:?}):\n{}", std::fs::read_to_string(self.log())?);
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -208,10 +192,7 @@ impl Engine {
     #[must_use]
     pub fn client(&self, program: &Path, arguments: &[&str], input: &[u8]) -> Answer {
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env("DOCKER_HOST", self.host())
-            .env("DOCKER_CONFIG", self.directory.path());
+        command.args(arguments).env("DOCKER_HOST", self.host()).env("DOCKER_CONFIG", self.directory.path());
         match process::answer(&mut command, input) {
             Ok(answer) => answer,
             Err(error) => panic!("{error:#}"),
@@ -227,9 +208,7 @@ impl Engine {
         rootfs::busybox_tar(&tar)?;
         let bytes = std::fs::read(&tar)?;
         let path = "/images/create?fromSrc=-&repo=busybox&tag=latest&changes=CMD%20sh";
-        let response = self
-            .connect()?
-            .request_bytes("POST", path, "application/x-tar", &bytes)?;
+        let response = self.connect()?.request_bytes("POST", path, "application/x-tar", &bytes)?;
         if response.status != 200 {
             bail!("import: {}", String::from_utf8_lossy(&response.body));
         }

@@ -40,10 +40,7 @@ impl Response {
     /// A line of the head.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -54,9 +51,7 @@ impl Connection {
     /// When nothing listens.
     pub fn open(socket: &Path) -> Result<Self> {
         let stream = UnixStream::connect(socket).with_context(|| format!("connect {}", socket.display()))?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     /// Sends a request with a JSON body (none for null) and reads the whole answer.
@@ -64,11 +59,7 @@ impl Connection {
     /// # Errors
     /// When the connection breaks or the answer is no HTTP.
     pub fn request(&mut self, method: &str, path: &str, body: &Value) -> Result<Response> {
-        let body = if body.is_null() {
-            Vec::new()
-        } else {
-            serde_json::to_vec(body)?
-        };
+        let body = if body.is_null() { Vec::new() } else { serde_json::to_vec(body)? };
         self.request_bytes(method, path, "application/json", &body)
     }
 
@@ -98,11 +89,7 @@ impl Connection {
             };
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut response = Response {
-            status,
-            headers,
-            body: Vec::new(),
-        };
+        let mut response = Response { status, headers, body: Vec::new() };
         if !head_only && !matches!(status, 204 | 304) {
             response.body = self.read_body(&response)?;
         }

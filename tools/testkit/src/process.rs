@@ -25,14 +25,21 @@ impl Answer {
     /// With all that it printed when it did not.
     #[must_use]
     pub fn ok(&self) -> &str {
-        assert!(
-            self.status == 0,
-            "status {}\n{}{}",
-            self.status,
-            self.stdout,
-            self.stderr
-        );
+        assert!(self.status == 0, "status {}\n{}{}", self.status, self.stdout, self.stderr);
         self.stdout.trim_end_matches('\n')
+    }
+}
+
+impl Answer {
+    /// Fails when the program did.
+    ///
+    /// # Errors
+    /// With all that it printed.
+    pub fn check(&self) -> Result<()> {
+        if self.status != 0 {
+            bail!("ended with {}: {}{}", self.status, self.stdout, self.stderr);
+        }
+        Ok(())
     }
 }
 
@@ -42,13 +49,8 @@ impl Answer {
 /// When it cannot be run.
 pub fn answer(command: &mut Command, input: &[u8]) -> Result<Answer> {
     let program = command.get_program().to_owned();
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("cannot run {}", program.display()))?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
     let mut stdin = child.stdin.take().context("no standard input")?;
     let input = input.to_vec();
     // A program that ends without reading its input closes the pipe: that is no error of the test.
@@ -60,10 +62,7 @@ pub fn answer(command: &mut Command, input: &[u8]) -> Result<Answer> {
 
 fn read(output: &Output) -> Answer {
     use std::os::unix::process::ExitStatusExt as _;
-    let status = output
-        .status
-        .code()
-        .or_else(|| output.status.signal().map(|s| 128 + s));
+    let status = output.status.code().or_else(|| output.status.signal().map(|s| 128 + s));
     Answer {
         status: status.unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -76,9 +75,7 @@ fn read(output: &Output) -> Answer {
 pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let places = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
-    places
-        .map(|directory| directory.join(program.as_ref()))
-        .find(|file| file.is_file())
+    places.map(|directory| directory.join(program.as_ref())).find(|file| file.is_file())
 }
 
 /// Fails when a command does.
@@ -88,13 +85,7 @@ pub fn find(program: impl AsRef<OsStr>) -> Option<PathBuf> {
 pub fn must(command: &mut Command) -> Result<String> {
     let answer = answer(command, b"")?;
     if answer.status != 0 {
-        bail!(
-            "{:?} ended with {}: {}{}",
-            command.get_program(),
-            answer.status,
-            answer.stdout,
-            answer.stderr
-        );
+        bail!("{:?} ended with {}: {}{}", command.get_program(), answer.status, answer.stdout, answer.stderr);
     }
     Ok(answer.stdout)
 }

@@ -25,17 +25,12 @@ pub fn busybox() -> Result<PathBuf> {
 /// # Errors
 /// When busybox is missing or a file cannot be written.
 pub fn busybox_tree(root: &Path) -> Result<()> {
-    for directory in [
-        "bin", "dev", "etc", "home/web", "proc", "root", "sys", "tmp", "usr/bin", "var",
-    ] {
+    for directory in ["bin", "dev", "etc", "home/web", "proc", "root", "sys", "tmp", "usr/bin", "var"] {
         fs::create_dir_all(root.join(directory))?;
     }
     let busybox = busybox()?;
     fs::copy(&busybox, root.join("bin/busybox"))?;
-    for applet in process::must(Command::new(&busybox).arg("--list"))?
-        .lines()
-        .filter(|a| *a != "busybox")
-    {
+    for applet in process::must(Command::new(&busybox).arg("--list"))?.lines().filter(|a| *a != "busybox") {
         symlink("busybox", root.join("bin").join(applet))?;
     }
     fs::write(root.join("etc/passwd"), PASSWD)?;
@@ -51,12 +46,7 @@ pub fn busybox_tar(tar: &Path) -> Result<()> {
     let tree = tempfile::tempdir()?;
     busybox_tree(tree.path())?;
     let mut command = Command::new("tar");
-    command
-        .arg("--numeric-owner")
-        .arg("--owner=0")
-        .arg("--group=0")
-        .arg("-C")
-        .arg(tree.path());
+    command.arg("--numeric-owner").arg("--owner=0").arg("--group=0").arg("-C").arg(tree.path());
     process::must(command.arg("-cf").arg(tar).arg("."))?;
     Ok(())
 }

@@ -43,22 +43,13 @@ const CORE: &[&str] = &["dhow-oci", "dhow-model", "dhow-engine"];
 
 /// Fails with every edge that is not allowed. Dependencies of tests only are free but for the core's.
 pub(crate) fn check() -> Result<()> {
-    let metadata: Value = serde_json::from_str(&shell::read(
-        "cargo metadata --format-version 1 --no-deps --locked",
-    )?)?;
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo metadata lists no packages")?;
+    let metadata: Value =
+        serde_json::from_str(&shell::read("cargo metadata --format-version 1 --no-deps --locked")?)?;
+    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     let allowed: BTreeMap<&str, &[&str]> = EDGES.iter().copied().collect();
-    let wrong: Vec<String> = packages
-        .iter()
-        .flat_map(|package| violations(package, &allowed))
-        .collect();
+    let wrong: Vec<String> = packages.iter().flat_map(|package| violations(package, &allowed)).collect();
     if !wrong.is_empty() {
-        bail!(
-            "layering (tools/xtask/src/layering.rs):\n  {}",
-            wrong.join("\n  ")
-        );
+        bail!("layering (tools/xtask/src/layering.rs):\n  {}", wrong.join("\n  "));
     }
     Ok(())
 }
@@ -68,10 +59,7 @@ fn violations(package: &Value, allowed: &BTreeMap<&str, &[&str]>) -> Vec<String>
     let Some(edges) = allowed.get(name) else {
         return vec![format!("{name} is not in the list of crates")];
     };
-    let dependencies = package["dependencies"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let dependencies = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
     let shipped = dependencies.iter().filter(|d| d["kind"].as_str() != Some("dev"));
     shipped
         .filter_map(|dependency| dependency["name"].as_str())

@@ -5,7 +5,9 @@
 //! - `cargo xtask demo`: the main job, from an empty machine to a container that ran.
 //! - `cargo xtask bench`: the same work on Dhow and on every peer that is installed.
 
+mod bench;
 mod check;
+mod demo;
 mod layering;
 mod setup;
 mod shell;
@@ -21,6 +23,20 @@ enum Task {
     Check,
     /// Everything that a change must pass; installs what it needs.
     Test,
+    /// The main job: an image is made, run, changed, committed.
+    Demo {
+        /// A whole Debian as the base image, instead of busybox.
+        #[arg(long)]
+        debootstrap: bool,
+    },
+    /// The same work on Dhow and on every peer that is installed.
+    Bench {
+        /// Only the cases whose name contains this.
+        only: Option<String>,
+        /// How often each contender does the work.
+        #[arg(long, default_value_t = 30)]
+        rounds: usize,
+    },
 }
 
 fn main() -> Result<()> {
@@ -29,5 +45,7 @@ fn main() -> Result<()> {
     match Task::parse() {
         Task::Check => check::run(),
         Task::Test => test::run(),
+        Task::Demo { debootstrap } => demo::run(debootstrap),
+        Task::Bench { only, rounds } => bench::run(only.as_deref(), rounds),
     }
 }

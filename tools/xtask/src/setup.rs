@@ -20,19 +20,13 @@ pub(crate) const TEST_PACKAGES: &[(&str, &str)] = &[
 
 /// Installs the packages whose program is not on the PATH.
 pub(crate) fn packages(wanted: &[(&str, &str)]) -> Result<()> {
-    let missing: Vec<&str> = wanted
-        .iter()
-        .filter(|(program, _)| !shell::has(program))
-        .map(|(_, package)| *package)
-        .collect();
+    let missing: Vec<&str> =
+        wanted.iter().filter(|(program, _)| !shell::has(program)).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
     if !shell::has("apt-get") {
-        bail!(
-            "these packages are missing, and this is no Debian: {}",
-            missing.join(" ")
-        );
+        bail!("these packages are missing, and this is no Debian: {}", missing.join(" "));
     }
     shell::run("apt-get update -q")?;
     let mut words = vec!["apt-get", "install", "-q", "-y", "--no-install-recommends"];

@@ -14,9 +14,7 @@ pub(crate) fn run(line: &str) -> Result<()> {
 /// Runs a command given word by word.
 pub(crate) fn run_words(words: &[&str]) -> Result<()> {
     eprintln!("$ {}", words.join(" "));
-    let status = command(words)?
-        .status()
-        .with_context(|| format!("cannot run {:?}", words[0]))?;
+    let status = command(words)?.status().with_context(|| format!("cannot run {:?}", words[0]))?;
     if !status.success() {
         bail!("{:?} ended with {status}", words.join(" "));
     }
@@ -26,10 +24,8 @@ pub(crate) fn run_words(words: &[&str]) -> Result<()> {
 /// What a command prints.
 pub(crate) fn read(line: &str) -> Result<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let output = command(&words)?
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("cannot run {line:?}"))?;
+    let output =
+        command(&words)?.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {line:?}"))?;
     if !output.status.success() {
         bail!("{line:?} ended with {}", output.status);
     }
@@ -45,17 +41,12 @@ pub(crate) fn has(program: &str) -> bool {
 /// The folder with the workspace's Cargo.toml.
 pub(crate) fn workspace_root() -> Result<PathBuf> {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let root = manifest
-        .ancestors()
-        .nth(2)
-        .context("xtask lives two folders below the root")?;
+    let root = manifest.ancestors().nth(2).context("xtask lives two folders below the root")?;
     Ok(root.to_owned())
 }
 
 fn command(words: &[&str]) -> Result<Command> {
-    let Some((program, arguments)) = words.split_first() else {
-        bail!("an empty command")
-    };
+    let Some((program, arguments)) = words.split_first() else { bail!("an empty command") };
     let mut command = Command::new(program);
     command.args(arguments);
     Ok(command)

@@ -59,9 +59,7 @@ impl ContainerName {
 pub fn is_restricted_name(text: &str) -> bool {
     text.len() > 1
         && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
 impl FromStr for ContainerId {

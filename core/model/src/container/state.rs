@@ -203,18 +203,17 @@ impl Refusal {
     #[must_use]
     pub fn about(self, id: &str, name: &str) -> Error {
         match self {
-            Self::Already => Error::new(
-                crate::Kind::NotModified,
-                format!("container {id} is in that state already"),
-            ),
+            Self::Already => {
+                Error::new(crate::Kind::NotModified, format!("container {id} is in that state already"))
+            }
             Self::StartPaused => Error::conflict("cannot start a paused container, try unpause instead"),
-            Self::Removing => Error::conflict(format!(
-                "container {id} is marked for removal and cannot be started"
-            )),
+            Self::Removing => {
+                Error::conflict(format!("container {id} is marked for removal and cannot be started"))
+            }
             Self::NotRunning => Error::conflict(format!("container {id} is not running")),
-            Self::Paused => Error::conflict(format!(
-                "container {id} is paused, unpause the container before exec"
-            )),
+            Self::Paused => {
+                Error::conflict(format!("container {id} is paused, unpause the container before exec"))
+            }
             Self::NotPaused => Error::conflict(format!("Container {id} is not paused")),
             Self::MustStop => Error::conflict(format!(
                 "cannot remove container {name:?}: container is running: stop the container before removing or force remove"
@@ -229,10 +228,7 @@ mod tests {
 
     #[test]
     fn each_move_is_legal_from_the_states_that_allow_it() {
-        let running = Running {
-            pid: 7,
-            started: Timestamp::NEVER,
-        };
+        let running = Running { pid: 7, started: Timestamp::NEVER };
         let states = [
             State::created(),
             State::Running(running.clone()),

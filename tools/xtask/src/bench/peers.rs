@@ -1,0 +1,220 @@
+//! The contenders: Dhow's release build, and each peer that is installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use dhow_testkit::http::Connection;
+use dhow_testkit::process;
+use dhow_testkit::{Engine, rootfs};
+use tempfile::TempDir;
+
+use super::cgroup::{Group, PARENT};
+
+/// Everything that runs while a benchmark does.
+pub(crate) struct Arena {
+    pub(crate) dhow: Dhow,
+    pub(crate) docker: Option<Docker>,
+    pub(crate) podman: Option<Podman>,
+    /// OCI runtimes: name, program, arguments in front.
+    pub(crate) runtimes: Vec<Runtime>,
+    pub(crate) bundle: PathBuf,
+    _directory: TempDir,
+}
+
+pub(crate) struct Dhow {
+    pub(crate) engine: Engine,
+    pub(crate) group: Group,
+}
+
+pub(crate) struct Docker {
+    pub(crate) socket: PathBuf,
+    pub(crate) group: Group,
+    pub(crate) daemon: Child,
+}
+
+pub(crate) struct Podman {
+    pub(crate) program: PathBuf,
+    pub(crate) root: PathBuf,
+    pub(crate) group: Group,
+}
+
+pub(crate) struct Runtime {
+    pub(crate) name: &'static str,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) group: Group,
+}
+
+impl Arena {
+    /// Starts all engines, each with a busybox image.
+    pub(crate) fn new() -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("dhow-bench-").tempdir()?;
+        let tar = directory.path().join("busybox.tar");
+        rootfs::busybox_tar(&tar)?;
+        let bundle = bundle(directory.path())?;
+        let arena = Self {
+            dhow: dhow()?,
+            docker: docker(directory.path(), &tar)?,
+            podman: podman(directory.path(), &tar)?,
+            runtimes: runtimes(directory.path())?,
+            bundle,
+            _directory: directory,
+        };
+        Ok(arena)
+    }
+}
+
+/// The release build of this checkout.
+pub(crate) fn release_binary() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("DHOW_BINARY") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()?;
+    let target = own.ancestors().nth(2).context("xtask runs from the target directory")?;
+    Ok(target.join("release/dhow"))
+}
+
+fn dhow() -> Result<Dhow> {
+    let group = Group::new("dhow")?;
+    group.enter()?;
+    let parent = format!("/{PARENT}/dhow/containers");
+    let engine = Engine::start_binary(&release_binary()?, &["--cgroup-parent", &parent])?;
+    engine.import_busybox()?;
+    Ok(Dhow { engine, group })
+}
+
+fn docker(directory: &Path, tar: &Path) -> Result<Option<Docker>> {
+    let Some(dockerd) = process::find("dockerd") else {
+        return Ok(None);
+    };
+    let group = Group::new("docker")?;
+    group.enter()?;
+    let root = directory.join("docker");
+    fs::create_dir_all(&root)?;
+    let socket = root.join("docker.sock");
+    let log = fs::File::create(root.join("log"))?;
+    let daemon = Command::new(dockerd)
+        .args(["--bridge=none", "--iptables=false", "--cgroup-parent"])
+        .arg(format!("/{PARENT}/docker/containers"))
+        .arg("--data-root")
+        .arg(root.join("data"))
+        .arg("--exec-root")
+        .arg(root.join("run"))
+        .arg("--pidfile")
+        .arg(root.join("pid"))
+        .arg("-H")
+        .arg(format!("unix://{}", socket.display()))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let docker = Docker { socket, group, daemon };
+    docker.import(tar)?;
+    Ok(Some(docker))
+}
+
+impl Docker {
+    /// For `DOCKER_HOST`.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
+    fn import(&self, tar: &Path) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(60);
+        while Connection::open(&self.socket).is_err() {
+            if Instant::now() > end {
+                bail!("dockerd does not listen");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let path = "/images/create?fromSrc=-&repo=busybox&tag=latest&changes=CMD%20sh";
+        let mut connection = Connection::open(&self.socket)?;
+        let response = connection.request_bytes("POST", path, "application/x-tar", &fs::read(tar)?)?;
+        if response.status != 200 {
+            bail!("dockerd import: {}", String::from_utf8_lossy(&response.body));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        drop(process::must(Command::new("kill").arg(self.daemon.id().to_string())));
+        drop(self.daemon.wait());
+    }
+}
+
+fn podman(directory: &Path, tar: &Path) -> Result<Option<Podman>> {
+    let Some(program) = process::find("podman") else {
+        return Ok(None);
+    };
+    let podman = Podman { program, root: directory.join("podman"), group: Group::new("podman")? };
+    process::must(podman.command().arg("import").arg(tar).arg("busybox:latest"))?;
+    Ok(Some(podman))
+}
+
+impl Podman {
+    /// `podman` with storage of its own.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--root").arg(self.root.join("data")).arg("--runroot").arg(self.root.join("run"));
+        command.args(["--cgroup-manager", "cgroupfs", "--events-backend", "none"]);
+        command
+    }
+}
+
+fn runtimes(directory: &Path) -> Result<Vec<Runtime>> {
+    let ours = release_binary()?;
+    let state = directory.join("runtime-state");
+    let root = |name: &str| vec!["--root".to_owned(), state.join(name).display().to_string()];
+    let mut all = vec![Runtime {
+        name: "dhow",
+        program: ours,
+        arguments: [vec!["runtime".to_owned()], root("dhow")].concat(),
+        group: Group::new("dhow-runtime")?,
+    }];
+    for name in ["crun", "runc"] {
+        if let Some(program) = process::find(name) {
+            all.push(Runtime { name, program, arguments: root(name), group: Group::new(name)? });
+        }
+    }
+    Ok(all)
+}
+
+/// A bundle whose process is busybox' `true`, with the namespaces and limits of a usual container.
+fn bundle(directory: &Path) -> Result<PathBuf> {
+    let bundle = directory.join("bundle");
+    rootfs::busybox_tree(&bundle.join("rootfs"))?;
+    let spec = serde_json::json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": 0, "gid": 0}, "args": ["/bin/true"], "env": ["PATH=/bin"], "cwd": "/",
+            "noNewPrivileges": true,
+        },
+        "root": {"path": "rootfs"},
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]},
+            {"destination": "/dev/pts", "type": "devpts", "source": "devpts",
+             "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"]},
+            {"destination": "/dev/shm", "type": "tmpfs", "source": "shm",
+             "options": ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]},
+            {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+        ],
+        "linux": {
+            "cgroupsPath": format!("/{PARENT}-runtime"),
+            "resources": {"pids": {"limit": 100}, "devices": [{"allow": false, "access": "rwm"}]},
+            "namespaces": [
+                {"type": "pid"}, {"type": "network"}, {"type": "ipc"}, {"type": "uts"}, {"type": "mount"},
+            ],
+            "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+        },
+    });
+    fs::write(bundle.join("config.json"), serde_json::to_vec_pretty(&spec)?)?;
+    Ok(bundle)
+}
