@@ -23,7 +23,6 @@ impl Answer {
     ///
     /// # Panics
     /// With all that it printed when it did not.
-    #[must_use]
     pub fn ok(&self) -> &str {
         assert!(self.status == 0, "status {}\n{}{}", self.status, self.stdout, self.stderr);
         self.stdout.trim_end_matches('\n')

@@ -34,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("dhow-testkit", &[]),
+    ("dhow-journeys", &[]),
     ("xtask", &["dhow-testkit"]),
 ];
 

@@ -1,0 +1,188 @@
+//! Life of containers, seen by the stock `docker` command line and by our own.
+
+use anyhow::Result;
+use dhow_testkit::Engine;
+
+fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+#[test]
+fn what_a_container_changes_stays_in_its_own_layer() -> Result<()> {
+    let engine = engine()?;
+    let script = "echo hi > /new; rm /etc/group; echo more >> /etc/passwd";
+    engine.dhow(&["run", "--name", "one", "busybox", "sh", "-c", script]).ok();
+    let diff = engine.dhow(&["diff", "one"]);
+    assert_eq!(diff.ok(), "C /etc\nD /etc/group\nC /etc/passwd\nA /new");
+    assert_eq!(
+        engine.dhow(&["run", "--rm", "busybox", "ls", "/etc"]).ok(),
+        "group\nhostname\nhosts\npasswd\nresolv.conf"
+    );
+    Ok(())
+}
+
+#[test]
+fn both_command_lines_see_the_same() -> Result<()> {
+    let engine = engine()?;
+    let arguments = ["run", "--rm", "-e", "A=b", "-w", "/tmp", "busybox", "sh", "-c", "echo $A $PWD; exit 3"];
+    for answer in [engine.dhow(&arguments), engine.docker(&arguments)] {
+        assert_eq!((answer.status, answer.stdout.as_str()), (3, "b /tmp\n"), "{}", answer.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn exit_codes_tell_what_happened() -> Result<()> {
+    let engine = engine()?;
+    for (command, status, words) in [
+        (&["true"][..], 0, ""),
+        (&["sh", "-c", "kill -9 $$"], 137, ""),
+        (&["/no/such/program"], 127, "no such file or directory"),
+        (&["no-such-program"], 127, "executable file not found in $PATH"),
+        (&["/etc/passwd"], 126, "permission denied"),
+    ] {
+        for program in ["docker", "dhow"] {
+            let arguments: Vec<&str> =
+                ["run", "--rm", "busybox"].into_iter().chain(command.iter().copied()).collect();
+            let answer =
+                if program == "docker" { engine.docker(&arguments) } else { engine.dhow(&arguments) };
+            assert_eq!(answer.status, status, "{program} {command:?}: {}", answer.stderr);
+            assert!(answer.stderr.contains(words), "{program} {command:?}: {}", answer.stderr);
+        }
+    }
+    let missing = engine.docker(&["start", "nobody"]);
+    assert_eq!(missing.status, 1);
+    assert!(missing.stderr.contains("No such container: nobody"), "{}", missing.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_name_is_taken_once() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["create", "--name", "solo", "busybox"]).ok();
+    let again = engine.docker(&["create", "--name", "solo", "busybox"]);
+    assert_eq!(again.status, 1);
+    assert!(
+        again.stderr.contains("Conflict. The container name \"/solo\" is already in use by container"),
+        "{}",
+        again.stderr
+    );
+    Ok(())
+}
+
+#[test]
+fn stopping_asks_first_and_then_insists() -> Result<()> {
+    let engine = engine()?;
+    engine
+        .docker(&[
+            "run",
+            "-d",
+            "--name",
+            "polite",
+            "busybox",
+            "sh",
+            "-c",
+            "trap 'exit 7' TERM; sleep 1000 & wait",
+        ])
+        .ok();
+    engine.docker(&["stop", "polite"]).ok();
+    assert_eq!(
+        engine.docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "polite"]).ok(),
+        "exited 7"
+    );
+    engine.docker(&["run", "-d", "--name", "deaf", "busybox", "sleep", "1000"]).ok();
+    engine.docker(&["stop", "-t", "1", "deaf"]).ok();
+    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "deaf"]).ok(), "137");
+    engine.docker(&["start", "polite"]).ok();
+    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Running}}", "polite"]).ok(), "true");
+    Ok(())
+}
+
+#[test]
+fn input_reaches_the_container_and_its_end_too() -> Result<()> {
+    let engine = engine()?;
+    for program in ["docker", "dhow"] {
+        let path = if program == "docker" { "docker".into() } else { dhow_testkit::engine::binary()? };
+        let answer = engine.client(&path, &["run", "--rm", "-i", "busybox", "cat"], b"over the sea\n");
+        assert_eq!(answer.ok(), "over the sea", "{program}");
+    }
+    Ok(())
+}
+
+#[test]
+fn logs_are_kept_by_stream_and_time() -> Result<()> {
+    let engine = engine()?;
+    engine
+        .docker(&["run", "--name", "talker", "busybox", "sh", "-c", "echo out; echo err >&2; echo end"])
+        .ok();
+    let logs = engine.docker(&["logs", "talker"]);
+    assert_eq!((logs.stdout.as_str(), logs.stderr.as_str()), ("out\nend\n", "err\n"));
+    assert_eq!(engine.docker(&["logs", "--tail", "1", "talker"]).ok(), "end");
+    let stamped = engine.docker(&["logs", "-t", "--tail", "1", "talker"]);
+    assert!(stamped.ok().ends_with("Z end"), "{}", stamped.stdout);
+    Ok(())
+}
+
+#[test]
+fn exec_runs_beside_the_first_process() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["run", "-d", "--name", "host", "busybox", "sleep", "1000"]).ok();
+    assert_eq!(
+        engine.docker(&["exec", "-e", "X=1", "host", "sh", "-c", "echo $X; cat /proc/1/comm"]).ok(),
+        "1\nsleep"
+    );
+    assert_eq!(engine.docker(&["exec", "host", "sh", "-c", "exit 9"]).status, 9);
+    assert_eq!(engine.docker(&["exec", "host", "no-such-program"]).status, 127);
+    assert_eq!(
+        engine.docker(&["exec", "-u", "web", "host", "id"]).ok(),
+        "uid=1000(web) gid=1000(web) groups=29(audio),44(video),1000(web)"
+    );
+    Ok(())
+}
+
+#[test]
+fn files_are_copied_in_and_out() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["create", "--name", "box", "busybox"]).ok();
+    let file = engine.scratch().join("cargo");
+    std::fs::write(&file, "spices")?;
+    engine.docker(&["cp", &file.display().to_string(), "box:/tmp/hold"]).ok();
+    let back = engine.scratch().join("back");
+    engine.docker(&["cp", "box:/tmp/hold", &back.display().to_string()]).ok();
+    assert_eq!(std::fs::read_to_string(back)?, "spices");
+    let missing = engine.docker(&["cp", "box:/no/where", "/tmp/x"]);
+    assert!(
+        missing.stderr.contains("Could not find the file /no/where in container box"),
+        "{}",
+        missing.stderr
+    );
+    Ok(())
+}
+
+#[test]
+fn volumes_outlive_their_containers_and_begin_with_what_the_image_has() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["run", "--rm", "-v", "hold:/etc", "busybox", "sh", "-c", "echo x > /etc/mark"]).ok();
+    let seen =
+        engine.docker(&["run", "--rm", "-v", "hold:/mnt:ro", "busybox", "cat", "/mnt/mark", "/mnt/group"]);
+    assert!(seen.ok().starts_with("x\nroot:x:0:"), "{}", seen.stdout);
+    let refused = engine.docker(&["run", "--rm", "-v", "hold:/mnt:ro", "busybox", "touch", "/mnt/new"]);
+    assert!(refused.stderr.contains("Read-only file system"), "{}", refused.stderr);
+    assert_eq!(engine.docker(&["volume", "ls", "-q"]).ok(), "hold");
+    Ok(())
+}
+
+#[test]
+fn pausing_freezes_every_process() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["run", "-d", "--name", "clock", "busybox", "sleep", "1000"]).ok();
+    engine.docker(&["pause", "clock"]).ok();
+    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Status}}", "clock"]).ok(), "paused");
+    let refused = engine.docker(&["exec", "clock", "true"]);
+    assert!(refused.stderr.contains("is paused, unpause the container before exec"), "{}", refused.stderr);
+    engine.docker(&["unpause", "clock"]).ok();
+    engine.docker(&["exec", "clock", "true"]).ok();
+    Ok(())
+}

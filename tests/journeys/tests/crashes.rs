@@ -1,0 +1,75 @@
+//! The engine is killed at any time: containers go on, nothing acknowledged is lost.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use dhow_testkit::Engine;
+
+fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+/// Asks until `answer` is what is hoped for, for at most half a minute.
+fn until(what: &str, mut answer: impl FnMut() -> bool) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !answer() {
+        ensure!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_container_outlives_its_engine_and_is_found_again() -> Result<()> {
+    let mut engine = engine()?;
+    let script = "n=0; while true; do echo line $n; n=$((n+1)); sleep 0.1; done";
+    engine.docker(&["run", "-d", "--name", "stays", "busybox", "sh", "-c", script]).ok();
+    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().to_owned();
+    until("it does not write", || engine.docker(&["logs", "stays"]).stdout.contains("line 1"))?;
+    engine.kill()?;
+    ensure!(std::path::Path::new("/proc").join(&pid).exists(), "it died with the engine");
+    engine.launch()?;
+    assert_eq!(
+        engine.docker(&["inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "stays"]).ok(),
+        format!("running {pid}")
+    );
+    let lines = engine.docker(&["logs", "stays"]).stdout.lines().count();
+    until("its log ended with the engine", || {
+        engine.docker(&["logs", "stays"]).stdout.lines().count() > lines
+    })?;
+    engine.docker(&["exec", "stays", "true"]).ok();
+    engine.docker(&["rm", "-f", "stays"]).ok();
+    Ok(())
+}
+
+#[test]
+fn an_exit_while_the_engine_is_away_is_known_afterwards() -> Result<()> {
+    let mut engine = engine()?;
+    engine.docker(&["run", "-d", "--name", "short", "busybox", "sh", "-c", "read line < /go; exit 5"]).ok();
+    engine.docker(&["run", "-d", "--name", "waiter", "-v", "/go", "busybox", "sleep", "1000"]).ok();
+    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "short"]).ok().to_owned();
+    engine.kill()?;
+    until("it still runs", || !std::path::Path::new("/proc").join(&pid).exists())?;
+    engine.launch()?;
+    let seen = engine.docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "short"]);
+    assert_eq!(seen.ok(), "exited 1", "reading a file that is not there ends the shell with 1");
+    assert_eq!(engine.docker(&["wait", "short"]).ok(), "1");
+    Ok(())
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_crash() -> Result<()> {
+    let mut engine = engine()?;
+    for round in 0..5 {
+        let name = format!("kept-{round}");
+        engine.docker(&["create", "--name", &name, "busybox"]).ok();
+        engine.docker(&["tag", "busybox", &name]).ok();
+        engine.kill()?;
+        engine.launch()?;
+        assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Status}}", &name]).ok(), "created");
+        engine.docker(&["image", "inspect", &name]).ok();
+    }
+    Ok(())
+}

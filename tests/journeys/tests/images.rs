@@ -1,0 +1,108 @@
+//! Life of images: import, commit, save, load, remove; judged by other tools.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use dhow_testkit::{Engine, process};
+
+fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+#[test]
+fn a_committed_layer_is_an_image_of_its_own() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["run", "--name", "work", "busybox", "sh", "-c", "echo hi > /new; rm /etc/group"]).ok();
+    engine.docker(&["commit", "-c", "ENV X=1", "-m", "loaded", "work", "cargo:1"]).ok();
+    let seen = engine.docker(&["run", "--rm", "cargo:1", "sh", "-c", "cat /new; echo $X; ls /etc/group"]);
+    assert_eq!(seen.stdout, "hi\n1\n");
+    assert_eq!(engine.docker(&["history", "-q", "cargo:1"]).ok().lines().count(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_saved_image_comes_back_with_the_same_id() -> Result<()> {
+    let engine = engine()?;
+    engine
+        .docker(&[
+            "run",
+            "--name",
+            "work",
+            "busybox",
+            "sh",
+            "-c",
+            "mkfifo /f; ln /bin/busybox /b; rm -r /home",
+        ])
+        .ok();
+    engine.docker(&["commit", "work", "cargo:1"]).ok();
+    let id = engine.docker(&["image", "inspect", "-f", "{{.Id}}", "cargo:1"]).ok().to_owned();
+    let tar = engine.scratch().join("cargo.tar").display().to_string();
+    engine.docker(&["save", "-o", &tar, "cargo:1", "busybox"]).ok();
+    engine.docker(&["rm", "work"]).ok();
+    engine.docker(&["rmi", "cargo:1", "busybox"]).ok();
+    assert_eq!(engine.docker(&["images", "-aq"]).ok(), "");
+    engine.docker(&["load", "-i", &tar]).ok();
+    assert_eq!(engine.docker(&["image", "inspect", "-f", "{{.Id}}", "cargo:1"]).ok(), id);
+    let files = engine.docker(&[
+        "run",
+        "--rm",
+        "cargo:1",
+        "sh",
+        "-c",
+        "stat -c %h /b; test -p /f && echo fifo; ls -d /home",
+    ]);
+    assert_eq!(files.stdout, "2\nfifo\n");
+    Ok(())
+}
+
+#[test]
+fn other_tools_read_what_is_saved() -> Result<()> {
+    let Some(skopeo) = process::find("skopeo") else {
+        eprintln!("skipped: skopeo is not installed");
+        return Ok(());
+    };
+    let engine = engine()?;
+    let tar = engine.scratch().join("busybox.tar");
+    engine.docker(&["save", "-o", &tar.display().to_string(), "busybox"]).ok();
+    let id = engine.docker(&["image", "inspect", "-f", "{{.Id}}", "busybox"]).ok().to_owned();
+    for kind in ["docker-archive", "oci-archive"] {
+        let copy = engine.scratch().join(kind);
+        let copied = process::answer(
+            Command::new(&skopeo)
+                .args(["--insecure-policy", "copy"])
+                .arg(format!("{kind}:{}", tar.display()))
+                .arg(format!("dir:{}", copy.display())),
+            b"",
+        )?;
+        copied.check()?;
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(copy.join("manifest.json"))?)?;
+        assert_eq!(manifest["config"]["digest"], id.as_str(), "{kind}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_broken_archive_leaves_nothing_behind() -> Result<()> {
+    let engine = engine()?;
+    let tar = engine.scratch().join("busybox.tar");
+    engine.docker(&["save", "-o", &tar.display().to_string(), "busybox"]).ok();
+    engine.docker(&["rmi", "busybox"]).ok();
+    let whole = std::fs::read(&tar)?;
+    let empty = files_below(&engine.data().join("layers"))?;
+    for cut in [whole.len() / 3, whole.len() / 2, whole.len() - 2000] {
+        std::fs::write(&tar, &whole[..cut])?;
+        let answer = engine.docker(&["load", "-i", &tar.display().to_string()]);
+        assert_ne!(answer.status, 0, "cut at {cut}: {}", answer.stdout);
+    }
+    assert_eq!(engine.docker(&["images", "-aq"]).ok(), "");
+    assert_eq!(files_below(&engine.data().join("layers"))?, empty);
+    Ok(())
+}
+
+fn files_below(directory: &Path) -> Result<usize> {
+    Ok(std::fs::read_dir(directory)?.count())
+}
