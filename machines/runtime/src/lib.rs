@@ -1,1 +1,3 @@
 //! Starts one container and stays with it: OCI runtime, launcher, monitor.
+
+pub mod logs;

@@ -1,1 +1,3 @@
 //! System calls; the only crate with unsafe code.
+
+pub mod fork;

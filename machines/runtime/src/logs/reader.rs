@@ -1,0 +1,375 @@
+//! Reads a log back: all of it or its last lines, within a span of time, and on while it grows.
+
+use std::collections::VecDeque;
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use dhow_model::Timestamp;
+use dhow_model::ports::{LogEntry, LogQuery, LogStream};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify;
+
+use super::files::{self, LogFile};
+use super::{json, tail};
+
+/// Told whether the container has ended, so that nothing more will be written.
+pub type Ended = Box<dyn Fn() -> bool + Send>;
+
+/// The entries of a log, one after another; blocks when it follows and there is nothing new.
+///
+/// A file that is compressed while a reader that follows has fallen behind by more than it is found
+/// again by the time of the last entry that was read: entries of the very same nanosecond may be
+/// missed there.
+pub struct LogReader {
+    path: PathBuf,
+    query: LogQuery,
+    ended: Ended,
+    files: VecDeque<LogFile>,
+    current: Option<Current>,
+    skip: u64,
+    last: Timestamp,
+    /// Entries up to this instant were read before.
+    after: Option<Timestamp>,
+    changes: Option<OwnedFd>,
+    done: bool,
+}
+
+/// The file that is being read.
+struct Current {
+    file: LogFile,
+    contents: BufReader<Box<dyn Read + Send>>,
+    position: u64,
+    /// A line whose end is not there yet.
+    line: Vec<u8>,
+}
+
+impl LogReader {
+    /// Opens the log at `path`; it is no error that there is none.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn open(path: PathBuf, query: LogQuery, ended: Ended) -> io::Result<Self> {
+        // Watch first, look then: what is written in between is seen.
+        let changes = if query.follow { Some(watch(&path)?) } else { None };
+        let mut files = files::open_all(&path)?;
+        let skip = match query.tail {
+            Some(lines) => tail::keep_last(&mut files, lines)?,
+            None => 0,
+        };
+        Ok(Self {
+            path,
+            query,
+            ended,
+            files: files.into(),
+            current: None,
+            skip,
+            last: Timestamp::NEVER,
+            after: None,
+            changes,
+            done: false,
+        })
+    }
+
+    /// The next entry that was asked for.
+    fn advance(&mut self) -> io::Result<Option<LogEntry>> {
+        while !self.done && !self.query.end.load(Ordering::Relaxed) {
+            let Some(line) = self.next_line()? else { break };
+            if self.skip > 0 {
+                self.skip -= 1;
+                continue;
+            }
+            let Some(entry) = json::decode(&line) else { continue };
+            self.last = entry.at;
+            if self.query.until.is_some_and(|until| entry.at > until) {
+                break;
+            }
+            if self.is_wanted(&entry) {
+                return Ok(Some(entry));
+            }
+        }
+        self.done = true;
+        Ok(None)
+    }
+
+    fn is_wanted(&self, entry: &LogEntry) -> bool {
+        let stream = match entry.stream {
+            LogStream::Stdout => self.query.stdout,
+            LogStream::Stderr => self.query.stderr,
+        };
+        stream
+            && self.query.since.is_none_or(|since| entry.at >= since)
+            && self.after.is_none_or(|after| entry.at > after)
+    }
+
+    /// The next whole line of whichever file; none at the end of everything.
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            // Asked before the file is read: what was written until then is read after it.
+            let ended = !self.query.follow || (self.ended)();
+            if let Some(current) = &mut self.current
+                && let Some(line) = current.next_line()?
+            {
+                return Ok(Some(line));
+            }
+            if let Some(next) = self.files.pop_front() {
+                self.current = Some(Current::new(next)?);
+            } else if self.find_successors()? {
+                // Read them in the next round.
+            } else if ended || self.query.end.load(Ordering::Relaxed) {
+                return Ok(None);
+            } else {
+                self.wait()?;
+            }
+        }
+    }
+
+    /// Sees whether the log was rotated or emptied since; true when there is something to read.
+    fn find_successors(&mut self) -> io::Result<bool> {
+        if !self.query.follow {
+            return Ok(false);
+        }
+        let Some(current) = &mut self.current else {
+            self.files = files::open_all(&self.path)?.into();
+            return Ok(!self.files.is_empty());
+        };
+        let identity = current.file.identity()?;
+        match files::open_current(&self.path)? {
+            None => return Ok(false),
+            Some(newest) if newest.identity()? == identity => return current.begin_again_when_emptied(),
+            Some(_) => {}
+        }
+        // The old file is final now; its last lines may have come since it was read.
+        if let Some(line) = current.next_line()? {
+            current.unread(line);
+            return Ok(true);
+        }
+        self.files = self.files_after(identity)?;
+        Ok(!self.files.is_empty())
+    }
+
+    /// The files that are newer than the one that was read to its end.
+    fn files_after(&mut self, identity: (u64, u64)) -> io::Result<VecDeque<LogFile>> {
+        let mut files = VecDeque::new();
+        let mut found = false;
+        for file in files::open_all(&self.path)? {
+            if file.identity()? == identity {
+                found = true;
+                files.clear();
+            } else {
+                files.push_back(file);
+            }
+        }
+        if !found {
+            self.after = Some(self.last);
+        }
+        Ok(files)
+    }
+
+    /// Waits for a change of the directory, and now and then returns without one: whoever ends the
+    /// reading from outside has only a flag to set.
+    fn wait(&self) -> io::Result<()> {
+        let Some(changes) = &self.changes else { return Ok(()) };
+        let timeout = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+        let mut polled = [PollFd::new(changes, PollFlags::IN)];
+        match poll(&mut polled, Some(&timeout)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut events = [0u8; 4096];
+        match rustix::io::read(changes, &mut events) {
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Iterator for LogReader {
+    type Item = io::Result<LogEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.advance().transpose();
+        if matches!(entry, Some(Err(_))) {
+            self.done = true;
+        }
+        entry
+    }
+}
+
+impl Current {
+    fn new(mut file: LogFile) -> io::Result<Self> {
+        Ok(Self {
+            contents: BufReader::with_capacity(32 * 1024, file.contents()?),
+            position: if file.compressed { 0 } else { file.file.stream_position()? },
+            file,
+            line: Vec::new(),
+        })
+    }
+
+    /// The next line that has its end; a longer one than any that we write is passed over.
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let room = (json::LONGEST_LINE + 1).saturating_sub(self.line.len() as u64);
+            let read = (&mut self.contents).take(room.max(64 * 1024)).read_until(b'\n', &mut self.line)?;
+            self.position += read as u64;
+            if self.line.last() == Some(&b'\n') {
+                let line = std::mem::take(&mut self.line);
+                if line.len() as u64 <= json::LONGEST_LINE {
+                    return Ok(Some(line));
+                }
+            } else if self.line.len() as u64 > json::LONGEST_LINE {
+                // Keep it too long, so that its end is not taken for a line, but no longer.
+                self.line.truncate(usize::try_from(json::LONGEST_LINE).unwrap_or(0) + 1);
+            }
+            if read == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Puts a line back, to be read next.
+    fn unread(&mut self, mut line: Vec<u8>) {
+        line.append(&mut self.line);
+        let contents = std::mem::replace(&mut self.contents, BufReader::new(Box::new(io::empty())));
+        let chained: Box<dyn Read + Send> = Box::new(io::Cursor::new(line).chain(contents));
+        self.contents = BufReader::with_capacity(32 * 1024, chained);
+    }
+
+    /// A log of a single file is emptied in its place when it is full.
+    fn begin_again_when_emptied(&mut self) -> io::Result<bool> {
+        if self.file.compressed || self.file.file.metadata()?.len() >= self.position {
+            return Ok(false);
+        }
+        self.file.file.seek(SeekFrom::Start(0))?;
+        self.contents = BufReader::with_capacity(32 * 1024, self.file.contents()?);
+        self.position = 0;
+        self.line.clear();
+        Ok(true)
+    }
+}
+
+fn watch(path: &std::path::Path) -> io::Result<OwnedFd> {
+    let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+    let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVE;
+    if let Some(directory) = path.parent() {
+        inotify::add_watch(&changes, directory, flags)?;
+    }
+    Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::LogWriter;
+    use crate::logs::writer::Limits;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    const ALL: Limits = Limits { max_size: None, max_files: 1, compress: false };
+
+    fn query() -> LogQuery {
+        LogQuery { stdout: true, stderr: true, ..LogQuery::default() }
+    }
+
+    fn read(path: &std::path::Path, query: LogQuery) -> Vec<String> {
+        LogReader::open(path.into(), query, Box::new(|| true))
+            .unwrap()
+            .map(|entry| String::from_utf8(entry.unwrap().bytes).unwrap().trim_end().to_owned())
+            .collect()
+    }
+
+    /// Lines `0..count`, line n at second n; every third on standard error.
+    fn written(count: u32, limits: Limits) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut writer = LogWriter::open(path.clone(), limits).unwrap();
+        for line in 0..count {
+            let stream = if line % 3 == 0 { LogStream::Stderr } else { LogStream::Stdout };
+            let at = Timestamp::from_nanos(i128::from(line) * 1_000_000_000);
+            writer.write(stream, at, format!("{line}\n").as_bytes());
+        }
+        writer.close();
+        (directory, path)
+    }
+
+    #[test]
+    fn a_log_is_read_by_stream_by_time_and_from_its_end() {
+        let (_directory, path) = written(7, ALL);
+        let at = |second: i128| Some(Timestamp::from_nanos(second * 1_000_000_000));
+        for (query, lines) in [
+            (query(), "0 1 2 3 4 5 6"),
+            (LogQuery { stderr: false, ..query() }, "1 2 4 5"),
+            (LogQuery { since: at(5), ..query() }, "5 6"),
+            (LogQuery { until: at(1), ..query() }, "0 1"),
+            (LogQuery { tail: Some(2), ..query() }, "5 6"),
+            (LogQuery { tail: Some(0), ..query() }, ""),
+            (LogQuery { tail: Some(99), ..query() }, "0 1 2 3 4 5 6"),
+            (LogQuery { tail: Some(3), stdout: false, ..query() }, "6"),
+        ] {
+            assert_eq!(read(&path, query.clone()).join(" "), lines, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn rotated_and_compressed_files_are_one_log() {
+        for compress in [false, true] {
+            let limits = Limits { max_size: Some(200), max_files: 9, compress };
+            let (_directory, path) = written(20, limits);
+            let all: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+            assert_eq!(read(&path, query()), all);
+            for tail in [1, 3, 7, 20, 50] {
+                let lines = read(&path, LogQuery { tail: Some(tail), ..query() });
+                let from = 20usize.saturating_sub(tail.try_into().unwrap());
+                assert_eq!(lines, all[from..], "the last {tail}, compressed: {compress}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_log_is_tailed_across_the_blocks_it_is_read_in() {
+        let (_directory, path) = written(5000, ALL);
+        let lines = read(&path, LogQuery { tail: Some(3000), ..query() });
+        assert_eq!((lines.len(), lines[0].as_str(), lines[2999].as_str()), (3000, "2000", "4999"));
+    }
+
+    #[test]
+    fn following_goes_on_through_rotations_until_the_container_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let limits = Limits { max_size: Some(500), max_files: 50, compress: false };
+        let ended = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&ended);
+        let is_ended: Ended = Box::new(move || asked.load(Ordering::SeqCst));
+        let query = LogQuery { follow: true, ..query() };
+        let reader = LogReader::open(path.clone(), query, is_ended).unwrap();
+        let reading = std::thread::spawn(move || reader.map(|e| e.unwrap().bytes).collect::<Vec<_>>());
+        let mut writer = LogWriter::open(path, limits).unwrap();
+        for line in 0..200 {
+            writer.write(LogStream::Stdout, Timestamp::now(), format!("{line}\n").as_bytes());
+            writer.flush();
+        }
+        writer.close();
+        ended.store(true, Ordering::SeqCst);
+        let lines = reading.join().unwrap();
+        let all: Vec<Vec<u8>> = (0..200).map(|n| format!("{n}\n").into_bytes()).collect();
+        assert_eq!(lines, all);
+    }
+
+    #[test]
+    fn lines_that_are_no_entries_are_passed_over() {
+        let (_directory, path) = written(2, ALL);
+        let mut text = std::fs::read(&path).unwrap();
+        text.extend_from_slice(b"garbage\n");
+        text.extend_from_slice(&vec![b'x'; 600 * 1024]);
+        text.extend_from_slice(b"\n{\"log\":\"cut");
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(read(&path, query()), ["0", "1"]);
+    }
+
+    #[test]
+    fn no_log_is_an_empty_log() {
+        assert!(read(std::path::Path::new("/nonexistent/log"), query()).is_empty());
+    }
+}
