@@ -8,15 +8,9 @@ pub mod digest;
 pub mod image;
 pub mod platform;
 pub mod reference;
+pub mod runtime;
 
 pub use digest::Digest;
 pub use image::{ChainId, Descriptor, DiffId, History, ImageConfig, Index, Manifest};
 pub use platform::Platform;
 pub use reference::Reference;
-
-// Replaced by runtime.rs as soon as the runtime specification's types land.
-#[allow(missing_docs)]
-pub mod runtime {
-    pub type Spec = serde_json::Value;
-    pub type Process = serde_json::Value;
-}
