@@ -1,1 +1,3 @@
 //! The Docker Engine API: types, routes, client.
+
+pub mod client;

@@ -1,0 +1,128 @@
+//! The commands, one file each, and the list in which they are found.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize as _;
+
+use crate::error::{Error, Result};
+use crate::flags::{Flag, Parsed};
+use crate::session::Session;
+
+mod create;
+mod images;
+mod load;
+mod ps;
+mod run;
+mod unserved;
+mod version;
+
+pub(crate) use unserved::unserved;
+
+/// A command: how it is called and what it does.
+pub(crate) struct Command {
+    /// Every way to call it, the plainest last: `container ls`, `ps`.
+    pub(crate) paths: &'static [&'static str],
+    /// What follows its name: `[OPTIONS] IMAGE`.
+    pub(crate) usage: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) arity: Arity,
+    /// Whether the first argument ends the flags, because what follows is another program's.
+    pub(crate) arguments_end_flags: bool,
+    pub(crate) flags: &'static [&'static [Flag]],
+    pub(crate) run: fn(&Session, &Parsed) -> Result<()>,
+}
+
+/// How many arguments a command takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Arity {
+    None,
+    Exactly(usize),
+    AtLeast(usize),
+    AtMost(usize),
+    Between(usize, usize),
+}
+
+/// Every command.
+pub(crate) const COMMANDS: &[&Command] = &[
+    &create::COMMAND,
+    &images::COMMAND,
+    &load::COMMAND,
+    &ps::COMMAND,
+    &run::COMMAND,
+    &version::COMMAND,
+];
+
+/// The groups, and what they are about.
+pub(crate) const GROUPS: &[(&str, &str)] = &[
+    ("container", "Manage containers"),
+    ("image", "Manage images"),
+    ("system", "Manage the engine"),
+    ("volume", "Manage volumes"),
+];
+
+/// Finds a command by the words with which it was called.
+pub(crate) fn find(path: &str) -> Option<&'static Command> {
+    COMMANDS
+        .iter()
+        .copied()
+        .find(|command| command.paths.contains(&path))
+}
+
+impl Arity {
+    /// What is wrong with so many arguments, in docker's words.
+    pub(crate) fn refusal(self, count: usize) -> Option<String> {
+        let plural = |n: usize| if n == 1 { "argument" } else { "arguments" };
+        match self {
+            Arity::None if count > 0 => Some("accepts no arguments".to_owned()),
+            Arity::Exactly(n) if count != n => Some(format!("requires {n} {}", plural(n))),
+            Arity::AtLeast(n) if count < n => Some(format!("requires at least {n} {}", plural(n))),
+            Arity::AtMost(n) if count > n => Some(format!("requires at most {n} {}", plural(n))),
+            Arity::Between(least, most) if count < least || count > most => Some(format!(
+                "requires at least {least} and at most {most} {}",
+                plural(most)
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// The help of `--format`, the same everywhere.
+pub(crate) const FORMAT_HELP: &str = "How to show it: 'table', 'table TEMPLATE', 'json', or a Go template";
+
+/// A list or map that the engine may give as null.
+pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Labels in one line.
+pub(crate) fn labels_text(labels: &BTreeMap<String, String>) -> String {
+    labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// The help of `--format` of the commands that show one document.
+pub(crate) const INSPECT_FORMAT_HELP: &str = "How to show it: 'json', or a Go template";
+
+/// A platform as the API takes it: `linux/arm64/v8` is `{"os":…,"architecture":…,"variant":…}`.
+pub(crate) fn platform_json(text: &str) -> Result<String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    let document = match parts.as_slice() {
+        [os, architecture] => serde_json::json!({ "architecture": architecture, "os": os }),
+        [os, architecture, variant] => {
+            serde_json::json!({ "architecture": architecture, "os": os, "variant": variant })
+        }
+        _ => {
+            return Err(Error::said(format!(
+                "invalid platform \"{text}\": expected os/arch[/variant]"
+            )));
+        }
+    };
+    Ok(document.to_string())
+}

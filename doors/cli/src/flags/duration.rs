@@ -1,0 +1,94 @@
+//! Lengths of time as Go writes them: `1h2m`, `300ms`, `-1.5s`.
+
+/// Reads a length of time, in nanoseconds.
+pub(crate) fn parse(text: &str) -> Result<i64, String> {
+    let invalid = || format!("time: invalid duration \"{text}\"");
+    let (negative, mut rest) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if rest == "0" {
+        return Ok(0);
+    }
+    if rest.is_empty() {
+        return Err(invalid());
+    }
+    let mut total: i128 = 0;
+    while !rest.is_empty() {
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(end);
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        if unit.is_empty() && !number.is_empty() {
+            return Err(format!("time: missing unit in duration \"{text}\""));
+        }
+        let scale = match unit_nanoseconds(unit) {
+            Some(scale) => scale,
+            None if number.is_empty() => return Err(invalid()),
+            None => return Err(format!("time: unknown unit \"{unit}\" in duration \"{text}\"")),
+        };
+        total += scaled(number, scale).ok_or_else(invalid)?;
+        rest = tail;
+    }
+    i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())
+}
+
+fn unit_nanoseconds(unit: &str) -> Option<i128> {
+    Some(match unit {
+        "ns" => 1,
+        "us" | "µs" | "μs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    })
+}
+
+fn scaled(number: &str, scale: i128) -> Option<i128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') || number.len() > 38 {
+        return None;
+    }
+    let mut total = if whole.is_empty() {
+        0
+    } else {
+        whole.parse::<i128>().ok()?.checked_mul(scale)?
+    };
+    let mut place = scale;
+    for digit in fraction.bytes() {
+        place /= 10;
+        total += i128::from(digit - b'0') * place;
+    }
+    Some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        assert_eq!(parse("0"), Ok(0));
+        assert_eq!(parse("1h2m3s"), Ok(3_723_000_000_000));
+        assert_eq!(parse("-1.5s"), Ok(-1_500_000_000));
+        assert_eq!(parse("300ms"), Ok(300_000_000));
+        assert_eq!(parse(".5us"), Ok(500));
+        assert_eq!(parse("x").unwrap_err(), "time: invalid duration \"x\"");
+        assert_eq!(parse("").unwrap_err(), "time: invalid duration \"\"");
+        assert_eq!(parse("10").unwrap_err(), "time: missing unit in duration \"10\"");
+        assert_eq!(
+            parse("10q").unwrap_err(),
+            "time: unknown unit \"q\" in duration \"10q\""
+        );
+        assert_eq!(
+            parse("9999999999h").unwrap_err(),
+            "time: invalid duration \"9999999999h\""
+        );
+    }
+}

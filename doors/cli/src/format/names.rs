@@ -1,0 +1,64 @@
+//! Ids and image names in their short forms.
+
+/// The first twelve digits of an id, without its algorithm.
+pub(crate) fn short_id(id: &str) -> &str {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    digits.get(..12).unwrap_or(digits)
+}
+
+/// An image name without the parts that go without saying: `docker.io/library/x:1` is `x:1`.
+pub(crate) fn familiar(name: &str) -> &str {
+    let name = name
+        .strip_prefix("index.docker.io/")
+        .or_else(|| name.strip_prefix("docker.io/"))
+        .unwrap_or(name);
+    match name.strip_prefix("library/") {
+        Some(rest) if !rest.contains('/') => rest,
+        _ => name,
+    }
+}
+
+/// Splits a familiar name into repository and tag.
+pub(crate) fn split_tag(name: &str) -> (&str, Option<&str>) {
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (name, None),
+    }
+}
+
+/// The name with the tag that is meant where none is given.
+pub(crate) fn with_default_tag(name: &str) -> String {
+    let name = familiar(name);
+    match split_tag(name) {
+        (_, None) if !name.contains('@') => format!("{name}:latest"),
+        _ => name.to_owned(),
+    }
+}
+
+/// Shortens a text to a width, the last place taken by `…`.
+pub(crate) fn ellipsis(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    short.push('…');
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_what_goes_without_saying() {
+        assert_eq!(familiar("docker.io/library/busybox:1"), "busybox:1");
+        assert_eq!(familiar("docker.io/user/app"), "user/app");
+        assert_eq!(familiar("ghcr.io/library/app"), "ghcr.io/library/app");
+        assert_eq!(split_tag("host:5000/app"), ("host:5000/app", None));
+        assert_eq!(split_tag("host:5000/app:1"), ("host:5000/app", Some("1")));
+        assert_eq!(with_default_tag("busybox"), "busybox:latest");
+        assert_eq!(with_default_tag("busybox@sha256:1"), "busybox@sha256:1");
+        assert_eq!(short_id("sha256:0123456789abcdef"), "0123456789ab");
+        assert_eq!(ellipsis("abcdef", 4), "abc…");
+    }
+}

@@ -1,0 +1,7 @@
+//! What flows between the user's terminal and the engine.
+
+pub(crate) mod attach;
+pub(crate) mod detach;
+pub(crate) mod progress;
+pub(crate) mod signals;
+pub(crate) mod terminal;
