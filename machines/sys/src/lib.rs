@@ -1,3 +1,18 @@
 //! System calls; the only crate with unsafe code.
+//!
+//! What rustix has is used from there. Here is what it lacks, and what must be right in one place:
+//! [`clone`] makes processes in new namespaces, [`fork`] copies small ones; [`mount`] has the parts
+//! of the mount interface that rustix has not; [`path`] resolves paths that somebody else wrote below
+//! a held directory; [`procfs`] writes to /proc only after it has made sure that it is /proc;
+//! [`identity`] sets users, groups and capabilities; [`channel`] passes messages and descriptors;
+//! [`process`] has what a process does to itself before it executes another program.
 
+pub mod channel;
+pub mod clone;
 pub mod fork;
+pub mod identity;
+pub mod mount;
+pub mod path;
+pub mod process;
+pub mod procfs;
+pub mod terminal;
