@@ -17,7 +17,7 @@ pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat,
 pub use records::{Durability, Records};
 pub use runtime::{
     Adopted, AttachOptions, ExecPlan, LogEntry, LogOptions, LogQuery, LogStream, RootfsPlan, Runtime,
-    RuntimeEvent, StartPlan, StdioPlan, Target, TerminalSize,
+    RuntimeEvent, StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
 };
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
 pub use volumes::{VolumeRequest, Volumes};

@@ -47,6 +47,10 @@ pub trait Runtime: Send + Sync {
     /// (8 bytes of header: stream, three zeros, length big-endian). What is written goes to its
     /// standard input; shutting the writing side down closes that input when it is attached once.
     /// The stream ends when the process has ended and everything it wrote was sent.
+    ///
+    /// A target that does not run yet can be attached to: the stream then waits for its start, which
+    /// is how a client gets the very first byte. It ends without a word when the start fails or the
+    /// target is released.
     fn attach(&self, target: &Target, options: AttachOptions) -> Result<OwnedFd>;
 
     /// Sets the size of the target's terminal.
