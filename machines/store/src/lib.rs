@@ -1,1 +1,3 @@
 //! Blobs, layers, snapshots, image names, records and volumes on disk.
+
+pub mod tar;
