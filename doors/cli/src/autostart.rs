@@ -38,11 +38,7 @@ pub(crate) fn start(client: &Client, is_default: bool, refusal: client::Error) -
         return Ok(());
     }
     let log = log_path();
-    let arguments = if is_default {
-        None
-    } else {
-        Some(client.endpoint().to_string())
-    };
+    let arguments = if is_default { None } else { Some(client.endpoint().to_string()) };
     let child = spawn(arguments.as_deref(), &log)?;
     wait(client, child, &log)?;
     drop(lock);
@@ -58,12 +54,7 @@ fn hinted(refusal: &client::Error) -> Error {
 fn lock(folder: &Path) -> std::io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
     let path = folder.join("start.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)?;
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
 }
@@ -79,12 +70,8 @@ fn spawn(host: Option<&str>, log: &Path) -> Result<Child> {
         let made = DirBuilder::new().recursive(true).mode(0o711).create(folder);
         made.map_err(Error::io(context()))?;
     }
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(log)
-        .map_err(Error::io(context()))?;
+    let file =
+        OpenOptions::new().create(true).append(true).mode(0o600).open(log).map_err(Error::io(context()))?;
     let second = file.try_clone().map_err(Error::io(context()))?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("dhow").arg(LAUNCH).args(host).current_dir("/");
@@ -117,16 +104,10 @@ fn wait(client: &Client, mut child: Child, log: &Path) -> Result<()> {
         }
         let ended = child.try_wait().map_err(Error::io("wait for the engine"))?;
         if let Some(status) = ended {
-            return Err(Error::said(format!(
-                "the engine did not start ({status})\n{}",
-                last_words(log)
-            )));
+            return Err(Error::said(format!("the engine did not start ({status})\n{}", last_words(log))));
         }
         if begin.elapsed() > PATIENCE {
-            return Err(Error::said(format!(
-                "the engine does not answer\n{}",
-                last_words(log)
-            )));
+            return Err(Error::said(format!("the engine does not answer\n{}", last_words(log))));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(20));

@@ -34,10 +34,7 @@ impl Error {
 
     /// A wrong command line or a refusal before anything ran: status 125.
     pub(crate) fn refused(words: impl Into<String>) -> Error {
-        Error::Status {
-            code: 125,
-            words: words.into(),
-        }
+        Error::Status { code: 125, words: words.into() }
     }
 
     pub(crate) fn io(context: impl Into<String>) -> impl FnOnce(io::Error) -> Error {

@@ -47,9 +47,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn words(arguments: impl Iterator<Item = OsString>) -> Result<Vec<String>> {
     let text = |argument: OsString| {
-        argument
-            .into_string()
-            .map_err(|it| Error::said(format!("dhow: argument {it:?} is not UTF-8")))
+        argument.into_string().map_err(|it| Error::said(format!("dhow: argument {it:?} is not UTF-8")))
     };
     arguments.skip(1).map(text).collect()
 }
@@ -60,10 +58,7 @@ fn dispatch(words: &[String]) -> Result<()> {
     {
         return Err(autostart::launch(rest.first().map(String::as_str)));
     }
-    let syntax = Syntax {
-        tables: &[GLOBAL_FLAGS],
-        arguments_end_flags: true,
-    };
+    let syntax = Syntax { tables: &[GLOBAL_FLAGS], arguments_end_flags: true };
     let globals = syntax.parse(words).map_err(|why| {
         Error::refused(format!(
             "{why}\n\nUsage:  dhow [OPTIONS] COMMAND [ARG...]\n\nRun 'dhow --help' for more information"
@@ -101,22 +96,17 @@ fn find(called: &[String]) -> Option<(&'static Command, String, &[String])> {
 }
 
 fn call(session: &Session, command: &Command, path: &str, arguments: &[String]) -> Result<()> {
-    let syntax = Syntax {
-        tables: command.flags,
-        arguments_end_flags: command.arguments_end_flags,
-    };
+    let syntax = Syntax { tables: command.flags, arguments_end_flags: command.arguments_end_flags };
     let usage = format!("Usage:  dhow {path} {}", command.usage);
     let parsed = syntax.parse(arguments).map_err(|why| {
-        Error::refused(format!(
-            "{why}\n\n{usage}\n\nRun 'dhow {path} --help' for more information"
-        ))
+        Error::refused(format!("{why}\n\n{usage}\n\nRun 'dhow {path} --help' for more information"))
     })?;
     if parsed.help || parsed.is_on("help") {
         print!("{}", overview::of_command(command, path));
         return Ok(());
     }
     if let Some(refusal) = command.arity.refusal(parsed.arguments.len()) {
-        let see = if parsed.arguments.is_empty() { "See" } else { "Run" };
+        let see = command.arity.see();
         return Err(Error::said(format!(
             "dhow: 'dhow {path}' {refusal}\n\n{}\n\n{see} 'dhow {path} --help' for more information",
             usage.trim_end()
@@ -131,10 +121,7 @@ fn help(called: &[String]) -> Result<()> {
             print!("{page}");
             Ok(())
         }
-        None => Err(Error::said(format!(
-            "dhow: unknown command: dhow {}",
-            called.join(" ")
-        ))),
+        None => Err(Error::said(format!("dhow: unknown command: dhow {}", called.join(" ")))),
     }
 }
 

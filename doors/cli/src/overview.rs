@@ -13,14 +13,7 @@ const COMMON: &[&str] = &["run", "exec", "ps", "images", "version", "info"];
 pub(crate) fn of_program() -> String {
     let mut page = String::from("Usage:  dhow [OPTIONS] COMMAND\n\nContainers and images in one program\n");
     let plain = |command: &&Command| command.paths.iter().any(|path| !path.contains(' '));
-    let name = |command: &Command| {
-        command
-            .paths
-            .iter()
-            .rev()
-            .find(|path| !path.contains(' '))
-            .copied()
-    };
+    let name = |command: &Command| command.paths.iter().rev().find(|path| !path.contains(' ')).copied();
     let mut commands: Vec<(&str, &str)> = COMMANDS
         .iter()
         .copied()
@@ -45,28 +38,20 @@ pub(crate) fn of_group(group: &str) -> Option<String> {
     let mut commands: Vec<(&str, &str)> = COMMANDS
         .iter()
         .filter_map(|command| {
-            let path = command
-                .paths
-                .iter()
-                .find_map(|path| path.strip_prefix(group)?.strip_prefix(' '))?;
+            let path = command.paths.iter().find_map(|path| path.strip_prefix(group)?.strip_prefix(' '))?;
             Some((path, command.about))
         })
         .collect();
     commands.sort_unstable();
     let mut page = format!("Usage:  dhow {group} COMMAND\n\n{about}\n");
     section(&mut page, "Commands", &commands);
-    let _ = writeln!(
-        page,
-        "\nRun 'dhow {group} COMMAND --help' for more information on a command."
-    );
+    let _ = writeln!(page, "\nRun 'dhow {group} COMMAND --help' for more information on a command.");
     Some(page)
 }
 
 /// The page of one command, called by this path.
 pub(crate) fn of_command(command: &Command, path: &str) -> String {
-    let mut page = format!("Usage:  dhow {path} {}", command.usage)
-        .trim_end()
-        .to_owned();
+    let mut page = format!("Usage:  dhow {path} {}", command.usage).trim_end().to_owned();
     let _ = writeln!(page, "\n\n{}", command.about);
     if command.paths.len() > 1 {
         let names: Vec<String> = command.paths.iter().map(|path| format!("dhow {path}")).collect();
@@ -80,12 +65,7 @@ pub(crate) fn of_command(command: &Command, path: &str) -> String {
 
 fn section(page: &mut String, title: &str, commands: &[(&str, &str)]) {
     let _ = writeln!(page, "\n{title}:");
-    let width = commands
-        .iter()
-        .map(|(name, _)| name.len())
-        .max()
-        .unwrap_or(0)
-        .max(11);
+    let width = commands.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(11);
     for (name, about) in commands {
         let _ = writeln!(page, "  {name:width$} {about}");
     }

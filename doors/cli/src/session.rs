@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::io::Write as _;
+use std::path::PathBuf;
 
 use dhow_api::client::{Client, Endpoint, Request, Response};
 
@@ -12,35 +13,12 @@ use crate::settings::{self, Settings};
 
 /// The flags before the command.
 pub(crate) const GLOBAL_FLAGS: &[Flag] = &[
-    flag(
-        "config",
-        STRING,
-        "Folder of the client's settings (default \"~/.docker\")",
-    ),
-    flag(
-        "context",
-        STRING,
-        "Name of the context whose engine is meant (overrides DOCKER_HOST)",
-    )
-    .short('c'),
+    flag("config", STRING, "Folder of the client's settings (default \"~/.docker\")"),
+    flag("context", STRING, "Name of the context whose engine is meant (overrides DOCKER_HOST)").short('c'),
     flag("debug", SWITCH, "Say more").short('D'),
-    flag(
-        "host",
-        STRING,
-        "Socket of the engine, such as unix:///run/dhow/dhow.sock",
-    )
-    .short('H'),
-    flag(
-        "log-level",
-        STRING,
-        "How much to log (debug, info, warn, error, fatal)",
-    )
-    .short('l'),
-    flag(
-        "autostart",
-        SWITCH,
-        "Start the engine if none listens, also at an address given by --host",
-    ),
+    flag("host", STRING, "Socket of the engine, such as unix:///run/dhow/dhow.sock").short('H'),
+    flag("log-level", STRING, "How much to log (debug, info, warn, error, fatal)").short('l'),
+    flag("autostart", SWITCH, "Start the engine if none listens, also at an address given by --host"),
     flag("version", SWITCH, "Print the version and leave").short('v'),
     flag("tls", SWITCH, "").hidden(),
     flag("tlsverify", SWITCH, "").hidden(),
@@ -68,26 +46,22 @@ pub(crate) struct Host {
 
 impl Session {
     pub(crate) fn new(globals: Parsed) -> Session {
-        Session {
-            globals,
-            client: OnceCell::new(),
-            settings: OnceCell::new(),
-        }
+        Session { globals, client: OnceCell::new(), settings: OnceCell::new() }
     }
 
     /// The user's settings file, read when first asked for.
     pub(crate) fn settings(&self) -> &Settings {
-        self.settings
-            .get_or_init(|| Settings::load(&settings::folder(self.globals.text("config"))))
+        self.settings.get_or_init(|| Settings::load(&self.settings_folder()))
+    }
+
+    /// The folder of the user's settings and contexts.
+    pub(crate) fn settings_folder(&self) -> PathBuf {
+        settings::folder(self.globals.text("config"))
     }
 
     /// Where the engine is: `-H`, `--context`, the environment, the default socket; first wins.
     pub(crate) fn host(&self) -> Result<Host> {
-        let explicit = |address: String| Host {
-            address,
-            context: "default".to_owned(),
-            is_default: false,
-        };
+        let explicit = |address: String| Host { address, context: "default".to_owned(), is_default: false };
         if let Some(address) = self.globals.text("host") {
             return Ok(explicit(address.to_owned()));
         }
@@ -111,13 +85,8 @@ impl Session {
         if name == "default" {
             return Ok(default_host());
         }
-        let folder = settings::folder(self.globals.text("config"));
-        let address = settings::context_host(&folder, name)?;
-        Ok(Host {
-            address,
-            context: name.to_owned(),
-            is_default: false,
-        })
+        let address = settings::context_host(&self.settings_folder(), name)?;
+        Ok(Host { address, context: name.to_owned(), is_default: false })
     }
 
     /// A client of the engine; starts the engine where that is wanted.
@@ -147,9 +116,7 @@ impl Session {
     /// Writes to standard output.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
         let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())
-            .and_then(|()| out.flush())
-            .map_err(Error::io("write standard output"))
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::io("write standard output"))
     }
 
     /// Writes a line to standard output.
@@ -159,11 +126,7 @@ impl Session {
 }
 
 fn default_host() -> Host {
-    Host {
-        address: DEFAULT_HOST.to_owned(),
-        context: "default".to_owned(),
-        is_default: true,
-    }
+    Host { address: DEFAULT_HOST.to_owned(), context: "default".to_owned(), is_default: true }
 }
 
 /// A variable of the environment; an empty one is as good as none.

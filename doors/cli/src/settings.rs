@@ -24,9 +24,7 @@ pub(crate) struct Settings {
 /// The folder of the settings.
 pub(crate) fn folder(given: Option<&str>) -> PathBuf {
     let given = given.map(str::to_owned);
-    let chosen = given
-        .or_else(|| variable_of("DHOW_CONFIG"))
-        .or_else(|| variable_of("DOCKER_CONFIG"));
+    let chosen = given.or_else(|| variable_of("DHOW_CONFIG")).or_else(|| variable_of("DOCKER_CONFIG"));
     match chosen {
         Some(folder) => PathBuf::from(folder),
         None => PathBuf::from(variable_of("HOME").unwrap_or_default()).join(".docker"),
@@ -76,14 +74,7 @@ pub(crate) fn contexts(folder: &Path) -> Vec<(String, String)> {
     let read = |entry: std::fs::DirEntry| {
         let text = std::fs::read_to_string(entry.path().join("meta.json")).ok()?;
         let context: Context = serde_json::from_str(&text).ok()?;
-        Some((
-            context.name,
-            context
-                .endpoints
-                .docker
-                .map(|docker| docker.host)
-                .unwrap_or_default(),
-        ))
+        Some((context.name, context.endpoints.docker.map(|docker| docker.host).unwrap_or_default()))
     };
     let mut contexts: Vec<_> = entries.filter_map(|entry| read(entry.ok()?)).collect();
     contexts.sort();
@@ -92,15 +83,10 @@ pub(crate) fn contexts(folder: &Path) -> Vec<(String, String)> {
 
 /// The address of a context's engine.
 pub(crate) fn context_host(folder: &Path, name: &str) -> Result<String> {
-    let host = contexts(folder)
-        .into_iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, host)| host);
+    let host = contexts(folder).into_iter().find(|(known, _)| known == name).map(|(_, host)| host);
     match host {
         Some(host) if !host.is_empty() => Ok(host),
-        Some(_) => Err(Error::said(format!(
-            "context \"{name}\" names no docker endpoint"
-        ))),
+        Some(_) => Err(Error::said(format!("context \"{name}\" names no docker endpoint"))),
         None => Err(Error::said(format!("context \"{name}\": context not found"))),
     }
 }

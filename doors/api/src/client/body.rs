@@ -29,11 +29,7 @@ pub(crate) enum Framing {
 
 impl Body {
     pub(crate) fn new(connection: Connection, framing: Framing, idle: Idle) -> Body {
-        let mut body = Body {
-            connection: Some(connection),
-            framing,
-            idle,
-        };
+        let mut body = Body { connection: Some(connection), framing, idle };
         if framing == Framing::Counted(0) {
             body.finish();
         }
@@ -73,14 +69,8 @@ impl Body {
             return Ok(0);
         };
         let line = read_line(connection.reader(), CHUNK_LINE)?;
-        let digits = line
-            .split(|byte| *byte == b';')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii();
-        let size = std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let digits = line.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        let size = std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
         size.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a chunk without a size"))
     }
 

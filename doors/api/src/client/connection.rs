@@ -32,9 +32,7 @@ impl Connection {
     pub(crate) fn open(endpoint: &Endpoint) -> Result<Connection, Error> {
         let host = || endpoint.to_string();
         match UnixStream::connect(endpoint.socket()) {
-            Ok(stream) => Ok(Connection {
-                reader: BufReader::with_capacity(32 * 1024, stream),
-            }),
+            Ok(stream) => Ok(Connection { reader: BufReader::with_capacity(32 * 1024, stream) }),
             Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
                 Err(Error::Forbidden { host: host(), source })
             }
@@ -77,10 +75,7 @@ impl Connection {
 
     fn read_head(&mut self) -> Result<Head, Error> {
         let closed = self.reader.fill_buf().map(<[u8]>::is_empty);
-        if closed
-            .map_err(Error::transport("waiting for the engine's answer"))
-            .unwrap_or(true)
-        {
+        if closed.map_err(Error::transport("waiting for the engine's answer")).unwrap_or(true) {
             return Err(Error::Stale);
         }
         let mut text = Vec::with_capacity(512);
@@ -103,24 +98,15 @@ impl Connection {
 fn stale_write(source: io::Error) -> Error {
     match source.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::Stale,
-        _ => Error::Transport {
-            context: "sending the request",
-            source,
-        },
+        _ => Error::Transport { context: "sending the request", source },
     }
 }
 
 fn write_request(stream: &mut UnixStream, prefix: &str, request: &mut Request<'_>) -> io::Result<()> {
     let mut head = Vec::with_capacity(512);
-    let Request {
-        method, path, query, ..
-    } = request;
+    let Request { method, path, query, .. } = request;
     write!(head, "{method} {prefix}{path}{} HTTP/1.1\r\n", query.as_str())?;
-    write!(
-        head,
-        "Host: api.moby.localhost\r\nUser-Agent: dhow/{}\r\n",
-        env!("CARGO_PKG_VERSION")
-    )?;
+    write!(head, "Host: api.moby.localhost\r\nUser-Agent: dhow/{}\r\n", env!("CARGO_PKG_VERSION"))?;
     for (name, value) in &request.headers {
         write!(head, "{name}: {value}\r\n")?;
     }
@@ -137,11 +123,7 @@ fn write_request(stream: &mut UnixStream, prefix: &str, request: &mut Request<'_
             stream.write_all(&head)
         }
         Payload::Json(document) => {
-            write!(
-                head,
-                "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                document.len()
-            )?;
+            write!(head, "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", document.len())?;
             head.extend_from_slice(document);
             stream.write_all(&head)
         }
@@ -162,11 +144,8 @@ fn write_chunks(stream: &mut UnixStream, reader: &mut dyn Read) -> io::Result<()
             Err(error) => return Err(error),
         };
         let size = format!("{count:x}\r\n");
-        let mut parts = [
-            IoSlice::new(size.as_bytes()),
-            IoSlice::new(&buffer[..count]),
-            IoSlice::new(b"\r\n"),
-        ];
+        let mut parts =
+            [IoSlice::new(size.as_bytes()), IoSlice::new(&buffer[..count]), IoSlice::new(b"\r\n")];
         write_all_parts(stream, &mut parts)?;
         if count == 0 {
             return Ok(());
@@ -194,44 +173,28 @@ impl Head {
     fn parse(text: &[u8]) -> Result<Head, Error> {
         let mut slots = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut parser = httparse::Response::new(&mut slots);
-        let parsed = parser
-            .parse(text)
-            .map_err(|error| Error::Protocol(error.to_string()))?;
+        let parsed = parser.parse(text).map_err(|error| Error::Protocol(error.to_string()))?;
         let Some(status) = parser.code.filter(|_| parsed.is_complete()) else {
             return Err(Error::Protocol("half a header".to_owned()));
         };
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-        let headers = parser
-            .headers
-            .iter()
-            .map(|header| (header.name.to_ascii_lowercase(), text(header.value)));
-        Ok(Head {
-            status,
-            headers: headers.collect(),
-        })
+        let headers =
+            parser.headers.iter().map(|header| (header.name.to_ascii_lowercase(), text(header.value)));
+        Ok(Head { status, headers: headers.collect() })
     }
 
     fn get(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     fn framing(&self, head_only: bool) -> Framing {
         if head_only || matches!(self.status, 204 | 304) {
             return Framing::Counted(0);
         }
-        if self
-            .get("transfer-encoding")
-            .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-        {
+        if self.get("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
             return Framing::Chunked(None);
         }
-        match self
-            .get("content-length")
-            .and_then(|length| length.trim().parse().ok())
-        {
+        match self.get("content-length").and_then(|length| length.trim().parse().ok()) {
             Some(length) if self.status != 101 => Framing::Counted(length),
             _ => Framing::UntilEnd,
         }
@@ -246,10 +209,7 @@ impl Response {
 
     /// A header by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The body, to be read as it comes.
@@ -260,9 +220,7 @@ impl Response {
     /// The whole body.
     pub fn bytes(mut self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        self.body
-            .read_to_end(&mut bytes)
-            .map_err(Error::transport("reading the engine's answer"))?;
+        self.body.read_to_end(&mut bytes).map_err(Error::transport("reading the engine's answer"))?;
         Ok(bytes)
     }
 
@@ -278,10 +236,7 @@ impl Response {
         }
         let mut bytes = Vec::new();
         let _ = (&mut self.body).take(ERROR_LIMIT).read_to_end(&mut bytes);
-        Err(Error::Api {
-            status: self.status,
-            message: error_message(self.status, &bytes),
-        })
+        Err(Error::Api { status: self.status, message: error_message(self.status, &bytes) })
     }
 }
 

@@ -14,9 +14,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// The socket at a path.
     pub fn unix(socket: impl Into<PathBuf>) -> Endpoint {
-        Endpoint {
-            socket: socket.into(),
-        }
+        Endpoint { socket: socket.into() }
     }
 
     /// Reads an address such as `unix:///run/dhow/dhow.sock`.
@@ -52,10 +50,7 @@ mod tests {
 
     #[test]
     fn an_address_is_a_unix_socket_or_a_clear_refusal() {
-        assert_eq!(
-            Endpoint::parse("unix:///run/x").unwrap(),
-            Endpoint::unix("/run/x")
-        );
+        assert_eq!(Endpoint::parse("unix:///run/x").unwrap(), Endpoint::unix("/run/x"));
         assert_eq!(Endpoint::unix("/run/x").to_string(), "unix:///run/x");
         let words = |host| Endpoint::parse(host).unwrap_err().to_string();
         assert_eq!(words("/run/x"), "unable to parse docker host `/run/x`");

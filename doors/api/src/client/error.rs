@@ -66,9 +66,6 @@ impl Error {
 
     pub(crate) fn stale() -> Error {
         let source = io::Error::from(io::ErrorKind::UnexpectedEof);
-        Error::Transport {
-            context: "the engine closed the connection without an answer",
-            source,
-        }
+        Error::Transport { context: "the engine closed the connection without an answer", source }
     }
 }

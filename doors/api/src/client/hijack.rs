@@ -15,9 +15,7 @@ pub struct Hijacked {
 
 impl Hijacked {
     pub(crate) fn new(response: Response) -> Hijacked {
-        Hijacked {
-            reader: response.into_body().into_reader(),
-        }
+        Hijacked { reader: response.into_body().into_reader() }
     }
 
     /// A second handle of the connection, to write to from another thread.
@@ -25,10 +23,7 @@ impl Hijacked {
         let Some(reader) = &self.reader else {
             return Err(Error::stale());
         };
-        let stream = reader
-            .get_ref()
-            .try_clone()
-            .map_err(Error::transport("taking over the connection"))?;
+        let stream = reader.get_ref().try_clone().map_err(Error::transport("taking over the connection"))?;
         Ok(Writer { stream })
     }
 }

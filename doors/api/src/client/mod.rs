@@ -43,21 +43,14 @@ impl Client {
     /// Makes a client; `version` (`1.50`) pins the API version of every path. Nothing is sent yet.
     pub fn new(endpoint: Endpoint, version: Option<&str>) -> Client {
         let prefix = version.map(|version| format!("/v{version}")).unwrap_or_default();
-        Client {
-            endpoint: Arc::new(endpoint),
-            prefix: prefix.into(),
-            idle: Idle::default(),
-        }
+        Client { endpoint: Arc::new(endpoint), prefix: prefix.into(), idle: Idle::default() }
     }
 
     /// Opens one connection and keeps it for the next request: the cheapest proof that somebody
     /// listens.
     pub fn connect(&self) -> Result<(), Error> {
         let connection = Connection::open(&self.endpoint)?;
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(())
     }
 

@@ -168,13 +168,7 @@ mod tests {
     fn segments_and_queries_are_quoted() {
         let request = Request::get(&["images", "a/b:c", "json"]).query("filters", r#"{"a":["b c"]}"#);
         assert_eq!(request.path, "/images/a/b:c/json");
-        assert_eq!(
-            request.query.as_str(),
-            "?filters=%7B%22a%22%3A%5B%22b%20c%22%5D%7D"
-        );
-        assert_eq!(
-            Request::get(&["containers", "a?b#c%", "json"]).path,
-            "/containers/a%3Fb%23c%25/json"
-        );
+        assert_eq!(request.query.as_str(), "?filters=%7B%22a%22%3A%5B%22b%20c%22%5D%7D");
+        assert_eq!(Request::get(&["containers", "a?b#c%", "json"]).path, "/containers/a%3Fb%23c%25/json");
     }
 }

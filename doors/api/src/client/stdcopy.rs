@@ -78,10 +78,7 @@ fn copy_frame(
 fn system_error(source: &mut impl Read, length: u64) -> io::Error {
     let mut words = Vec::new();
     match source.take(length.min(ERROR_LIMIT)).read_to_end(&mut words) {
-        Ok(_) => invalid(format!(
-            "error from daemon in stream: {}",
-            String::from_utf8_lossy(&words)
-        )),
+        Ok(_) => invalid(format!("error from daemon in stream: {}", String::from_utf8_lossy(&words))),
         Err(error) => error,
     }
 }
@@ -101,13 +98,7 @@ mod tests {
 
     #[test]
     fn both_streams_arrive_where_they_belong() {
-        let source = [
-            frame(1, b"out"),
-            frame(2, b"err"),
-            frame(1, b""),
-            frame(1, b"put"),
-        ]
-        .concat();
+        let source = [frame(1, b"out"), frame(2, b"err"), frame(1, b""), frame(1, b"put")].concat();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         copy(&mut source.as_slice(), Some(&mut out), Some(&mut err)).unwrap();
         assert_eq!((out.as_slice(), err.as_slice()), (&b"output"[..], &b"err"[..]));
@@ -116,15 +107,9 @@ mod tests {
     #[test]
     fn a_cut_or_foreign_stream_is_an_error() {
         let cut = &frame(1, b"output")[..9];
-        assert_eq!(
-            copy(&mut &cut[..], None, None).unwrap_err().kind(),
-            io::ErrorKind::UnexpectedEof
-        );
+        assert_eq!(copy(&mut &cut[..], None, None).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         let foreign = b"plain text, no frames";
-        assert_eq!(
-            copy(&mut &foreign[..], None, None).unwrap_err().to_string(),
-            "unrecognized stream: 112"
-        );
+        assert_eq!(copy(&mut &foreign[..], None, None).unwrap_err().to_string(), "unrecognized stream: 112");
         let broken = frame(3, b"disk full");
         let words = copy(&mut broken.as_slice(), None, None).unwrap_err().to_string();
         assert_eq!(words, "error from daemon in stream: disk full");

@@ -38,9 +38,7 @@ pub(crate) const COMMAND: Command = Command {
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let refused = |error: Error| {
-        Error::refused(format!(
-            "dhow: {error}\n\nRun 'dhow create --help' for more information"
-        ))
+        Error::refused(format!("dhow: {error}\n\nRun 'dhow create --help' for more information"))
     };
     check_pull(parsed).map_err(refused)?;
     let mut request = CreateRequest::of(parsed).map_err(refused)?;
@@ -87,12 +85,7 @@ pub(crate) fn create(client: &Client, parsed: &Parsed, request: &mut CreateReque
         }
         other => other?,
     };
-    for warning in created
-        .warnings
-        .iter()
-        .cloned()
-        .chain(parsed.all("dns").filter_map(loopback_warning))
-    {
+    for warning in created.warnings.iter().cloned().chain(parsed.all("dns").filter_map(loopback_warning)) {
         eprintln!("WARNING: {warning}");
     }
     id_file.write(&created.id)?;
@@ -137,9 +130,7 @@ pub(crate) fn start(client: &Client, id: &str) -> Result<()> {
 
 fn loopback_warning(server: &str) -> Option<String> {
     let address: IpAddr = server.trim().parse().ok()?;
-    address
-        .is_loopback()
-        .then(|| format!("Localhost DNS ({address}) may fail in containers."))
+    address.is_loopback().then(|| format!("Localhost DNS ({address}) may fail in containers."))
 }
 
 /// `--cidfile`: made before the container, so that two commands cannot both have it; removed again
@@ -152,10 +143,7 @@ struct IdFile {
 impl IdFile {
     fn create(path: &str) -> Result<IdFile> {
         if path.is_empty() {
-            return Ok(IdFile {
-                path: None,
-                written: false,
-            });
+            return Ok(IdFile { path: None, written: false });
         }
         if std::fs::exists(path).unwrap_or(false) {
             return Err(Error::said(format!(
@@ -163,21 +151,14 @@ impl IdFile {
             )));
         }
         let made = OpenOptions::new().write(true).create_new(true).open(path);
-        made.map_err(Error::io(format!(
-            "failed to create the container ID file {path}"
-        )))?;
-        Ok(IdFile {
-            path: Some(PathBuf::from(path)),
-            written: false,
-        })
+        made.map_err(Error::io(format!("failed to create the container ID file {path}")))?;
+        Ok(IdFile { path: Some(PathBuf::from(path)), written: false })
     }
 
     fn write(&mut self, id: &str) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let written = OpenOptions::new()
-            .write(true)
-            .open(path)
-            .and_then(|mut file| file.write_all(id.as_bytes()));
+        let written =
+            OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(id.as_bytes()));
         written.map_err(Error::io("failed to write the container ID to the file"))?;
         self.written = true;
         Ok(())

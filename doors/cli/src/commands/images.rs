@@ -26,11 +26,7 @@ pub(crate) const COMMAND: Command = Command {
         flag("format", STRING, super::FORMAT_HELP),
         flag("no-trunc", SWITCH, "Show ids in full"),
         flag("quiet", SWITCH, "Show ids only").short('q'),
-        flag(
-            "tree",
-            SWITCH,
-            "Draw the layers of the images as a tree, with what they share",
-        ),
+        flag("tree", SWITCH, "Draw the layers of the images as a tree, with what they share"),
     ]],
     run,
 };
@@ -66,9 +62,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     };
     let with_digests = digests || listing.mentions("Digest");
     let cut = !parsed.is_on("no-trunc");
-    let rows = images
-        .iter()
-        .flat_map(|image| image.rows(with_digests, digests, cut));
+    let rows = images.iter().flat_map(|image| image.rows(with_digests, digests, cut));
     session.print(&listing.show(rows)?)
 }
 
@@ -106,7 +100,7 @@ impl Image {
     }
 
     /// One row a tag; a digest that no tag belongs to has a row of its own.
-    fn rows(&self, with_digests: bool, digest_rows: bool, cut: bool) -> Vec<ImageRow<'_>> {
+    pub(crate) fn rows(&self, with_digests: bool, digest_rows: bool, cut: bool) -> Vec<ImageRow<'_>> {
         let row = |repository: &str, tag: &str, digest: &str| ImageRow {
             image: self,
             repository: repository.to_owned(),
@@ -133,10 +127,7 @@ impl Image {
                 None => rows.push(row(repository, tag, "<none>")),
             }
         }
-        for (repository, digests) in digests
-            .iter()
-            .filter(|(repository, _)| !tagged.contains(*repository))
-        {
+        for (repository, digests) in digests.iter().filter(|(repository, _)| !tagged.contains(*repository)) {
             match digest_rows {
                 true => rows.extend(digests.iter().map(|digest| row(repository, "<none>", digest))),
                 false => rows.push(row(repository, "<none>", "")),
@@ -146,7 +137,7 @@ impl Image {
     }
 }
 
-struct ImageRow<'a> {
+pub(crate) struct ImageRow<'a> {
     image: &'a Image,
     repository: String,
     tag: String,

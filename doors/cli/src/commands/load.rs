@@ -1,6 +1,5 @@
 //! `dhow load`: images from an archive.
 
-use std::fs::File;
 use std::io::{IsTerminal as _, Read};
 
 use dhow_api::client::Request;
@@ -19,11 +18,7 @@ pub(crate) const COMMAND: Command = Command {
     arguments_end_flags: false,
     flags: &[&[
         flag("input", STRING, "Read from this archive, not from standard input").short('i'),
-        flag(
-            "platform",
-            STRINGS,
-            "Load only these platforms (os/arch[/variant])",
-        ),
+        flag("platform", STRINGS, "Load only these platforms (os/arch[/variant])"),
         flag("quiet", SWITCH, "Say only what was loaded").short('q'),
     ]],
     run,
@@ -31,9 +26,7 @@ pub(crate) const COMMAND: Command = Command {
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let mut input: Box<dyn Read> = match parsed.text("input") {
-        Some(path) if !path.is_empty() => {
-            Box::new(File::open(path).map_err(Error::io(format!("open {path}")))?)
-        }
+        Some(path) if !path.is_empty() => Box::new(super::open(path)?),
         _ if std::io::stdin().is_terminal() => {
             return Err(Error::said("requested load from stdin, but stdin is empty"));
         }

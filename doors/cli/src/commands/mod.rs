@@ -1,6 +1,7 @@
 //! The commands, one file each, and the list in which they are found.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use serde::Deserialize as _;
 
@@ -8,13 +9,38 @@ use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 
+mod attach;
+mod commit;
+mod context;
 mod create;
+mod df;
+mod diff;
+mod each;
+mod events;
+mod exec;
+mod history;
 mod images;
+mod import;
+mod info;
+mod inspect;
 mod load;
+mod logs;
+mod network;
+mod port;
+mod prune;
 mod ps;
+mod rm;
+mod rmi;
 mod run;
+mod save;
+mod start;
+mod stop;
+mod top;
 mod unserved;
+mod verbs;
 mod version;
+mod volume;
+mod wait;
 
 pub(crate) use unserved::unserved;
 
@@ -44,31 +70,79 @@ pub(crate) enum Arity {
 
 /// Every command.
 pub(crate) const COMMANDS: &[&Command] = &[
+    &attach::COMMAND,
+    &commit::COMMAND,
+    &context::INSPECT,
+    &context::LIST,
+    &context::SHOW,
     &create::COMMAND,
+    &df::COMMAND,
+    &diff::COMMAND,
+    &events::COMMAND,
+    &exec::COMMAND,
+    &history::COMMAND,
     &images::COMMAND,
+    &import::COMMAND,
+    &info::COMMAND,
+    &inspect::ANY,
+    &inspect::CONTAINER,
+    &inspect::IMAGE,
+    &inspect::NETWORK,
+    &inspect::VOLUME,
     &load::COMMAND,
+    &logs::COMMAND,
+    &network::LIST,
+    &port::COMMAND,
+    &prune::CONTAINERS,
+    &prune::IMAGES,
+    &prune::SYSTEM,
+    &prune::VOLUMES,
     &ps::COMMAND,
+    &rm::COMMAND,
+    &rmi::COMMAND,
     &run::COMMAND,
+    &save::EXPORT,
+    &save::SAVE,
+    &start::COMMAND,
+    &stop::RESTART,
+    &stop::STOP,
+    &top::COMMAND,
+    &verbs::KILL,
+    &verbs::PAUSE,
+    &verbs::RENAME,
+    &verbs::TAG,
+    &verbs::UNPAUSE,
     &version::COMMAND,
+    &volume::CREATE,
+    &volume::LIST_THEM,
+    &volume::REMOVE,
+    &wait::COMMAND,
 ];
 
 /// The groups, and what they are about.
 pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("container", "Manage containers"),
+    ("context", "Manage contexts"),
     ("image", "Manage images"),
+    ("network", "Manage networks"),
     ("system", "Manage the engine"),
     ("volume", "Manage volumes"),
 ];
 
 /// Finds a command by the words with which it was called.
 pub(crate) fn find(path: &str) -> Option<&'static Command> {
-    COMMANDS
-        .iter()
-        .copied()
-        .find(|command| command.paths.contains(&path))
+    COMMANDS.iter().copied().find(|command| command.paths.contains(&path))
 }
 
 impl Arity {
+    /// How docker sends the reader to the help page.
+    pub(crate) fn see(self) -> &'static str {
+        match self {
+            Arity::AtLeast(_) => "See",
+            Arity::None | Arity::AtMost(_) | Arity::Exactly(_) | Arity::Between(..) => "Run",
+        }
+    }
+
     /// What is wrong with so many arguments, in docker's words.
     pub(crate) fn refusal(self, count: usize) -> Option<String> {
         let plural = |n: usize| if n == 1 { "argument" } else { "arguments" };
@@ -77,10 +151,9 @@ impl Arity {
             Arity::Exactly(n) if count != n => Some(format!("requires {n} {}", plural(n))),
             Arity::AtLeast(n) if count < n => Some(format!("requires at least {n} {}", plural(n))),
             Arity::AtMost(n) if count > n => Some(format!("requires at most {n} {}", plural(n))),
-            Arity::Between(least, most) if count < least || count > most => Some(format!(
-                "requires at least {least} and at most {most} {}",
-                plural(most)
-            )),
+            Arity::Between(least, most) if count < least || count > most => {
+                Some(format!("requires at least {least} and at most {most} {}", plural(most)))
+            }
             _ => None,
         }
     }
@@ -100,11 +173,7 @@ where
 
 /// Labels in one line.
 pub(crate) fn labels_text(labels: &BTreeMap<String, String>) -> String {
-    labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect::<Vec<_>>()
-        .join(",")
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
 /// The help of `--format` of the commands that show one document.
@@ -119,10 +188,14 @@ pub(crate) fn platform_json(text: &str) -> Result<String> {
             serde_json::json!({ "architecture": architecture, "os": os, "variant": variant })
         }
         _ => {
-            return Err(Error::said(format!(
-                "invalid platform \"{text}\": expected os/arch[/variant]"
-            )));
+            return Err(Error::said(format!("invalid platform \"{text}\": expected os/arch[/variant]")));
         }
     };
     Ok(document.to_string())
+}
+
+/// Opens a file that the user named.
+pub(crate) fn open(path: &str) -> Result<File> {
+    let words = |error| Error::said(format!("open {path}: {}", crate::go_words(&error)));
+    File::open(path).map_err(words)
 }

@@ -23,12 +23,7 @@ pub(crate) const COMMAND: Command = Command {
         flag("all", SWITCH, "Show all containers, not only the running ones").short('a'),
         flag("filter", FILTER, "Show only what meets the condition").short('f'),
         flag("format", STRING, super::FORMAT_HELP),
-        flag(
-            "last",
-            INT,
-            "Show the n newest containers, whatever their state (default -1)",
-        )
-        .short('n'),
+        flag("last", INT, "Show the n newest containers, whatever their state (default -1)").short('n'),
         flag("latest", SWITCH, "Show the newest container, whatever its state").short('l'),
         flag("no-trunc", SWITCH, "Show ids and commands in full"),
         flag("quiet", SWITCH, "Show ids only").short('q'),
@@ -50,13 +45,11 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         None => session.settings().ps_format.as_str(),
     };
     let custom = Listing::new(format);
-    let size = parsed.is_on("size") || custom.mentions("Size");
+    // `json` alone is no template to docker, and does not ask for sizes.
+    let size = parsed.is_on("size") || (format != "json" && custom.mentions("Size"));
     let listing = listing(format, parsed.is_on("quiet"), size);
-    let limit = if parsed.is_on("latest") {
-        Some(1)
-    } else {
-        parsed.integer("last").filter(|last| *last > 0)
-    };
+    let limit =
+        if parsed.is_on("latest") { Some(1) } else { parsed.integer("last").filter(|last| *last > 0) };
     let request = Request::get(&["containers", "json"])
         .query_flag("all", parsed.is_on("all") || limit.is_some())
         .query_some("limit", limit.map(|limit| limit.to_string()).as_deref())
@@ -64,9 +57,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         .query_some("filters", Filters::of(parsed).to_query().as_deref());
     let containers: Vec<Container> = session.send(request)?.json()?;
     let cut = !parsed.is_on("no-trunc");
-    let rows = containers
-        .into_iter()
-        .map(|container| ContainerRow { container, cut });
+    let rows = containers.into_iter().map(|container| ContainerRow { container, cut });
     session.print(&listing.show(rows)?)
 }
 
@@ -178,19 +169,10 @@ impl Row for ContainerRow {
             "Size" => self.size(),
             "Labels" => super::labels_text(&container.labels),
             "Mounts" => self.mounts(),
-            "LocalVolumes" => container
-                .mounts
-                .iter()
-                .filter(|mount| mount.driver == "local")
-                .count()
-                .to_string(),
-            "Networks" => container
-                .network_settings
-                .networks
-                .keys()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(","),
+            "LocalVolumes" => {
+                container.mounts.iter().filter(|mount| mount.driver == "local").count().to_string()
+            }
+            "Networks" => container.network_settings.networks.keys().cloned().collect::<Vec<_>>().join(","),
             "Platform" => return Some(Json::Null),
             _ => return None,
         };
@@ -204,12 +186,8 @@ impl Row for ContainerRow {
 
 impl ContainerRow {
     fn names(&self) -> String {
-        let plain: Vec<&str> = self
-            .container
-            .names
-            .iter()
-            .map(|name| name.strip_prefix('/').unwrap_or(name))
-            .collect();
+        let plain: Vec<&str> =
+            self.container.names.iter().map(|name| name.strip_prefix('/').unwrap_or(name)).collect();
         // Names with a slash come from old links between containers.
         match plain.iter().find(|name| self.cut && !name.contains('/')) {
             Some(name) => (*name).to_owned(),
@@ -236,32 +214,16 @@ impl ContainerRow {
         let written = units::human_size_short(units::float(self.container.size_rw));
         match self.container.size_root_fs {
             ..=0 => written,
-            all => format!(
-                "{written} (virtual {})",
-                units::human_size_short(units::float(all))
-            ),
+            all => format!("{written} (virtual {})", units::human_size_short(units::float(all))),
         }
     }
 
     fn mounts(&self) -> String {
         let name = |mount: &Mount| {
-            let name = if mount.name.is_empty() {
-                &mount.source
-            } else {
-                &mount.name
-            };
-            if self.cut {
-                names::ellipsis(name, 15)
-            } else {
-                name.clone()
-            }
+            let name = if mount.name.is_empty() { &mount.source } else { &mount.name };
+            if self.cut { names::ellipsis(name, 15) } else { name.clone() }
         };
-        self.container
-            .mounts
-            .iter()
-            .map(name)
-            .collect::<Vec<_>>()
-            .join(",")
+        self.container.mounts.iter().map(name).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -280,18 +242,9 @@ fn ports(ports: &[Port]) -> String {
     let mut mappings = Vec::new();
     let mut ranges: Vec<(&str, &str, u16, u16)> = Vec::new();
     for port in sorted {
-        let Port {
-            ip,
-            private_port,
-            public_port,
-            r#type,
-        } = port;
+        let Port { ip, private_port, public_port, r#type } = port;
         if !ip.is_empty() && public_port != private_port {
-            mappings.push(format!(
-                "{}->{private_port}/{}",
-                host_port(ip, public_port),
-                r#type
-            ));
+            mappings.push(format!("{}->{private_port}/{}", host_port(ip, public_port), r#type));
             continue;
         }
         match ranges.iter_mut().find(|range| range.0 == ip && range.1 == r#type) {
@@ -310,11 +263,7 @@ fn ports(ports: &[Port]) -> String {
 
 fn range_text(range: &(&str, &str, u16, u16)) -> String {
     let (ip, kind, first, last) = range;
-    let numbers = if first == last {
-        first.to_string()
-    } else {
-        format!("{first}-{last}")
-    };
+    let numbers = if first == last { first.to_string() } else { format!("{first}-{last}") };
     match *ip {
         "" => format!("{numbers}/{kind}"),
         ip => format!("{}->{numbers}/{kind}", host_port(ip, &numbers)),
@@ -322,11 +271,7 @@ fn range_text(range: &(&str, &str, u16, u16)) -> String {
 }
 
 fn host_port(ip: &str, port: impl std::fmt::Display) -> String {
-    if ip.contains(':') {
-        format!("[{ip}]:{port}")
-    } else {
-        format!("{ip}:{port}")
-    }
+    if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
 }
 
 #[cfg(test)]
@@ -334,12 +279,7 @@ mod tests {
     use super::*;
 
     fn port(ip: &str, public: u16, private: u16, kind: &str) -> Port {
-        Port {
-            ip: ip.to_owned(),
-            private_port: private,
-            public_port: public,
-            r#type: kind.to_owned(),
-        }
+        Port { ip: ip.to_owned(), private_port: private, public_port: public, r#type: kind.to_owned() }
     }
 
     #[test]
@@ -364,10 +304,7 @@ mod tests {
             "ImageID":"sha256:b6dd","Command":"sh -c 'sleep 1000000'","Created":0,"Ports":null,"Labels":{"b":"2","a":"1"},
             "State":"running","Status":"Up","SizeRw":5,"SizeRootFs":1976320,
             "NetworkSettings":{"Networks":{"none":{}}},"Mounts":[{"Name":"","Source":"/a/rather/long/path","Driver":""}]}"#;
-        let mut row = ContainerRow {
-            container: serde_json::from_str(text).unwrap(),
-            cut: true,
-        };
+        let mut row = ContainerRow { container: serde_json::from_str(text).unwrap(), cut: true };
         let line =
             "{{.ID}} {{.Names}} {{.Image}} {{.Command}} {{.Labels}} {{.Size}} {{.Networks}} {{.Mounts}}";
         let show = |row| Listing::new(line).show([row]).unwrap();
@@ -375,10 +312,7 @@ mod tests {
         let full = "608b86c35ee6904d92e8 c1,other/c1 docker.io/library/busybox:1@sha256:12 \
                     \"sh -c 'sleep 1000000'\" a=1,b=2 5B (virtual 1.98MB) none /a/rather/long/path\n";
         assert_eq!(show(row), full);
-        let row = ContainerRow {
-            container: serde_json::from_str(text).unwrap(),
-            cut: true,
-        };
+        let row = ContainerRow { container: serde_json::from_str(text).unwrap(), cut: true };
         let short = "608b86c35ee6 c1 busybox:1 \"sh -c 'sleep 100000…\" a=1,b=2 5B (virtual 1.98MB) none /a/rather/long…\n";
         assert_eq!(show(row), short);
     }

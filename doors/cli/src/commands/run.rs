@@ -27,22 +27,9 @@ pub(crate) const COMMAND: Command = Command {
     arguments_end_flags: true,
     flags: &[
         &[
-            flag(
-                "detach",
-                SWITCH,
-                "Run the container in the background and print its id",
-            )
-            .short('d'),
-            flag(
-                "detach-keys",
-                STRING,
-                "Keys that leave the container (default \"ctrl-p,ctrl-q\")",
-            ),
-            flag(
-                "sig-proxy",
-                SWITCH,
-                "Pass signals on to the container (default true)",
-            ),
+            flag("detach", SWITCH, "Run the container in the background and print its id").short('d'),
+            flag("detach-keys", STRING, "Keys that leave the container (default \"ctrl-p,ctrl-q\")"),
+            flag("sig-proxy", SWITCH, "Pass signals on to the container (default true)"),
         ],
         CREATE_FLAGS[0],
         CREATE_FLAGS[1],
@@ -61,12 +48,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         false
     } else {
         terminal::check_input(request.config.attach_stdin, request.config.tty)?;
-        let Config {
-            attach_stdin,
-            attach_stdout,
-            attach_stderr,
-            ..
-        } = request.config;
+        let Config { attach_stdin, attach_stdout, attach_stderr, .. } = request.config;
         attach_stdin || attach_stdout || attach_stderr
     };
     let client = session.client()?;
@@ -87,9 +69,7 @@ fn prepared(parsed: &Parsed) -> Result<CreateRequest> {
 
 fn detached(config: &mut Config, parsed: &Parsed) -> Result<()> {
     if parsed.is_given("attach") {
-        return Err(Error::said(
-            "conflicting options: cannot specify both --attach and --detach",
-        ));
+        return Err(Error::said("conflicting options: cannot specify both --attach and --detach"));
     }
     config.attach_stdin = false;
     config.attach_stdout = false;
@@ -105,13 +85,7 @@ fn in_foreground(
     request: &CreateRequest,
     id: &str,
 ) -> Result<()> {
-    let Config {
-        attach_stdin,
-        attach_stdout,
-        attach_stderr,
-        tty,
-        ..
-    } = request.config;
+    let Config { attach_stdin, attach_stdout, attach_stderr, tty, .. } = request.config;
     let keys = match parsed.text_or_empty("detach-keys") {
         "" => session.settings().detach_keys.clone(),
         keys => keys.to_owned(),
@@ -121,15 +95,9 @@ fn in_foreground(
         stdout: attach_stdout,
         stderr: attach_stderr,
         tty,
-        detach_keys: if tty && attach_stdin {
-            detach::parse(&keys).unwrap_or_default()
-        } else {
-            Vec::new()
-        },
+        detach_keys: if tty && attach_stdin { detach::parse(&keys).unwrap_or_default() } else { Vec::new() },
     };
-    let connection = client
-        .hijack(attach_request(id, &streams, &keys))
-        .map_err(Error::from)?;
+    let connection = client.hijack(attach_request(id, &streams, &keys)).map_err(Error::from)?;
     let forward = parsed.is_left_on("sig-proxy");
     let resize = tty && terminal::is_output();
     let status = wait(client, id, request.host_config.auto_remove)?;
@@ -139,11 +107,7 @@ fn in_foreground(
         }
         return Err(with_status(error));
     }
-    let watch = Watch {
-        forward,
-        resize,
-        raw: tty && attach_stdin,
-    };
+    let watch = Watch { forward, resize, raw: tty && attach_stdin };
     signals::watch(client, Peer::Container(id.to_owned()), watch)?;
     match attach::flow(connection, &streams)? {
         Ending::Detached => Ok(()),
@@ -211,10 +175,7 @@ fn with_status(error: Error) -> Error {
         () if says("permission denied") || says("is a directory") => 126,
         () => 125,
     };
-    Error::Status {
-        code,
-        words: with_help(&words),
-    }
+    Error::Status { code, words: with_help(&words) }
 }
 
 fn with_help(words: &str) -> String {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{Arity, Command};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flags::{Parsed, STRING, flag};
 use crate::format::tabwriter::Tabs;
 use crate::format::{inspected, time};
@@ -25,9 +25,6 @@ pub(crate) const COMMAND: Command = Command {
 
 /// The API version that this client was written for.
 pub(crate) const API_VERSION: &str = "1.50";
-
-/// A wrong template ends `version` with this status.
-const TEMPLATE_STATUS: u8 = 64;
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -69,10 +66,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         format => {
             let client = serde_json::to_value(&client).unwrap_or_default();
             let document = serde_json::json!({ "Client": client, "Server": server });
-            inspected::by_template(format, &document).map_err(|error| Error::Status {
-                code: TEMPLATE_STATUS,
-                words: error.to_string(),
-            })?
+            inspected::by_template(format, &document)?
         }
     };
     session.print(&text)?;
@@ -83,10 +77,7 @@ fn server(session: &Session) -> Result<Json> {
     let mut server: Json = session.send(Request::get(&["version"]))?.json()?;
     let components = server.get_mut("Components").and_then(Json::as_array_mut);
     for component in components.into_iter().flatten() {
-        let built = component
-            .pointer("/Details/BuildTime")
-            .and_then(Json::as_str)
-            .map(time::calendar);
+        let built = component.pointer("/Details/BuildTime").and_then(Json::as_str).map(time::calendar);
         if let (Some(built), Some(details)) = (built, component.get_mut("Details")) {
             details["BuildTime"] = built.into();
         }
@@ -121,11 +112,7 @@ fn table(client: &ClientVersion, server: &Json) -> String {
             let _ = writeln!(text, "  {name}:\t{value}");
         }
     }
-    Tabs {
-        minimum: 20,
-        padding: 1,
-    }
-    .align(&text)
+    Tabs { minimum: 20, padding: 1 }.align(&text)
 }
 
 fn platform_name(server: &Json) -> String {
@@ -137,22 +124,13 @@ fn platform_name(server: &Json) -> String {
 
 /// The parts of the server; one that tells of none is itself the engine.
 fn components(server: &Json) -> Vec<Component> {
-    let listed: Option<Vec<Component>> = server
-        .get("Components")
-        .and_then(|list| serde_json::from_value(list.clone()).ok());
+    let listed: Option<Vec<Component>> =
+        server.get("Components").and_then(|list| serde_json::from_value(list.clone()).ok());
     match (listed, server.as_object()) {
         (Some(components), _) if !components.is_empty() => components,
         (_, Some(details)) => {
-            let version = details
-                .get("Version")
-                .and_then(Json::as_str)
-                .unwrap_or_default()
-                .to_owned();
-            vec![Component {
-                name: "Engine".to_owned(),
-                version,
-                details: details.clone(),
-            }]
+            let version = details.get("Version").and_then(Json::as_str).unwrap_or_default().to_owned();
+            vec![Component { name: "Engine".to_owned(), version, details: details.clone() }]
         }
         (_, None) => Vec::new(),
     }
@@ -171,25 +149,14 @@ fn lines_of(component: &Component) -> Vec<(String, String)> {
         lines.extend(names.into_iter().map(|name| (name.clone(), detail(name))));
         return lines;
     }
-    let api = format!(
-        "{} (minimum version {})",
-        detail("ApiVersion"),
-        detail("MinAPIVersion")
-    );
+    let api = format!("{} (minimum version {})", detail("ApiVersion"), detail("MinAPIVersion"));
     lines.push(("API version".to_owned(), api));
-    for (name, key) in [
-        ("Go version", "GoVersion"),
-        ("Git commit", "GitCommit"),
-        ("Built", "BuildTime"),
-    ] {
+    for (name, key) in [("Go version", "GoVersion"), ("Git commit", "GitCommit"), ("Built", "BuildTime")] {
         if !detail(key).is_empty() {
             lines.push((name.to_owned(), detail(key)));
         }
     }
-    lines.push((
-        "OS/Arch".to_owned(),
-        format!("{}/{}", detail("Os"), detail("Arch")),
-    ));
+    lines.push(("OS/Arch".to_owned(), format!("{}/{}", detail("Os"), detail("Arch"))));
     lines.push(("Experimental".to_owned(), detail("Experimental")));
     lines
 }

@@ -3,18 +3,11 @@
 /// Reads a size whose units count in 1024.
 pub(crate) fn binary(text: &str) -> Result<i64, String> {
     let invalid = || format!("invalid size: '{text}'");
-    let last = text
-        .rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')
-        .ok_or_else(invalid)?;
+    let last = text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ').ok_or_else(invalid)?;
     let suffix = &text[last + 1..];
-    let number = if text.as_bytes()[last] == b' ' {
-        &text[..last]
-    } else {
-        &text[..=last]
-    };
-    let size: f64 = number
-        .parse()
-        .map_err(|_| format!("strconv.ParseFloat: parsing \"{number}\": invalid syntax"))?;
+    let number = if text.as_bytes()[last] == b' ' { &text[..last] } else { &text[..=last] };
+    let size: f64 =
+        number.parse().map_err(|_| format!("strconv.ParseFloat: parsing \"{number}\": invalid syntax"))?;
     if size.is_nan() || size < 0.0 {
         return Err(invalid());
     }
@@ -24,10 +17,7 @@ pub(crate) fn binary(text: &str) -> Result<i64, String> {
 
 fn factor(suffix: &str) -> Option<f64> {
     let lower = suffix.to_ascii_lowercase();
-    let unit = lower
-        .strip_suffix("ib")
-        .or_else(|| lower.strip_suffix('b'))
-        .unwrap_or(&lower);
+    let unit = lower.strip_suffix("ib").or_else(|| lower.strip_suffix('b')).unwrap_or(&lower);
     let power = match unit {
         "" if lower.len() <= 1 => 0,
         "k" => 1,
@@ -76,9 +66,6 @@ mod tests {
         assert_eq!(binary("32kbb").unwrap_err(), "invalid suffix: 'kbb'");
         assert_eq!(binary("32ib").unwrap_err(), "invalid suffix: 'ib'");
         assert_eq!(binary("-32").unwrap_err(), "invalid size: '-32'");
-        assert_eq!(
-            binary("1 2 m").unwrap_err(),
-            "strconv.ParseFloat: parsing \"1 2\": invalid syntax"
-        );
+        assert_eq!(binary("1 2 m").unwrap_err(), "strconv.ParseFloat: parsing \"1 2\": invalid syntax");
     }
 }

@@ -198,25 +198,15 @@ impl CreateRequest {
         host_config.binds = some(volumes.bound);
         host_config.port_bindings = ports.published;
         host_config.network_mode = networking.mode;
-        let networking_config = NetworkingConfig {
-            endpoints_config: networking.endpoints,
-        };
-        Ok(CreateRequest {
-            config,
-            host_config,
-            networking_config,
-        })
+        let networking_config = NetworkingConfig { endpoints_config: networking.endpoints };
+        Ok(CreateRequest { config, host_config, networking_config })
     }
 }
 
 impl Config {
     fn of(parsed: &Parsed) -> Result<Config> {
         let text = |name: &str| parsed.text_or_empty(name).to_owned();
-        let attached = |name: &str| {
-            parsed
-                .all("attach")
-                .any(|stream| stream.eq_ignore_ascii_case(name))
-        };
+        let attached = |name: &str| parsed.all("attach").any(|stream| stream.eq_ignore_ascii_case(name));
         let by_default = !parsed.is_given("attach");
         let open_stdin = parsed.is_on("interactive");
         let attach_stdin = attached("stdin") || open_stdin;
@@ -271,21 +261,10 @@ impl HostConfig {
             cap_add: list("cap-add"),
             cap_drop: list("cap-drop"),
             cgroupns_mode: text("cgroupns"),
-            dns: parsed
-                .all("dns")
-                .map(validate::address)
-                .collect::<Result<_, _>>()?,
+            dns: parsed.all("dns").map(validate::address).collect::<Result<_, _>>()?,
             dns_options: parsed.list("dns-option"),
-            dns_search: parsed
-                .all("dns-search")
-                .map(validate::dns_search)
-                .collect::<Result<_, _>>()?,
-            extra_hosts: some(
-                parsed
-                    .all("add-host")
-                    .map(validate::extra_host)
-                    .collect::<Result<_, _>>()?,
-            ),
+            dns_search: parsed.all("dns-search").map(validate::dns_search).collect::<Result<_, _>>()?,
+            extra_hosts: some(parsed.all("add-host").map(validate::extra_host).collect::<Result<_, _>>()?),
             group_add: list("group-add"),
             ipc_mode: text("ipc"),
             cgroup: String::new(),
@@ -295,11 +274,7 @@ impl HostConfig {
             privileged: parsed.is_on("privileged"),
             publish_all_ports: parsed.is_on("publish-all"),
             readonly_rootfs: parsed.is_on("read-only"),
-            security_opt: if parsed.is_given("security-opt") {
-                Some(security.options)
-            } else {
-                None
-            },
+            security_opt: if parsed.is_given("security-opt") { Some(security.options) } else { None },
             storage_opt: storage_options(parsed)?,
             tmpfs: parsed.all("tmpfs").map(tmpfs).collect(),
             uts_mode: text("uts"),
@@ -323,9 +298,7 @@ impl Resources {
         let number = |name: &str| parsed.integer(name).unwrap_or(0);
         let swappiness = parsed.integer("memory-swappiness").unwrap_or(-1);
         if !(-1..=100).contains(&swappiness) {
-            return Err(format!(
-                "invalid value: {swappiness}. Valid memory swappiness range is 0-100"
-            ));
+            return Err(format!("invalid value: {swappiness}. Valid memory swappiness range is 0-100"));
         }
         let (devices, requests) = devices(parsed)?;
         Ok(Resources {
@@ -410,10 +383,7 @@ fn devices(parsed: &Parsed) -> Result<Devices, String> {
             mappings.push(Mapping::parse(name)?);
         }
     }
-    let mut requests = parsed
-        .all("gpus")
-        .map(device::gpus)
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut requests = parsed.all("gpus").map(device::gpus).collect::<Result<Vec<_>, _>>()?;
     if !cdi.is_empty() {
         requests.push(DeviceRequest::cdi(cdi));
     }
@@ -455,10 +425,7 @@ fn log_config(parsed: &Parsed) -> Result<LogConfig, String> {
     if driver == "none" && parsed.is_given("log-opt") {
         return Err(format!("invalid logging opts for driver {driver}"));
     }
-    Ok(LogConfig {
-        r#type: driver,
-        config: environment::pairs(&parsed.list("log-opt")),
-    })
+    Ok(LogConfig { r#type: driver, config: environment::pairs(&parsed.list("log-opt")) })
 }
 
 fn restart_policy(parsed: &Parsed) -> Result<RestartPolicy, String> {
@@ -478,27 +445,17 @@ fn restart_policy(parsed: &Parsed) -> Result<RestartPolicy, String> {
     if parsed.is_on("rm") && !matches!(name, "no" | "") {
         return Err("conflicting options: cannot specify both --restart and --rm".to_owned());
     }
-    Ok(RestartPolicy {
-        name: name.to_owned(),
-        maximum_retry_count,
-    })
+    Ok(RestartPolicy { name: name.to_owned(), maximum_retry_count })
 }
 
 /// Namespaces are the container's own, the host's, or (for some) another container's.
 fn check_modes(parsed: &Parsed) -> Result<(), String> {
-    let of_container = |mode: &str| {
-        mode.strip_prefix("container:")
-            .is_some_and(|name| !name.is_empty())
-    };
+    let of_container = |mode: &str| mode.strip_prefix("container:").is_some_and(|name| !name.is_empty());
     let mac_address = parsed.text_or_empty("mac-address");
     if !mac_address.is_empty() && !validate::is_mac_address(mac_address) {
         return Err(format!("{mac_address} is not a valid mac address"));
     }
-    for (flag, name, container) in [
-        ("pid", "PID", true),
-        ("uts", "UTS", false),
-        ("userns", "USER", false),
-    ] {
+    for (flag, name, container) in [("pid", "PID", true), ("uts", "UTS", false), ("userns", "USER", false)] {
         match parsed.text_or_empty(flag) {
             "" | "host" => {}
             mode if container && of_container(mode) => {}

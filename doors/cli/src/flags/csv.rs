@@ -8,11 +8,7 @@ pub(crate) fn fields(record: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = record;
     loop {
-        let (field, tail) = if rest.starts_with('"') {
-            quoted(&rest[1..])?
-        } else {
-            plain(rest)?
-        };
+        let (field, tail) = if rest.starts_with('"') { quoted(&rest[1..])? } else { plain(rest)? };
         fields.push(field);
         match tail {
             Some(tail) => rest = tail,

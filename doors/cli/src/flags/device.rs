@@ -52,14 +52,11 @@ pub(crate) fn is_cdi_name(device: &str) -> bool {
         return false;
     };
     let inner = |text: &str, more: &[u8]| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || more.contains(&byte))
             && text.starts_with(|first: char| first.is_ascii_alphabetic())
             && text.ends_with(|last: char| last.is_ascii_alphanumeric())
     };
-    let is_name = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte))
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.ends_with(|last: char| last.is_ascii_alphanumeric());
     inner(vendor, b"_-.") && inner(class, b"_-") && is_name
@@ -84,16 +81,8 @@ impl Mapping {
             return Err(format!("{container} is not an absolute path"));
         }
         Ok(Mapping {
-            path_on_host: if container == host {
-                clean(host)
-            } else {
-                host.to_owned()
-            },
-            path_in_container: if parts.len() == 3 {
-                container.to_owned()
-            } else {
-                clean(container)
-            },
+            path_on_host: if container == host { clean(host) } else { host.to_owned() },
+            path_in_container: if parts.len() == 3 { container.to_owned() } else { clean(container) },
             cgroup_permissions: access.to_owned(),
         })
     }
@@ -143,9 +132,8 @@ pub(crate) fn gpus(value: &str) -> Result<DeviceRequest, String> {
     };
     let mut seen: Vec<String> = Vec::new();
     for field in csv::fields(value)? {
-        let (key, setting) = field
-            .split_once('=')
-            .map_or((field.as_str(), None), |(key, it)| (key, Some(it)));
+        let (key, setting) =
+            field.split_once('=').map_or((field.as_str(), None), |(key, it)| (key, Some(it)));
         if seen.iter().any(|known| known == key) {
             return Err(format!("gpu request key '{key}' can be specified only once"));
         }
@@ -201,10 +189,9 @@ pub(crate) fn weight(value: &str) -> Result<Weight, String> {
     let (path, rest) = device_path(value)?;
     let weight = number::decimal(rest).and_then(|weight| u16::try_from(weight).ok());
     match weight {
-        Some(weight) if weight == 0 || (10..=1000).contains(&weight) => Ok(Weight {
-            path: path.to_owned(),
-            weight,
-        }),
+        Some(weight) if weight == 0 || (10..=1000).contains(&weight) => {
+            Ok(Weight { path: path.to_owned(), weight })
+        }
         _ => Err(format!("invalid weight for device: {value}")),
     }
 }
@@ -219,10 +206,7 @@ pub(crate) fn bytes_per_second(value: &str) -> Result<Throttle, String> {
              Number must be a positive integer. Unit is optional and can be kb, mb, or gb"
         )
     })?;
-    Ok(Throttle {
-        path: path.to_owned(),
-        rate,
-    })
+    Ok(Throttle { path: path.to_owned(), rate })
 }
 
 /// Reads `/dev/sda:1000`.
@@ -234,10 +218,7 @@ pub(crate) fn operations_per_second(value: &str) -> Result<Throttle, String> {
              Number must be a positive integer"
         )
     })?;
-    Ok(Throttle {
-        path: path.to_owned(),
-        rate,
-    })
+    Ok(Throttle { path: path.to_owned(), rate })
 }
 
 #[cfg(test)]
@@ -254,31 +235,13 @@ mod tests {
 
     #[test]
     fn devices_of_the_host() {
-        assert_eq!(
-            Mapping::parse("/dev/null"),
-            Ok(mapping("/dev/null", "/dev/null", "rwm"))
-        );
-        assert_eq!(
-            Mapping::parse("/dev/null:r"),
-            Ok(mapping("/dev/null", "/dev/null", "r"))
-        );
-        assert_eq!(
-            Mapping::parse("/dev/a:/dev/b"),
-            Ok(mapping("/dev/a", "/dev/b", "rwm"))
-        );
-        assert_eq!(
-            Mapping::parse("/dev/a:/dev/b:rw"),
-            Ok(mapping("/dev/a", "/dev/b", "rw"))
-        );
-        assert_eq!(
-            Mapping::parse("dev/a").unwrap_err(),
-            "dev/a is not an absolute path"
-        );
+        assert_eq!(Mapping::parse("/dev/null"), Ok(mapping("/dev/null", "/dev/null", "rwm")));
+        assert_eq!(Mapping::parse("/dev/null:r"), Ok(mapping("/dev/null", "/dev/null", "r")));
+        assert_eq!(Mapping::parse("/dev/a:/dev/b"), Ok(mapping("/dev/a", "/dev/b", "rwm")));
+        assert_eq!(Mapping::parse("/dev/a:/dev/b:rw"), Ok(mapping("/dev/a", "/dev/b", "rw")));
+        assert_eq!(Mapping::parse("dev/a").unwrap_err(), "dev/a is not an absolute path");
         assert_eq!(Mapping::parse("/a:/b:x").unwrap_err(), "bad mode specified: x");
-        assert_eq!(
-            Mapping::parse("/a:/b:r:w").unwrap_err(),
-            "bad format for path: /a:/b:r:w"
-        );
+        assert_eq!(Mapping::parse("/a:/b:r:w").unwrap_err(), "bad format for path: /a:/b:r:w");
     }
 
     #[test]

@@ -16,13 +16,9 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
     }
     let mut total: i128 = 0;
     while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, tail) = rest.split_at(end);
-        let end = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         if unit.is_empty() && !number.is_empty() {
             return Err(format!("time: missing unit in duration \"{text}\""));
@@ -55,11 +51,7 @@ fn scaled(number: &str, scale: i128) -> Option<i128> {
     if whole.is_empty() && fraction.is_empty() || fraction.contains('.') || number.len() > 38 {
         return None;
     }
-    let mut total = if whole.is_empty() {
-        0
-    } else {
-        whole.parse::<i128>().ok()?.checked_mul(scale)?
-    };
+    let mut total = if whole.is_empty() { 0 } else { whole.parse::<i128>().ok()?.checked_mul(scale)? };
     let mut place = scale;
     for digit in fraction.bytes() {
         place /= 10;
@@ -82,13 +74,7 @@ mod tests {
         assert_eq!(parse("x").unwrap_err(), "time: invalid duration \"x\"");
         assert_eq!(parse("").unwrap_err(), "time: invalid duration \"\"");
         assert_eq!(parse("10").unwrap_err(), "time: missing unit in duration \"10\"");
-        assert_eq!(
-            parse("10q").unwrap_err(),
-            "time: unknown unit \"q\" in duration \"10q\""
-        );
-        assert_eq!(
-            parse("9999999999h").unwrap_err(),
-            "time: invalid duration \"9999999999h\""
-        );
+        assert_eq!(parse("10q").unwrap_err(), "time: unknown unit \"q\" in duration \"10q\"");
+        assert_eq!(parse("9999999999h").unwrap_err(), "time: invalid duration \"9999999999h\"");
     }
 }

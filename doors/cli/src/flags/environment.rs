@@ -22,11 +22,7 @@ pub(crate) fn variables(files: &[String], flags: &[String]) -> Result<Vec<String
     for file in files {
         variables.extend(read(file, true)?);
     }
-    variables.extend(
-        flags
-            .iter()
-            .map(|flag| from_here(flag).unwrap_or_else(|| flag.clone())),
-    );
+    variables.extend(flags.iter().map(|flag| from_here(flag).unwrap_or_else(|| flag.clone())));
     Ok(variables)
 }
 
@@ -101,15 +97,8 @@ mod tests {
         let read = lines(text.as_bytes(), true).unwrap();
         assert_eq!(read[..2], ["A=1", "B=two words "]);
         assert!(read[2].starts_with("PATH=") && read.len() == 3);
-        assert_eq!(
-            lines(b"a b=1", true).unwrap_err(),
-            "variable 'a b' contains whitespaces"
-        );
+        assert_eq!(lines(b"a b=1", true).unwrap_err(), "variable 'a b' contains whitespaces");
         assert_eq!(lines(b"=1", true).unwrap_err(), "no variable name on line '=1'");
-        assert!(
-            lines(b"a=\xff", true)
-                .unwrap_err()
-                .starts_with("invalid utf8 bytes at line 1")
-        );
+        assert!(lines(b"a=\xff", true).unwrap_err().starts_with("invalid utf8 bytes at line 1"));
     }
 }

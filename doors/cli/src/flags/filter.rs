@@ -43,11 +43,8 @@ impl Filters {
         if self.0.is_empty() {
             return None;
         }
-        let filters: Map<String, Value> = self
-            .0
-            .iter()
-            .map(|(name, values)| (name.clone(), values.clone().into()))
-            .collect();
+        let filters: Map<String, Value> =
+            self.0.iter().map(|(name, values)| (name.clone(), values.clone().into())).collect();
         Some(Value::from(filters).to_string())
     }
 }

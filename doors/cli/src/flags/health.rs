@@ -31,15 +31,8 @@ impl Health {
     /// The check that the flags describe; `None` where they say nothing.
     pub(crate) fn of(parsed: &Parsed) -> Result<Option<Health>, String> {
         let time = |name: &str| {
-            let value = parsed
-                .text(name)
-                .and_then(|value| duration::parse(value).ok())
-                .unwrap_or(0);
-            if value < 0 {
-                Err(format!("--{name} cannot be negative"))
-            } else {
-                Ok(value)
-            }
+            let value = parsed.text(name).and_then(|value| duration::parse(value).ok()).unwrap_or(0);
+            if value < 0 { Err(format!("--{name} cannot be negative")) } else { Ok(value) }
         };
         let command = parsed.text_or_empty("health-cmd");
         let test = match command {
@@ -60,10 +53,7 @@ impl Health {
         }
         match (parsed.is_on("no-healthcheck"), health == Health::default()) {
             (true, false) => Err("--no-healthcheck conflicts with --health-* options".to_owned()),
-            (true, true) => Ok(Some(Health {
-                test: vec!["NONE".to_owned()],
-                ..Health::default()
-            })),
+            (true, true) => Ok(Some(Health { test: vec!["NONE".to_owned()], ..Health::default() })),
             (false, true) => Ok(None),
             (false, false) => Ok(Some(health)),
         }

@@ -9,11 +9,8 @@ const WIDTH: usize = 80;
 
 /// The lines that explain the flags.
 pub(crate) fn options(tables: &[&[Flag]]) -> String {
-    let mut flags: Vec<&Flag> = tables
-        .iter()
-        .flat_map(|table| table.iter())
-        .filter(|flag| !flag.hidden)
-        .collect();
+    let mut flags: Vec<&Flag> =
+        tables.iter().flat_map(|table| table.iter()).filter(|flag| !flag.hidden).collect();
     flags.sort_by_key(|flag| flag.long);
     let heads: Vec<String> = flags.iter().map(|flag| head(flag)).collect();
     let column = heads.iter().map(String::len).max().unwrap_or(0) + 3;
@@ -30,9 +27,7 @@ pub(crate) fn options(tables: &[&[Flag]]) -> String {
 }
 
 fn head(flag: &Flag) -> String {
-    let short = flag
-        .short
-        .map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+    let short = flag.short.map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
     let gap = if flag.kind.is_switch() { "" } else { " " };
     format!("  {short}--{}{gap}{}", flag.long, flag.kind.word)
 }

@@ -33,9 +33,8 @@ const NAMES: &[&str] = &[
 
 impl Ulimit {
     pub(crate) fn parse(value: &str) -> Result<Ulimit, String> {
-        let (name, limits) = value
-            .split_once('=')
-            .ok_or_else(|| format!("invalid ulimit argument: {value}"))?;
+        let (name, limits) =
+            value.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {value}"))?;
         if !NAMES.contains(&name) {
             return Err(format!("invalid ulimit type: {name}"));
         }
@@ -63,11 +62,7 @@ impl Ulimit {
             (soft, hard) if soft > hard => return Err(format!("{above}: {soft} > {hard}")),
             _ => {}
         }
-        Ok(Ulimit {
-            name: name.to_owned(),
-            hard,
-            soft,
-        })
+        Ok(Ulimit { name: name.to_owned(), hard, soft })
     }
 }
 
@@ -75,17 +70,13 @@ impl Ulimit {
 pub(crate) fn cpus(value: &str) -> Result<i64, String> {
     let invalid = || format!("failed to parse {value} as a rational number");
     let (numerator, denominator) = match value.split_once('/') {
-        Some((numerator, denominator)) => (
-            decimal(numerator).ok_or_else(invalid)?,
-            decimal(denominator).ok_or_else(invalid)?,
-        ),
+        Some((numerator, denominator)) => {
+            (decimal(numerator).ok_or_else(invalid)?, decimal(denominator).ok_or_else(invalid)?)
+        }
         None => (decimal(value).ok_or_else(invalid)?, (1, 1)),
     };
     // Both are fractions: (a/b) / (c/d).
-    let top = numerator
-        .0
-        .checked_mul(denominator.1)
-        .and_then(|top| top.checked_mul(1_000_000_000));
+    let top = numerator.0.checked_mul(denominator.1).and_then(|top| top.checked_mul(1_000_000_000));
     let bottom = numerator.1.checked_mul(denominator.0);
     match (top, bottom) {
         (Some(top), Some(bottom)) if bottom != 0 && top % bottom == 0 => {
@@ -118,30 +109,16 @@ mod tests {
 
     #[test]
     fn limits_of_a_process() {
-        let limit = |soft, hard| Ulimit {
-            name: "nofile".to_owned(),
-            hard,
-            soft,
-        };
+        let limit = |soft, hard| Ulimit { name: "nofile".to_owned(), hard, soft };
         assert_eq!(Ulimit::parse("nofile=512:1024"), Ok(limit(512, 1024)));
         assert_eq!(Ulimit::parse("nofile=512"), Ok(limit(512, 512)));
         assert_eq!(Ulimit::parse("nofile=512:-1"), Ok(limit(512, -1)));
         assert_eq!(Ulimit::parse("nofile=-1"), Ok(limit(-1, -1)));
-        assert_eq!(
-            Ulimit::parse("nofile").unwrap_err(),
-            "invalid ulimit argument: nofile"
-        );
+        assert_eq!(Ulimit::parse("nofile").unwrap_err(), "invalid ulimit argument: nofile");
         assert_eq!(Ulimit::parse("x=1").unwrap_err(), "invalid ulimit type: x");
         let above = "ulimit soft limit must be less than or equal to hard limit";
-        assert_eq!(
-            Ulimit::parse("nofile=2:1").unwrap_err(),
-            format!("{above}: 2 > 1")
-        );
-        assert!(
-            Ulimit::parse("nofile=1:2:3")
-                .unwrap_err()
-                .starts_with("too many limit value")
-        );
+        assert_eq!(Ulimit::parse("nofile=2:1").unwrap_err(), format!("{above}: 2 > 1"));
+        assert!(Ulimit::parse("nofile=1:2:3").unwrap_err().starts_with("too many limit value"));
     }
 
     #[test]

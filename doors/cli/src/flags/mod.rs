@@ -12,6 +12,7 @@ pub(crate) mod filter;
 pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod limits;
+pub(crate) mod moment;
 pub(crate) mod mount;
 pub(crate) mod network;
 pub(crate) mod number;
@@ -63,13 +64,8 @@ pub(crate) const INT: Kind = Kind::new("int", |value| number::integer(value).map
 pub(crate) const UINT: Kind = Kind::new("uint", |value| number::unsigned(value).map(drop));
 pub(crate) const UINT16: Kind = Kind::new("uint16", |value| number::unsigned_16(value).map(drop));
 pub(crate) const BYTES: Kind = Kind::new("bytes", |value| bytes::binary(value).map(drop));
-pub(crate) const BYTES_OR_UNLIMITED: Kind = Kind::new("bytes", |value| {
-    if value == "-1" {
-        Ok(())
-    } else {
-        bytes::binary(value).map(drop)
-    }
-});
+pub(crate) const BYTES_OR_UNLIMITED: Kind =
+    Kind::new("bytes", |value| if value == "-1" { Ok(()) } else { bytes::binary(value).map(drop) });
 pub(crate) const DURATION: Kind = Kind::new("duration", |value| duration::parse(value).map(drop));
 pub(crate) const FILTER: Kind = Kind::new("filter", filter::check);
 
@@ -79,14 +75,7 @@ pub(crate) fn anything(_: &str) -> Result<(), String> {
 
 /// A flag without a short form.
 pub(crate) const fn flag(long: &'static str, kind: Kind, help: &'static str) -> Flag {
-    Flag {
-        long,
-        short: None,
-        kind,
-        help,
-        hidden: false,
-        stands_for: None,
-    }
+    Flag { long, short: None, kind, help, hidden: false, stands_for: None }
 }
 
 impl Flag {

@@ -94,10 +94,7 @@ fn is_zero(value: &i64) -> bool {
 impl Mount {
     /// Reads the comma-separated form.
     pub(crate) fn parse(value: &str) -> Result<Mount, String> {
-        let mut mount = Mount {
-            r#type: "volume".to_owned(),
-            ..Mount::default()
-        };
+        let mut mount = Mount { r#type: "volume".to_owned(), ..Mount::default() };
         for field in csv::fields(value)? {
             match field.split_once('=') {
                 Some((key, setting)) => mount.set(&key.to_lowercase(), setting, &field)?,
@@ -128,11 +125,7 @@ impl Mount {
             "consistency" => self.consistency = value.to_lowercase(),
             _ if key.starts_with("bind-") => return self.set_bind(key, value, field),
             _ if key.starts_with("volume-") => return self.set_volume(key, value, field),
-            "image-subpath" => {
-                self.image_options = Some(ImageOptions {
-                    subpath: value.to_owned(),
-                })
-            }
+            "image-subpath" => self.image_options = Some(ImageOptions { subpath: value.to_owned() }),
             "tmpfs-size" => {
                 self.tmpfs().size_bytes = bytes::binary(value).map_err(|why| invalid(key, value, &why))?
             }
@@ -175,10 +168,9 @@ impl Mount {
                     .map_err(|_| format!("invalid value for volume-nocopy: {value}"))?;
                 self.volume().no_copy = set;
             }
-            "volume-label" => self
-                .volume()
-                .labels
-                .extend([pair()].into_iter().filter(|(key, _)| !key.is_empty())),
+            "volume-label" => {
+                self.volume().labels.extend([pair()].into_iter().filter(|(key, _)| !key.is_empty()))
+            }
             "volume-driver" => self.volume().driver_config.name = value.to_owned(),
             "volume-opt" => {
                 self.volume()
@@ -217,22 +209,15 @@ impl Mount {
             ("tmpfs", self.tmpfs_options.is_some()),
         ] {
             if given && self.r#type != kind {
-                return Err(format!(
-                    "cannot mix '{kind}-*' options with mount type '{}'",
-                    self.r#type
-                ));
+                return Err(format!("cannot mix '{kind}-*' options with mount type '{}'", self.r#type));
             }
         }
-        self.bind_options
-            .as_ref()
-            .map_or(Ok(()), |bind| self.validate_recursion(bind))
+        self.bind_options.as_ref().map_or(Ok(()), |bind| self.validate_recursion(bind))
     }
 
     fn validate_recursion(&self, bind: &BindOptions) -> Result<(), String> {
         let requires = |option: &str, what: &str| {
-            Err(format!(
-                "option 'bind-recursive={option}' requires '{what}' to be specified in conjunction"
-            ))
+            Err(format!("option 'bind-recursive={option}' requires '{what}' to be specified in conjunction"))
         };
         if bind.read_only_non_recursive && !self.read_only {
             return requires("writable", "readonly");

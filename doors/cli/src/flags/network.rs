@@ -73,10 +73,7 @@ pub(crate) struct Networking {
 impl Attachment {
     pub(crate) fn parse(value: &str) -> Result<Attachment, String> {
         if !is_long_form(value) {
-            return Ok(Attachment {
-                target: value.to_owned(),
-                ..Attachment::default()
-            });
+            return Ok(Attachment { target: value.to_owned(), ..Attachment::default() });
         }
         let mut attachment = Attachment::default();
         for field in csv::fields(value)? {
@@ -102,8 +99,7 @@ impl Attachment {
             "driver-opt" => {
                 let split = value.split_once('=').filter(|(key, _)| !key.is_empty());
                 let (key, value) = split.ok_or("invalid key value pair format in driver options")?;
-                self.driver_opts
-                    .insert(key.trim().to_owned(), value.trim().to_owned());
+                self.driver_opts.insert(key.trim().to_owned(), value.trim().to_owned());
             }
             "gw-priority" => {
                 self.gateway_priority = number::signed_decimal(value)
@@ -117,30 +113,22 @@ impl Attachment {
     /// Adds what the flags of old say about the first network.
     fn apply(&mut self, parsed: &Parsed) -> Result<(), String> {
         let both = |what: &str, flag: &str, there: bool| match there && parsed.is_given(flag) {
-            true => Err(format!(
-                "conflicting options: cannot specify both --{flag} and per-network {what}"
-            )),
+            true => Err(format!("conflicting options: cannot specify both --{flag} and per-network {what}")),
             false => Ok(()),
         };
         both("alias", "network-alias", !self.aliases.is_empty())?;
         both("IPv4 address", "ip", !self.ipv4.is_empty())?;
         both("IPv6 address", "ip6", !self.ipv6.is_empty())?;
         both("MAC address", "mac-address", !self.mac_address.is_empty())?;
-        both(
-            "link-local IP addresses",
-            "link-local-ip",
-            !self.link_local.is_empty(),
-        )?;
+        both("link-local IP addresses", "link-local-ip", !self.link_local.is_empty())?;
         self.aliases.extend(parsed.list("network-alias"));
         if is_user_defined(&self.target) {
             self.links = parsed.list("link");
         }
         self.link_local.extend(parsed.list("link-local-ip"));
-        for (place, flag) in [
-            (&mut self.ipv4, "ip"),
-            (&mut self.ipv6, "ip6"),
-            (&mut self.mac_address, "mac-address"),
-        ] {
+        for (place, flag) in
+            [(&mut self.ipv4, "ip"), (&mut self.ipv6, "ip6"), (&mut self.mac_address, "mac-address")]
+        {
             if let Some(value) = parsed.text(flag).filter(|value| !value.is_empty()) {
                 *place = value.to_owned();
             }
@@ -160,11 +148,7 @@ impl Attachment {
         }
         let some = |list: Vec<String>| Some(list).filter(|list| !list.is_empty());
         let has_address = !self.ipv4.is_empty() || !self.ipv6.is_empty() || !self.link_local.is_empty();
-        let ipam = IpamConfig {
-            ipv4: self.ipv4,
-            ipv6: self.ipv6,
-            link_local: self.link_local,
-        };
+        let ipam = IpamConfig { ipv4: self.ipv4, ipv6: self.ipv6, link_local: self.link_local };
         Ok(EndpointSettings {
             ipam_config: Some(ipam).filter(|_| has_address),
             links: some(self.links),
@@ -192,23 +176,15 @@ pub(crate) fn is_user_defined(name: &str) -> bool {
 
 impl Networking {
     pub(crate) fn of(parsed: &Parsed) -> Result<Networking, String> {
-        let mut attachments = parsed
-            .all("network")
-            .map(Attachment::parse)
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut attachments = parsed.all("network").map(Attachment::parse).collect::<Result<Vec<_>, _>>()?;
         let given = attachments.len();
         if attachments.is_empty() {
-            attachments.push(Attachment {
-                target: "default".to_owned(),
-                ..Attachment::default()
-            });
+            attachments.push(Attachment { target: "default".to_owned(), ..Attachment::default() });
         }
         attachments[0].apply(parsed)?;
         let mode = attachments[0].target.clone();
-        let user_defined = attachments
-            .iter()
-            .filter(|attachment| is_user_defined(&attachment.target))
-            .count();
+        let user_defined =
+            attachments.iter().filter(|attachment| is_user_defined(&attachment.target)).count();
         let mut endpoints = BTreeMap::new();
         let mut mac_address = parsed.text_or_empty("mac-address").to_owned();
         for attachment in attachments {
@@ -231,11 +207,7 @@ impl Networking {
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes";
             return Err(words.to_owned());
         }
-        Ok(Networking {
-            mode,
-            endpoints,
-            mac_address,
-        })
+        Ok(Networking { mode, endpoints, mac_address })
     }
 }
 
@@ -248,18 +220,9 @@ mod tests {
         assert_eq!(Attachment::parse("net").unwrap().target, "net");
         let long =
             Attachment::parse("name=Net,alias=a,alias=b,ip=1.2.3.4,driver-opt=x=y,gw-priority=-1").unwrap();
-        assert_eq!(
-            (long.target.as_str(), long.aliases.len(), long.gateway_priority),
-            ("net", 2, -1)
-        );
-        assert_eq!(
-            Attachment::parse("alias=a").unwrap_err(),
-            "network name/id is not specified"
-        );
-        assert_eq!(
-            Attachment::parse("name=a,x=y").unwrap_err(),
-            "invalid field key x"
-        );
+        assert_eq!((long.target.as_str(), long.aliases.len(), long.gateway_priority), ("net", 2, -1));
+        assert_eq!(Attachment::parse("alias=a").unwrap_err(), "network name/id is not specified");
+        assert_eq!(Attachment::parse("name=a,x=y").unwrap_err(), "invalid field key x");
         assert!(!is_user_defined("container:x") && is_user_defined("mine"));
     }
 }

@@ -18,11 +18,7 @@ pub(crate) fn integer(value: &str) -> Result<i64, String> {
     };
     let magnitude =
         magnitude(digits).map_err(|why| format!("strconv.ParseInt: parsing \"{value}\": {why}"))?;
-    let signed = if negative {
-        -i128::from(magnitude)
-    } else {
-        i128::from(magnitude)
-    };
+    let signed = if negative { -i128::from(magnitude) } else { i128::from(magnitude) };
     i64::try_from(signed).map_err(|_| format!("strconv.ParseInt: parsing \"{value}\": value out of range"))
 }
 
@@ -75,25 +71,12 @@ mod tests {
         assert_eq!(integer("-12"), Ok(-12));
         assert_eq!(integer("0x10"), Ok(16));
         assert_eq!(integer("010"), Ok(8));
-        assert_eq!(
-            integer("x").unwrap_err(),
-            "strconv.ParseInt: parsing \"x\": invalid syntax"
-        );
+        assert_eq!(integer("x").unwrap_err(), "strconv.ParseInt: parsing \"x\": invalid syntax");
         assert_eq!(integer("9223372036854775807"), Ok(i64::MAX));
-        assert!(
-            integer("9223372036854775808")
-                .unwrap_err()
-                .ends_with("value out of range")
-        );
+        assert!(integer("9223372036854775808").unwrap_err().ends_with("value out of range"));
         assert!(unsigned_16("65536").unwrap_err().ends_with("value out of range"));
-        assert_eq!(
-            boolean("foo").unwrap_err(),
-            "strconv.ParseBool: parsing \"foo\": invalid syntax"
-        );
-        assert_eq!(
-            (decimal("12"), decimal("+1"), decimal("")),
-            (Some(12), None, None)
-        );
+        assert_eq!(boolean("foo").unwrap_err(), "strconv.ParseBool: parsing \"foo\": invalid syntax");
+        assert_eq!((decimal("12"), decimal("+1"), decimal("")), (Some(12), None, None));
         assert_eq!((signed_decimal("-1"), signed_decimal("--1")), (Some(-1), None));
     }
 }

@@ -67,10 +67,7 @@ impl Syntax<'_> {
         let value = match value {
             Some(value) => value,
             None if flag.kind.is_switch() => "true".to_owned(),
-            None => words
-                .next()
-                .cloned()
-                .ok_or_else(|| format!("flag needs an argument: --{name}"))?,
+            None => words.next().cloned().ok_or_else(|| format!("flag needs an argument: --{name}"))?,
         };
         parsed.set(flag, value)
     }
@@ -89,7 +86,7 @@ impl Syntax<'_> {
                     parsed.help = true;
                     return Ok(());
                 }
-                return Err(format!("unknown shorthand flag: '{letter}' in -{cluster}"));
+                return Err(format!("unknown shorthand flag: '{letter}' in -{letter}{rest}"));
             };
             if let Some(value) = rest.strip_prefix('=').filter(|_| rest.len() > 1) {
                 return parsed.set(flag, value.to_owned());
@@ -101,7 +98,7 @@ impl Syntax<'_> {
             if !rest.is_empty() {
                 return parsed.set(flag, rest.to_owned());
             }
-            let missing = || format!("flag needs an argument: '{letter}' in -{cluster}");
+            let missing = || format!("flag needs an argument: '{letter}' in -{letter}{rest}");
             let value = words.next().cloned().ok_or_else(missing)?;
             return parsed.set(flag, value);
         }
@@ -109,10 +106,7 @@ impl Syntax<'_> {
     }
 
     fn find(self, mut wanted: impl FnMut(&Flag) -> bool) -> Option<&'static Flag> {
-        self.tables
-            .iter()
-            .flat_map(|table| table.iter())
-            .find(|flag| wanted(flag))
+        self.tables.iter().flat_map(|table| table.iter()).find(|flag| wanted(flag))
     }
 }
 
@@ -131,14 +125,12 @@ impl Parsed {
 
     /// Whether a switch is on.
     pub(crate) fn is_on(&self, name: &str) -> bool {
-        self.text(name)
-            .is_some_and(|value| number::boolean(value) == Ok(true))
+        self.text(name).is_some_and(|value| number::boolean(value) == Ok(true))
     }
 
     /// Whether a switch that is on by itself was left on.
     pub(crate) fn is_left_on(&self, name: &str) -> bool {
-        self.text(name)
-            .is_none_or(|value| number::boolean(value) == Ok(true))
+        self.text(name).is_none_or(|value| number::boolean(value) == Ok(true))
     }
 
     /// Whether a flag was given at all.
@@ -148,11 +140,7 @@ impl Parsed {
 
     /// The last value of a flag.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.values
-            .iter()
-            .rev()
-            .find(|(flag, _)| *flag == name)
-            .map(|(_, value)| value.as_str())
+        self.values.iter().rev().find(|(flag, _)| *flag == name).map(|(_, value)| value.as_str())
     }
 
     /// The last value of a flag, or an empty text.
@@ -167,10 +155,7 @@ impl Parsed {
 
     /// Every value of a flag, in order.
     pub(crate) fn all<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p str> + 'p {
-        self.values
-            .iter()
-            .filter(move |(flag, _)| *flag == name)
-            .map(|(_, value)| value.as_str())
+        self.values.iter().filter(move |(flag, _)| *flag == name).map(|(_, value)| value.as_str())
     }
 
     /// Every value of a flag, in order.
@@ -205,20 +190,12 @@ mod tests {
 
     fn parse(line: &str, arguments_end_flags: bool) -> Result<Parsed, String> {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-        Syntax {
-            tables: &[FLAGS],
-            arguments_end_flags,
-        }
-        .parse(&words)
+        Syntax { tables: &[FLAGS], arguments_end_flags }.parse(&words)
     }
 
     #[test]
     fn every_spelling_of_a_flag_is_read() {
-        let parsed = parse(
-            "-it -eA=1 -e=B=2 -e C --env D --env=E= --net x --tty=false image",
-            true,
-        )
-        .unwrap();
+        let parsed = parse("-it -eA=1 -e=B=2 -e C --env D --env=E= --net x --tty=false image", true).unwrap();
         assert_eq!(parsed.list("env"), ["A=1", "B=2", "C", "D", "E="]);
         assert_eq!(parsed.text("network"), Some("x"));
         assert!(parsed.is_on("interactive") && !parsed.is_on("tty"));
@@ -227,10 +204,7 @@ mod tests {
 
     #[test]
     fn the_image_ends_the_flags_of_run_but_not_of_ps() {
-        assert_eq!(
-            parse("-i image ls -l --net", true).unwrap().arguments,
-            ["image", "ls", "-l", "--net"]
-        );
+        assert_eq!(parse("-i image ls -l --net", true).unwrap().arguments, ["image", "ls", "-l", "--net"]);
         assert!(parse("image -i", false).unwrap().is_on("interactive"));
         assert_eq!(parse("a -- -i b", false).unwrap().arguments, ["a", "-i", "b"]);
     }
@@ -239,14 +213,11 @@ mod tests {
     fn what_is_wrong_is_said_in_docker_s_words() {
         let words = |line| parse(line, true).unwrap_err();
         assert_eq!(words("--foo"), "unknown flag: --foo");
-        assert_eq!(words("-iZ"), "unknown shorthand flag: 'Z' in -iZ");
+        assert_eq!(words("-iZ"), "unknown shorthand flag: 'Z' in -Z");
         assert_eq!(words("--network"), "flag needs an argument: --network");
-        assert_eq!(words("-im"), "flag needs an argument: 'm' in -im");
+        assert_eq!(words("-im"), "flag needs an argument: 'm' in -m");
         assert_eq!(words("--=x"), "bad flag syntax: --=x");
-        assert_eq!(
-            words("-m x"),
-            "invalid argument \"x\" for \"-m, --memory\" flag: invalid size: 'x'"
-        );
+        assert_eq!(words("-m x"), "invalid argument \"x\" for \"-m, --memory\" flag: invalid size: 'x'");
         assert_eq!(
             words("--tty=foo"),
             "invalid argument \"foo\" for \"-t, --tty\" flag: strconv.ParseBool: parsing \"foo\": invalid syntax"

@@ -84,10 +84,7 @@ impl Ports {
             };
             let name = format!("{}/{protocol}", first + offset);
             self.exposed.insert(name.clone(), Empty {});
-            self.published.entry(name).or_default().push(Binding {
-                host_ip: address.clone(),
-                host_port,
-            });
+            self.published.entry(name).or_default().push(Binding { host_ip: address.clone(), host_port });
         }
         Ok(())
     }
@@ -106,9 +103,7 @@ fn in_short_form(spec: &str) -> Result<String, String> {
             Some(("protocol", value)) => protocol = value,
             Some(_) => {}
             None => {
-                return Err(format!(
-                    "invalid publish opts format (should be name=value but got '{part}')"
-                ));
+                return Err(format!("invalid publish opts format (should be name=value but got '{part}')"));
             }
         }
     }
@@ -130,10 +125,7 @@ fn bare_address(address: &str) -> Result<String, String> {
     if address.is_empty() {
         return Ok(String::new());
     }
-    let bare = address
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'))
-        .unwrap_or(address);
+    let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
     match bare.parse::<IpAddr>() {
         Ok(_) => Ok(bare.to_owned()),
         Err(_) => Err(format!("invalid IP address: {bare}")),
@@ -156,9 +148,7 @@ fn range_of(range: &str) -> Result<(u16, u16), String> {
     }
     let port = |text: &str| match number::decimal(text).map(u16::try_from) {
         Some(Ok(port)) => Ok(port),
-        Some(Err(_)) => Err(format!(
-            "strconv.ParseUint: parsing \"{text}\": value out of range"
-        )),
+        Some(Err(_)) => Err(format!("strconv.ParseUint: parsing \"{text}\": value out of range")),
         None => Err(format!("strconv.ParseUint: parsing \"{text}\": invalid syntax")),
     };
     let mut parts = range.split('-');
@@ -204,10 +194,7 @@ mod tests {
         for (spec, expected) in [
             ("x", "invalid containerPort: x"),
             ("x:80", "invalid hostPort: x"),
-            (
-                "80-82:90-91",
-                "invalid ranges specified for container and host Ports: 90-91 and 80-82",
-            ),
+            ("80-82:90-91", "invalid ranges specified for container and host Ports: 90-91 and 80-82"),
             ("80/foo", "invalid proto: foo"),
             ("80:", "no port specified: 80:<empty>"),
             ("1.2.3:1:2", "invalid IP address: 1.2.3"),

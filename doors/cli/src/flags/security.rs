@@ -40,10 +40,7 @@ fn sent(option: &str) -> Result<String, String> {
 
 fn profile(file: &str) -> Result<String, String> {
     let text = std::fs::read_to_string(file).map_err(|error| {
-        format!(
-            "opening seccomp profile ({file}) failed: open {file}: {}",
-            crate::go_words(&error)
-        )
+        format!("opening seccomp profile ({file}) failed: open {file}: {}", crate::go_words(&error))
     })?;
     let document: Box<RawValue> = serde_json::from_str(&text)
         .map_err(|error| format!("compacting json for seccomp profile ({file}) failed: {error}"))?;
@@ -84,27 +81,14 @@ mod tests {
         let parsed = SecurityOptions::parse(&options).unwrap();
         assert_eq!(
             parsed.options,
-            [
-                "seccomp={\"a\":[1,\"x \\\" y\"]}",
-                "label:disable",
-                "no-new-privileges"
-            ]
+            ["seccomp={\"a\":[1,\"x \\\" y\"]}", "label:disable", "no-new-privileges"]
         );
     }
 
     #[test]
     fn system_paths_are_the_client_s_affair() {
         let parsed = SecurityOptions::parse(&["systempaths=unconfined".to_owned()]).unwrap();
-        assert_eq!(
-            parsed,
-            SecurityOptions {
-                options: Vec::new(),
-                system_paths_unconfined: true
-            }
-        );
-        assert_eq!(
-            SecurityOptions::parse(&["x".to_owned()]).unwrap_err(),
-            "Invalid --security-opt: \"x\""
-        );
+        assert_eq!(parsed, SecurityOptions { options: Vec::new(), system_paths_unconfined: true });
+        assert_eq!(SecurityOptions::parse(&["x".to_owned()]).unwrap_err(), "Invalid --security-opt: \"x\"");
     }
 }

@@ -5,9 +5,7 @@ use std::net::IpAddr;
 /// An address in its plain form.
 pub(crate) fn address(value: &str) -> Result<String, String> {
     let parsed: Result<IpAddr, _> = value.trim().parse();
-    parsed
-        .map(|ip| ip.to_string())
-        .map_err(|_| format!("IP address is not correctly formatted: {value}"))
+    parsed.map(|ip| ip.to_string()).map_err(|_| format!("IP address is not correctly formatted: {value}"))
 }
 
 /// A search domain; `.` means none.
@@ -21,9 +19,7 @@ pub(crate) fn dns_search(value: &str) -> Result<String, String> {
     let is_label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -43,10 +39,7 @@ pub(crate) fn extra_host(value: &str) -> Result<String, String> {
     if target == "host-gateway" {
         return Ok(format!("{name}:{target}"));
     }
-    let bare = target
-        .strip_prefix('[')
-        .and_then(|inner| inner.strip_suffix(']'))
-        .unwrap_or(target);
+    let bare = target.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(target);
     if address(bare).is_err() {
         return Err(format!("invalid IP address in add-host: \"{bare}\""));
     }
@@ -55,11 +48,7 @@ pub(crate) fn extra_host(value: &str) -> Result<String, String> {
 
 /// `key` or `key=value`.
 pub(crate) fn label(value: &str) -> Result<(), String> {
-    let key = value
-        .split('=')
-        .next()
-        .unwrap_or_default()
-        .trim_start_matches([' ', '\t']);
+    let key = value.split('=').next().unwrap_or_default().trim_start_matches([' ', '\t']);
     if key.is_empty() {
         return Err(format!("invalid label '{value}': empty name"));
     }
@@ -71,28 +60,14 @@ pub(crate) fn label(value: &str) -> Result<(), String> {
 
 /// A kernel parameter that belongs to a namespace.
 pub(crate) fn sysctl(value: &str) -> Result<(), String> {
-    const NAMES: &[&str] = &[
-        "msgmax",
-        "msgmnb",
-        "msgmni",
-        "sem",
-        "shmall",
-        "shmmax",
-        "shmmni",
-        "shm_rmid_forced",
-    ];
+    const NAMES: &[&str] =
+        &["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"];
     let allowed = value.split_once('=').is_some_and(|(name, _)| {
         name.starts_with("net.")
             || name.starts_with("fs.mqueue.")
-            || name
-                .strip_prefix("kernel.")
-                .is_some_and(|rest| NAMES.contains(&rest))
+            || name.strip_prefix("kernel.").is_some_and(|rest| NAMES.contains(&rest))
     });
-    if allowed {
-        Ok(())
-    } else {
-        Err(format!("sysctl '{value}' is not allowed"))
-    }
+    if allowed { Ok(()) } else { Err(format!("sysctl '{value}' is not allowed")) }
 }
 
 /// `container` or `container:alias`.
@@ -120,19 +95,13 @@ pub(crate) fn device_cgroup_rule(value: &str) -> Result<(), String> {
     let well_formed = match parts.as_slice() {
         [kind, numbers, access] => {
             matches!(*kind, "a" | "b" | "c")
-                && numbers
-                    .split_once(':')
-                    .is_some_and(|(major, minor)| is_number(major) && is_number(minor))
+                && numbers.split_once(':').is_some_and(|(major, minor)| is_number(major) && is_number(minor))
                 && (1..=3).contains(&access.len())
                 && access.bytes().all(|byte| matches!(byte, b'r' | b'w' | b'm'))
         }
         _ => false,
     };
-    if well_formed {
-        Ok(())
-    } else {
-        Err(format!("invalid device cgroup format '{value}'"))
-    }
+    if well_formed { Ok(()) } else { Err(format!("invalid device cgroup format '{value}'")) }
 }
 
 /// Whether this is a MAC address in one of its common forms.
@@ -154,10 +123,7 @@ mod tests {
     #[test]
     fn single_values_are_checked_as_docker_checks_them() {
         assert_eq!(address(" ::1 "), Ok("::1".to_owned()));
-        assert_eq!(
-            address("x").unwrap_err(),
-            "IP address is not correctly formatted: x"
-        );
+        assert_eq!(address("x").unwrap_err(), "IP address is not correctly formatted: x");
         assert_eq!(extra_host("a:1.2.3.4"), Ok("a:1.2.3.4".to_owned()));
         assert_eq!(extra_host("a=[::1]"), Ok("a:::1".to_owned()));
         assert_eq!(extra_host("a:host-gateway"), Ok("a:host-gateway".to_owned()));
@@ -165,10 +131,7 @@ mod tests {
         assert_eq!(label("=x").unwrap_err(), "invalid label '=x': empty name");
         assert_eq!(label("a b=x").unwrap_err(), "label 'a b' contains whitespaces");
         assert!(sysctl("net.core.somaxconn=1").is_ok() && sysctl("kernel.shmmax=1").is_ok());
-        assert_eq!(
-            sysctl("vm.swappiness=1").unwrap_err(),
-            "sysctl 'vm.swappiness=1' is not allowed"
-        );
+        assert_eq!(sysctl("vm.swappiness=1").unwrap_err(), "sysctl 'vm.swappiness=1' is not allowed");
         assert!(link("a:b:c").is_err() && link("a:b").is_ok());
         assert!(stream("STDIN").is_ok() && stream("x").is_err());
         assert!(device_cgroup_rule("c 1:* rmw").is_ok() && device_cgroup_rule("x 1:3 r").is_err());

@@ -71,27 +71,15 @@ mod tests {
     #[test]
     fn a_volume_is_unnamed_named_or_a_directory() {
         assert_eq!(Volume::parse("/data"), Ok(Volume::Unnamed("/data".to_owned())));
-        assert_eq!(
-            Volume::parse("name:/data"),
-            Ok(Volume::Bound("name:/data".to_owned()))
-        );
-        assert_eq!(
-            Volume::parse("/host:/data:ro,z"),
-            Ok(Volume::Bound("/host:/data:ro,z".to_owned()))
-        );
+        assert_eq!(Volume::parse("name:/data"), Ok(Volume::Bound("name:/data".to_owned())));
+        assert_eq!(Volume::parse("/host:/data:ro,z"), Ok(Volume::Bound("/host:/data:ro,z".to_owned())));
         let here = std::env::current_dir().unwrap();
-        assert_eq!(
-            Volume::parse("./x/../y:/data"),
-            Ok(Volume::Bound(format!("{}/y:/data", here.display())))
-        );
+        assert_eq!(Volume::parse("./x/../y:/data"), Ok(Volume::Bound(format!("{}/y:/data", here.display()))));
         assert_eq!(Volume::parse("").unwrap_err(), "invalid empty volume spec");
         assert_eq!(
             Volume::parse("/ab::ro").unwrap_err(),
             "invalid spec: /ab::ro: empty section between colons"
         );
-        assert_eq!(
-            Volume::parse("/ab:/b:ro:x").unwrap_err(),
-            "invalid spec: /ab:/b:ro:x: too many colons"
-        );
+        assert_eq!(Volume::parse("/ab:/b:ro:x").unwrap_err(), "invalid spec: /ab:/b:ro:x: too many colons");
     }
 }

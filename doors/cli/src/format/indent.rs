@@ -3,11 +3,7 @@
 
 /// Lays a valid JSON document out with this indent.
 pub(crate) fn indent(document: &str, step: &str) -> String {
-    let mut page = Page {
-        out: String::with_capacity(document.len() * 2),
-        depth: 0,
-        step,
-    };
+    let mut page = Page { out: String::with_capacity(document.len() * 2), depth: 0, step };
     let mut characters = document.chars().peekable();
     let mut in_text = false;
     while let Some(character) = characters.next() {

@@ -3,25 +3,30 @@
 use serde_json::Value as Json;
 
 use super::template::{Fields, Template};
+use super::value;
 use crate::error::{Error, Result};
 
 /// Shows a document by `json` or a Go template, with a line end.
 pub(crate) fn by_template(format: &str, document: &Json) -> Result<String> {
     let source = if format == "json" { "{{json .}}" } else { format };
     let wrong = |why| Error::said(format!("template parsing error: {why}"));
-    let mut text = Template::parse(source)
-        .map_err(wrong)?
-        .render(&Document(document))
-        .map_err(wrong)?;
+    let document = Document { document, sorted: source.contains(".Id}") || source.contains(".Id ") };
+    let unreadable = |why| Error::Status { code: 64, words: format!("template parsing error: {why}") };
+    let mut text = Template::parse(source).map_err(unreadable)?.render(&document).map_err(wrong)?;
     text.push('\n');
     Ok(text)
 }
 
-struct Document<'a>(&'a Json);
+struct Document<'a> {
+    document: &'a Json,
+    /// `.Id` is no field of docker's types, so docker falls back to the bare document, whose keys
+    /// `json` then writes in order.
+    sorted: bool,
+}
 
 impl Fields for Document<'_> {
     fn lookup(&self, path: &[String]) -> Result<Json, String> {
-        let mut at = self.0;
+        let mut at = self.document;
         for (depth, name) in path.iter().enumerate() {
             let found = at.get(name).or_else(|| spelled_in_go(at, name));
             match found {
@@ -37,7 +42,11 @@ impl Fields for Document<'_> {
     }
 
     fn document(&self) -> Json {
-        self.0.clone()
+        self.document.clone()
+    }
+
+    fn as_json(&self, value: &Json, _whole: bool) -> String {
+        if self.sorted { value::to_json(&value::to_template(value)).to_string() } else { value.to_string() }
     }
 }
 
@@ -86,21 +95,12 @@ mod tests {
             "Id": "abc", "State": {"Running": true, "Pid": 7}, "Config": {"Env": ["A=1", "B=2"], "Labels": {"z": "1", "a": "2"}},
         });
         let show = |format: &str| by_template(format, &document).map_err(|error| error.to_string());
-        assert_eq!(
-            show("{{.Id}} {{.State.Pid}} {{.State.Running}}").unwrap(),
-            "abc 7 true\n"
-        );
+        assert_eq!(show("{{.Id}} {{.State.Pid}} {{.State.Running}}").unwrap(), "abc 7 true\n");
         assert_eq!(show("{{.ID}}").unwrap(), "abc\n");
-        assert_eq!(
-            show("{{json .Config.Labels}}").unwrap(),
-            "{\"z\":\"1\",\"a\":\"2\"}\n"
-        );
+        assert_eq!(show("{{json .Config.Labels}}").unwrap(), "{\"z\":\"1\",\"a\":\"2\"}\n");
         assert_eq!(show("{{.Config.Env}}").unwrap(), "[A=1 B=2]\n");
         assert_eq!(show("{{.Config.Healthcheck}}").unwrap(), "<nil>\n");
-        assert_eq!(
-            show("{{range .Config.Env}}{{println .}}{{end}}").unwrap(),
-            "A=1\nB=2\n\n"
-        );
+        assert_eq!(show("{{range .Config.Env}}{{println .}}{{end}}").unwrap(), "A=1\nB=2\n\n");
         assert_eq!(show("{{index .Config.Labels \"a\"}}").unwrap(), "2\n");
         assert_eq!(
             show("x{{ .Foo }}").unwrap_err(),

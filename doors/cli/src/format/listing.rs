@@ -42,9 +42,9 @@ impl Listing {
         Listing { source, is_table }
     }
 
-    /// Whether rows have to answer for this field.
+    /// Whether rows have to answer for this field: by its name, or because all of a row is wanted.
     pub(crate) fn mentions(&self, field: &str) -> bool {
-        self.source.contains(&format!(".{field}"))
+        self.source.contains(&format!(".{field}")) || self.source.replace(' ', "").contains("json.}}")
     }
 
     /// The whole text of a listing.
@@ -75,11 +75,17 @@ impl<R: Row> Fields for Answers<'_, R> {
         let unknown = || format!("can't evaluate field {name} in type {}", R::TYPE);
         let value = self.0.field(name).ok_or_else(unknown)?;
         path[1..].iter().try_fold(value, |value, name| {
-            value
-                .get(name)
-                .cloned()
-                .ok_or_else(|| format!("can't evaluate field {name} in type string"))
+            value.get(name).cloned().ok_or_else(|| format!("can't evaluate field {name} in type string"))
         })
+    }
+
+    /// Go escapes what could end a script element, but only in what a row writes of itself.
+    fn as_json(&self, value: &Json, whole: bool) -> String {
+        let text = value.to_string();
+        match whole {
+            true => text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"),
+            false => text,
+        }
     }
 
     fn document(&self) -> Json {
@@ -93,9 +99,8 @@ impl<R: Row> Fields for Answers<'_, R> {
 
 impl<R: Row> Answers<'_, R> {
     fn plain_document(&self) -> Json {
-        let fields = R::FIELDS
-            .iter()
-            .map(|(name, _)| ((*name).to_owned(), self.0.field(name).unwrap_or(Json::Null)));
+        let fields =
+            R::FIELDS.iter().map(|(name, _)| ((*name).to_owned(), self.0.field(name).unwrap_or(Json::Null)));
         Json::Object(fields.collect())
     }
 }
@@ -111,18 +116,13 @@ impl<R: Row> Headings<R> {
 impl<R: Row> Fields for Headings<R> {
     fn lookup(&self, path: &[String]) -> Result<Json, String> {
         let name = path.first().map(String::as_str).unwrap_or_default();
-        let heading = R::FIELDS
-            .iter()
-            .find(|(field, _)| *field == name)
-            .map(|(_, heading)| *heading);
+        let heading = R::FIELDS.iter().find(|(field, _)| *field == name).map(|(_, heading)| *heading);
         heading.map(Json::from).ok_or_else(|| name.to_owned())
     }
 
     fn document(&self) -> Json {
-        let headings: Map<String, Json> = R::FIELDS
-            .iter()
-            .map(|(name, heading)| ((*name).to_owned(), Json::from(*heading)))
-            .collect();
+        let headings: Map<String, Json> =
+            R::FIELDS.iter().map(|(name, heading)| ((*name).to_owned(), Json::from(*heading))).collect();
         Json::Object(headings)
     }
 }
@@ -149,17 +149,12 @@ mod tests {
     }
 
     fn show(format: &str) -> String {
-        Listing::new(format)
-            .show([Ship("Sindbad", 7), Ship("Zheng He", 27_000)])
-            .unwrap()
+        Listing::new(format).show([Ship("Sindbad", 7), Ship("Zheng He", 27_000)]).unwrap()
     }
 
     #[test]
     fn tables_templates_and_json_lines() {
-        assert_eq!(
-            show("table {{.Name}}\\t{{.Crew}}"),
-            "NAME       CREW\nSindbad    7\nZheng He   27000\n"
-        );
+        assert_eq!(show("table {{.Name}}\\t{{.Crew}}"), "NAME       CREW\nSindbad    7\nZheng He   27000\n");
         assert_eq!(show("{{ .Crew }}"), "7\n27000\n");
         assert_eq!(
             show("json"),
@@ -170,14 +165,8 @@ mod tests {
     #[test]
     fn docker_s_functions_work() {
         assert_eq!(show("{{upper .Name}}").lines().next(), Some("SINDBAD"));
-        assert_eq!(
-            show("{{truncate .Name 3}}|{{pad .Name 1 2}}|").lines().next(),
-            Some("Sin| Sindbad  |")
-        );
-        assert_eq!(
-            show("{{join (split .Name \"d\") \"-\"}}").lines().next(),
-            Some("Sin-ba-")
-        );
+        assert_eq!(show("{{truncate .Name 3}}|{{pad .Name 1 2}}|").lines().next(), Some("Sin| Sindbad  |"));
+        assert_eq!(show("{{join (split .Name \"d\") \"-\"}}").lines().next(), Some("Sin-ba-"));
         assert_eq!(show("{{if gt .Crew 100}}big{{else}}small{{end}}"), "small\nbig\n");
         assert_eq!(show("{{.Label \"a.b-c\"}}"), "d\nd\n");
         assert_eq!(

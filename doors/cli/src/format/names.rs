@@ -8,10 +8,8 @@ pub(crate) fn short_id(id: &str) -> &str {
 
 /// An image name without the parts that go without saying: `docker.io/library/x:1` is `x:1`.
 pub(crate) fn familiar(name: &str) -> &str {
-    let name = name
-        .strip_prefix("index.docker.io/")
-        .or_else(|| name.strip_prefix("docker.io/"))
-        .unwrap_or(name);
+    let name =
+        name.strip_prefix("index.docker.io/").or_else(|| name.strip_prefix("docker.io/")).unwrap_or(name);
     match name.strip_prefix("library/") {
         Some(rest) if !rest.contains('/') => rest,
         _ => name,

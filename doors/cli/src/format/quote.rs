@@ -36,9 +36,6 @@ mod tests {
 
     #[test]
     fn what_would_break_a_line_is_escaped() {
-        assert_eq!(
-            quoted("sh -c \"a\\b\"\n\t\u{1}é…"),
-            r#""sh -c \"a\\b\"\n\t\x01é…""#
-        );
+        assert_eq!(quoted("sh -c \"a\\b\"\n\t\u{1}é…"), r#""sh -c \"a\\b\"\n\t\x01é…""#);
     }
 }

@@ -9,20 +9,13 @@ pub(crate) struct Tabs {
 }
 
 /// The columns of docker's listings.
-pub(crate) const LISTING: Tabs = Tabs {
-    minimum: 10,
-    padding: 3,
-};
+pub(crate) const LISTING: Tabs = Tabs { minimum: 10, padding: 3 };
 
 impl Tabs {
     /// Aligns a text whose cells end in tabs.
     pub(crate) fn align(self, text: &str) -> String {
         let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
-        let mut page = Page {
-            tabs: self,
-            widths: Vec::new(),
-            out: String::with_capacity(text.len() * 2),
-        };
+        let mut page = Page { tabs: self, widths: Vec::new(), out: String::with_capacity(text.len() * 2) };
         page.block(&lines);
         // The split leaves an empty line after the last line end; it has none of its own.
         page.out.pop();
@@ -67,8 +60,7 @@ impl Page {
             for (index, cell) in line.iter().enumerate() {
                 self.out.push_str(cell);
                 if let Some(width) = self.widths.get(index) {
-                    self.out
-                        .extend(std::iter::repeat_n(' ', width.saturating_sub(length(cell))));
+                    self.out.extend(std::iter::repeat_n(' ', width.saturating_sub(length(cell))));
                 }
             }
             self.out.push('\n');
@@ -95,10 +87,7 @@ mod tests {
 
     #[test]
     fn a_line_without_the_cell_ends_the_column() {
-        let narrow = Tabs {
-            minimum: 0,
-            padding: 1,
-        };
+        let narrow = Tabs { minimum: 0, padding: 1 };
         assert_eq!(narrow.align("a\tb\nplain\nlonger\tb\n"), "a b\nplain\nlonger b\n");
         assert_eq!(narrow.align("é\tb\nxy\tb\n"), "é  b\nxy b\n");
         assert_eq!(narrow.align(""), "");

@@ -23,11 +23,7 @@ pub(crate) enum Template {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Segment {
     Text(String),
-    Field {
-        path: Vec<String>,
-        json: bool,
-        at: usize,
-    },
+    Field { path: Vec<String>, json: bool, at: usize },
 }
 
 /// Answers for fields: a row of a listing, or a document.
@@ -36,6 +32,10 @@ pub(crate) trait Fields {
     fn lookup(&self, path: &[String]) -> Result<Json, String>;
     /// Everything, for `{{.}}` and for full templates.
     fn document(&self) -> Json;
+    /// A value as `json` writes it; `whole` when it is everything.
+    fn as_json(&self, value: &Json, _whole: bool) -> String {
+        value.to_string()
+    }
 }
 
 impl Template {
@@ -45,10 +45,7 @@ impl Template {
         }
         let template = Template::Full(label_calls(source));
         if let Template::Full(source) = &template {
-            gotmpl::Template::new("")
-                .funcs(functions())
-                .parse(source)
-                .map_err(parse_words)?;
+            gotmpl::Template::new("").funcs(functions()).parse(source).map_err(parse_words)?;
         }
         Ok(template)
     }
@@ -66,9 +63,9 @@ impl Template {
             Template::Plain(segments) => {
                 let texts = segments.iter().map(|segment| match segment {
                     Segment::Text(text) => text.clone(),
-                    Segment::Field { path, .. } => headings
-                        .lookup(path)
-                        .map_or_else(|_| String::new(), |it| printed(&it)),
+                    Segment::Field { path, .. } => {
+                        headings.lookup(path).map_or_else(|_| String::new(), |it| printed(&it))
+                    }
                 });
                 Ok(texts.collect())
             }
@@ -78,21 +75,18 @@ impl Template {
 }
 
 fn run(source: &str, functions: FuncMap, document: &Json) -> Result<String, String> {
-    let template = gotmpl::Template::new("")
-        .missing_key(MissingKey::Error)
-        .funcs(functions);
+    let template = gotmpl::Template::new("").missing_key(MissingKey::Error).funcs(functions);
     let template = template.parse(source).map_err(parse_words)?;
-    template
-        .execute_to_string(&to_template(document))
-        .map_err(execution_words)
+    template.execute_to_string(&to_template(document)).map_err(execution_words)
 }
 
 fn parse_words(error: TemplateError) -> String {
-    let words = error.to_string();
-    if words.starts_with("template:") {
-        words
-    } else {
-        format!("template: {words}")
+    match error {
+        TemplateError::Parse { line, message, .. } | TemplateError::Lex { line, message, .. } => {
+            format!("template: :{line}: {message}")
+        }
+        TemplateError::UndefinedFunction(name) => format!("template: :1: function \"{name}\" not defined"),
+        other => format!("template: :1: {other}"),
     }
 }
 
@@ -112,7 +106,8 @@ fn render_plain(segments: &[Segment], fields: &impl Fields) -> Result<String, St
             Segment::Text(text) => out.push_str(text),
             Segment::Field { path, json, at } => {
                 let value = fields.lookup(path).map_err(|why| missing(path, *at, &why))?;
-                out.push_str(&if *json { value.to_string() } else { printed(&value) });
+                let whole = path.is_empty();
+                out.push_str(&if *json { fields.as_json(&value, whole) } else { printed(&value) });
             }
         }
     }
@@ -120,10 +115,7 @@ fn render_plain(segments: &[Segment], fields: &impl Fields) -> Result<String, St
 }
 
 fn missing(path: &[String], at: usize, why: &str) -> String {
-    format!(
-        "template: :1:{at}: executing \"\" at <.{}>: {why}",
-        path.join(".")
-    )
+    format!("template: :1:{at}: executing \"\" at <.{}>: {why}", path.join("."))
 }
 
 /// Takes a template apart if it is only texts and fields.
@@ -143,11 +135,7 @@ fn plain(source: &str) -> Option<Vec<Segment>> {
         let path = path(word)?;
         let place = source.len() - rest.len() + text.len() + 2 + action.find(word)?;
         let line = source[..place].rfind('\n').map_or(0, |end| end + 1);
-        segments.push(Segment::Field {
-            path,
-            json,
-            at: place - line,
-        });
+        segments.push(Segment::Field { path, json, at: place - line });
         rest = tail;
     }
     if !rest.is_empty() {
@@ -163,14 +151,9 @@ fn path(word: &str) -> Option<Vec<String>> {
     }
     let is_name = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && name
-                .chars()
-                .all(|other| other.is_ascii_alphanumeric() || other == '_')
+            && name.chars().all(|other| other.is_ascii_alphanumeric() || other == '_')
     };
-    names
-        .split('.')
-        .map(|name| is_name(name).then(|| name.to_owned()))
-        .collect()
+    names.split('.').map(|name| is_name(name).then(|| name.to_owned())).collect()
 }
 
 /// `.Label "x"` is a method in docker; here it is a function of the row.
@@ -182,17 +165,10 @@ type Function = fn(&[gotmpl::Value]) -> Result<gotmpl::Value, TemplateError>;
 
 fn functions() -> FuncMap {
     table(&[
-        ("json", |values| {
-            Ok(text(to_json(argument(values, 0)?).to_string()))
-        }),
+        ("json", |values| Ok(text(to_json(argument(values, 0)?).to_string()))),
         ("split", |values| {
             let (words, separator) = (string(values, 0)?, string(values, 1)?);
-            Ok(gotmpl::Value::List(
-                words
-                    .split(&*separator)
-                    .map(|part| text(part.to_owned()))
-                    .collect(),
-            ))
+            Ok(gotmpl::Value::List(words.split(&*separator).map(|part| text(part.to_owned())).collect()))
         }),
         ("join", join),
         ("title", |values| Ok(text(title(&string(values, 0)?)))),
@@ -208,10 +184,7 @@ fn functions() -> FuncMap {
         }),
         ("truncate", |values| {
             let words = string(values, 0)?;
-            let end = words
-                .char_indices()
-                .nth(count(values, 1)?)
-                .map_or(words.len(), |(end, _)| end);
+            let end = words.char_indices().nth(count(values, 1)?).map_or(words.len(), |(end, _)| end);
             Ok(text(words[..end].to_owned()))
         }),
         ("label", |values| {
@@ -284,9 +257,7 @@ fn text(words: String) -> gotmpl::Value {
 }
 
 fn argument(values: &[gotmpl::Value], index: usize) -> Result<&gotmpl::Value, TemplateError> {
-    values
-        .get(index)
-        .ok_or_else(|| TemplateError::Exec("wrong number of args".to_owned()))
+    values.get(index).ok_or_else(|| TemplateError::Exec("wrong number of args".to_owned()))
 }
 
 fn string(values: &[gotmpl::Value], index: usize) -> Result<String, TemplateError> {
@@ -294,9 +265,7 @@ fn string(values: &[gotmpl::Value], index: usize) -> Result<String, TemplateErro
 }
 
 fn count(values: &[gotmpl::Value], index: usize) -> Result<usize, TemplateError> {
-    let number = argument(values, index)?
-        .as_int()
-        .and_then(|number| usize::try_from(number).ok());
+    let number = argument(values, index)?.as_int().and_then(|number| usize::try_from(number).ok());
     number
         .filter(|number| *number <= 1 << 16)
         .ok_or_else(|| TemplateError::Exec("wants a small number".to_owned()))

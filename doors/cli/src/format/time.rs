@@ -18,10 +18,7 @@ pub(crate) fn ago(seconds: i64) -> String {
 /// A moment in local time as Go prints it: `2026-11-21 03:35:14 +0000 UTC`.
 pub(crate) fn local(seconds: i64) -> String {
     match Timestamp::from_second(seconds) {
-        Ok(moment) => moment
-            .to_zoned(TimeZone::system())
-            .strftime("%Y-%m-%d %H:%M:%S %z %Z")
-            .to_string(),
+        Ok(moment) => moment.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string(),
         Err(_) => seconds.to_string(),
     }
 }
@@ -45,11 +42,7 @@ pub(crate) fn local_nanoseconds(nanoseconds: i64) -> String {
         return nanoseconds.to_string();
     };
     let zoned = moment.to_zoned(TimeZone::system());
-    format!(
-        "{}{}",
-        zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f"),
-        zoned.strftime("%:z")
-    )
+    format!("{}{}", zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f"), zoned.strftime("%:z"))
 }
 
 /// Reads a moment written by RFC 3339, in seconds since 1970.
@@ -60,10 +53,7 @@ pub(crate) fn parse(text: &str) -> Option<i64> {
 /// A moment by RFC 3339 as `docker version` prints build times: `Thu May  7 21:09:36 2026`.
 pub(crate) fn calendar(text: &str) -> String {
     match text.parse::<Timestamp>() {
-        Ok(moment) => moment
-            .to_zoned(TimeZone::UTC)
-            .strftime("%a %b %e %H:%M:%S %Y")
-            .to_string(),
+        Ok(moment) => moment.to_zoned(TimeZone::UTC).strftime("%a %b %e %H:%M:%S %Y").to_string(),
         Err(_) => text.to_owned(),
     }
 }

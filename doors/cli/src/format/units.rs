@@ -2,32 +2,17 @@
 
 /// A size in units of 1000, four digits: `1.98MB`.
 pub(crate) fn human_size(size: f64) -> String {
-    scaled(
-        size,
-        4,
-        1000.0,
-        &["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"],
-    )
+    scaled(size, 4, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"])
 }
 
 /// A size in units of 1000, three digits: `1.2GB`.
 pub(crate) fn human_size_short(size: f64) -> String {
-    scaled(
-        size,
-        3,
-        1000.0,
-        &["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"],
-    )
+    scaled(size, 3, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"])
 }
 
 /// A size in units of 1024, four digits: `1.5GiB`.
 pub(crate) fn binary_size(size: f64) -> String {
-    scaled(
-        size,
-        4,
-        1024.0,
-        &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"],
-    )
+    scaled(size, 4, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"])
 }
 
 /// A byte count as a number to be scaled; beyond 2^53 the last digits do not matter.

@@ -14,10 +14,8 @@ pub(crate) fn to_template(json: &Json) -> gotmpl::Value {
         Json::String(text) => gotmpl::Value::String(text.as_str().into()),
         Json::Array(items) => gotmpl::Value::List(items.iter().map(to_template).collect()),
         Json::Object(fields) => {
-            let map: BTreeMap<Arc<str>, gotmpl::Value> = fields
-                .iter()
-                .map(|(key, value)| (key.as_str().into(), to_template(value)))
-                .collect();
+            let map: BTreeMap<Arc<str>, gotmpl::Value> =
+                fields.iter().map(|(key, value)| (key.as_str().into(), to_template(value))).collect();
             gotmpl::Value::Map(Arc::new(map))
         }
     }
@@ -41,12 +39,9 @@ pub(crate) fn to_json(value: &gotmpl::Value) -> Json {
         gotmpl::Value::Float(value) => Number::from_f64(*value).map_or(Json::Null, Json::Number),
         gotmpl::Value::String(text) => Json::from(text.as_ref()),
         gotmpl::Value::List(items) => items.iter().map(to_json).collect(),
-        gotmpl::Value::Map(fields) => Json::Object(
-            fields
-                .iter()
-                .map(|(key, value)| (key.to_string(), to_json(value)))
-                .collect(),
-        ),
+        gotmpl::Value::Map(fields) => {
+            Json::Object(fields.iter().map(|(key, value)| (key.to_string(), to_json(value))).collect())
+        }
     }
 }
 

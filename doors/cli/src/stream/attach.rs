@@ -34,21 +34,14 @@ pub(crate) enum Ending {
 
 /// Lets input and output flow until the output ends or the user leaves.
 pub(crate) fn flow(mut connection: Hijacked, streams: &Streams) -> Result<Ending> {
-    let raw = if streams.stdin && streams.tty {
-        Raw::enter()?
-    } else {
-        None
-    };
+    let raw = if streams.stdin && streams.tty { Raw::enter()? } else { None };
     let detached = Arc::new(AtomicBool::new(false));
     if streams.stdin {
         let writer = connection.writer()?;
         let watcher = streams.tty.then(|| Watcher::new(streams.detach_keys.clone()));
         let detached = Arc::clone(&detached);
         let input = move || send_input(writer, watcher, &detached);
-        thread::Builder::new()
-            .name("stdin".to_owned())
-            .spawn(input)
-            .map_err(Error::io("start a thread"))?;
+        thread::Builder::new().name("stdin".to_owned()).spawn(input).map_err(Error::io("start a thread"))?;
     }
     let copied = receive_output(&mut connection, streams);
     drop(raw);

@@ -8,9 +8,7 @@ pub(crate) fn parse(keys: &str) -> Result<Vec<u8>, String> {
     if keys.is_empty() {
         return Ok(DEFAULT.to_vec());
     }
-    keys.split(',')
-        .map(|key| byte_of(key).ok_or_else(|| format!("Unknown character: '{key}'")))
-        .collect()
+    keys.split(',').map(|key| byte_of(key).ok_or_else(|| format!("Unknown character: '{key}'"))).collect()
 }
 
 fn byte_of(key: &str) -> Option<u8> {

@@ -2,6 +2,8 @@
 
 pub(crate) mod attach;
 pub(crate) mod detach;
+pub(crate) mod outfile;
 pub(crate) mod progress;
+pub(crate) mod prompt;
 pub(crate) mod signals;
 pub(crate) mod terminal;

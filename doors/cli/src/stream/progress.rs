@@ -46,11 +46,7 @@ pub(crate) fn show_to_stderr(body: impl Read) -> Result<()> {
 /// Shows the messages until they end; a message of failure ends the command.
 pub(crate) fn show(body: impl Read, out: &mut dyn Write, is_terminal: bool) -> Result<()> {
     let messages = serde_json::Deserializer::from_reader(BufReader::new(body)).into_iter::<Message>();
-    let mut screen = Screen {
-        out,
-        is_terminal,
-        lines: BTreeMap::new(),
-    };
+    let mut screen = Screen { out, is_terminal, lines: BTreeMap::new() };
     for message in messages {
         let message =
             message.map_err(|error| Error::said(format!("reading the engine's messages: {error}")))?;
@@ -58,9 +54,7 @@ pub(crate) fn show(body: impl Read, out: &mut dyn Write, is_terminal: bool) -> R
             return Err(failure);
         }
         if message.aux.is_none() {
-            screen
-                .show(&message)
-                .map_err(Error::io("write to the terminal"))?;
+            screen.show(&message).map_err(Error::io("write to the terminal"))?;
         }
     }
     Ok(())
@@ -73,10 +67,7 @@ impl Message {
             _ if !self.error.is_empty() => (0, &self.error),
             _ => return None,
         };
-        Some(Error::Status {
-            code: if code == 0 { 1 } else { code },
-            words: words.clone(),
-        })
+        Some(Error::Status { code: if code == 0 { 1 } else { code }, words: words.clone() })
     }
 }
 
@@ -152,10 +143,8 @@ mod tests {
 
     #[test]
     fn a_failure_in_the_stream_is_the_command_s() {
-        let (text, result) = shown(
-            r#"{"status":"a"}{"errorDetail":{"message":"no space left"},"error":"x"}"#,
-            false,
-        );
+        let (text, result) =
+            shown(r#"{"status":"a"}{"errorDetail":{"message":"no space left"},"error":"x"}"#, false);
         assert_eq!(text, "a\n");
         assert_eq!(result.unwrap_err().to_string(), "no space left");
     }

@@ -71,10 +71,7 @@ pub(crate) fn watch(client: &Client, peer: Peer, watch: Watch) -> Result<()> {
     let signals = Signals::new(wanted).map_err(Error::io("handle signals"))?;
     let client = client.clone();
     let handle = move || handle(signals, &client, &peer, watch);
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(handle)
-        .map_err(Error::io("start a thread"))?;
+    thread::Builder::new().name("signals".to_owned()).spawn(handle).map_err(Error::io("start a thread"))?;
     Ok(())
 }
 
@@ -127,10 +124,6 @@ pub(crate) fn resize_to(client: &Client, peer: &Peer, rows: u16, columns: u16) -
         Peer::Container(id) => Request::post(&["containers", id, "resize"]),
         Peer::Exec(id) => Request::post(&["exec", id, "resize"]),
     };
-    client.send(
-        request
-            .query("h", &rows.to_string())
-            .query("w", &columns.to_string()),
-    )?;
+    client.send(request.query("h", &rows.to_string()).query("w", &columns.to_string()))?;
     Ok(())
 }

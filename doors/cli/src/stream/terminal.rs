@@ -23,10 +23,7 @@ impl Raw {
         let found = tcgetattr(input).map_err(|error| Error::io(context)(error.into()))?;
         let mut raw = found.clone();
         raw.make_raw();
-        SAVED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(found);
+        SAVED.lock().unwrap_or_else(PoisonError::into_inner).replace(found);
         tcsetattr(input, OptionalActions::Now, &raw).map_err(|error| Error::io(context)(error.into()))?;
         Ok(Some(Raw(())))
     }

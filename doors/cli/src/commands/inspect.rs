@@ -1,0 +1,177 @@
+//! `dhow inspect`: everything the engine knows about containers, images, volumes and networks.
+
+use dhow_api::client::Request;
+use serde_json::value::RawValue;
+
+use super::{Arity, Command};
+use crate::error::{Error, Result};
+use crate::flags::{Flag, Parsed, STRING, SWITCH, flag};
+use crate::format::indent::indent;
+use crate::format::inspected;
+use crate::session::Session;
+
+const FORMAT: Flag = flag("format", STRING, super::INSPECT_FORMAT_HELP).short('f');
+const SIZE: Flag = flag("size", SWITCH, "Show the sizes of containers too").short('s');
+
+pub(crate) const ANY: Command = Command {
+    paths: &["inspect"],
+    usage: "[OPTIONS] NAME|ID [NAME|ID...]",
+    about: "Show everything about containers, images, volumes and networks",
+    arity: Arity::AtLeast(1),
+    arguments_end_flags: false,
+    flags: &[&[FORMAT, SIZE, flag("type", STRING, "Look only among objects of this type")]],
+    run: any,
+};
+
+pub(crate) const CONTAINER: Command = Command {
+    paths: &["container inspect"],
+    usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+    about: "Show everything about containers",
+    arity: Arity::AtLeast(1),
+    arguments_end_flags: false,
+    flags: &[&[FORMAT, SIZE]],
+    run: |session, parsed| show(session, parsed, &[CONTAINERS]),
+};
+
+pub(crate) const IMAGE: Command = Command {
+    paths: &["image inspect"],
+    usage: "[OPTIONS] IMAGE [IMAGE...]",
+    about: "Show everything about images",
+    arity: Arity::AtLeast(1),
+    arguments_end_flags: false,
+    flags: &[&[FORMAT, flag("platform", STRING, "Show this platform's (os/arch[/variant])")]],
+    run: |session, parsed| show(session, parsed, &[IMAGES]),
+};
+
+pub(crate) const VOLUME: Command = Command {
+    paths: &["volume inspect"],
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    about: "Show everything about volumes",
+    arity: Arity::AtLeast(1),
+    arguments_end_flags: false,
+    flags: &[&[FORMAT]],
+    run: |session, parsed| show(session, parsed, &[VOLUMES]),
+};
+
+pub(crate) const NETWORK: Command = Command {
+    paths: &["network inspect"],
+    usage: "[OPTIONS] NETWORK [NETWORK...]",
+    about: "Show everything about networks",
+    arity: Arity::AtLeast(1),
+    arguments_end_flags: false,
+    flags: &[&[FORMAT, flag("verbose", SWITCH, "Say more").short('v')]],
+    run: |session, parsed| show(session, parsed, &[NETWORKS]),
+};
+
+/// A type of object, and the paths around its name.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    before: &'static str,
+    after: Option<&'static str>,
+}
+
+const CONTAINERS: Kind = Kind { name: "container", before: "containers", after: Some("json") };
+const IMAGES: Kind = Kind { name: "image", before: "images", after: Some("json") };
+const NETWORKS: Kind = Kind { name: "network", before: "networks", after: None };
+const VOLUMES: Kind = Kind { name: "volume", before: "volumes", after: None };
+/// In the order in which a bare name is looked up.
+const KINDS: &[Kind] = &[CONTAINERS, IMAGES, NETWORKS, VOLUMES];
+/// The types that docker has and this engine has no objects of.
+const OTHERS: &[&str] = &["config", "node", "plugin", "secret", "service", "task"];
+
+fn any(session: &Session, parsed: &Parsed) -> Result<()> {
+    let names = || {
+        let mut names: Vec<&str> = KINDS.iter().map(|kind| kind.name).chain(OTHERS.iter().copied()).collect();
+        names.sort_unstable();
+        names.join("\", \"")
+    };
+    match parsed.text("type") {
+        None => show(session, parsed, KINDS),
+        Some("") => Err(Error::said(format!("type is empty: must be one of \"{}\"", names()))),
+        Some(name) => match KINDS.iter().find(|kind| kind.name == name) {
+            Some(kind) => show(session, parsed, &[*kind]),
+            None if OTHERS.contains(&name) => {
+                Err(Error::said(format!("inspect --type {name}: not served yet")))
+            }
+            None => Err(Error::said(format!("unknown type: \"{name}\": must be one of \"{}\"", names()))),
+        },
+    }
+}
+
+fn show(session: &Session, parsed: &Parsed, kinds: &[Kind]) -> Result<()> {
+    let mut documents = Vec::new();
+    let mut failures = Vec::new();
+    for name in &parsed.arguments {
+        match find(session, parsed, kinds, name) {
+            Ok(document) => documents.push(document),
+            Err(error) => failures.push(error),
+        }
+    }
+    let format = parsed.text_or_empty("format");
+    let text = match format {
+        "" => indent(&array(&documents), "    ") + "\n",
+        "json" => compact(&documents)? + "\n",
+        template => by_template(template, &documents, &mut failures)?,
+    };
+    session.print(&text)?;
+    crate::error::join(failures)
+}
+
+fn find(session: &Session, parsed: &Parsed, kinds: &[Kind], name: &str) -> Result<Box<RawValue>> {
+    let client = session.client()?;
+    for kind in kinds {
+        let segments: Vec<&str> = [kind.before, name].into_iter().chain(kind.after).collect();
+        let mut request = Request::get(&segments);
+        if kind.name == "container" {
+            request = request.query_flag("size", parsed.is_on("size"));
+        }
+        if let Some(platform) = parsed.text("platform").filter(|platform| !platform.is_empty()) {
+            request = request.query("platform", &super::platform_json(platform)?);
+        }
+        match client.send(request) {
+            Err(error) if kinds.len() > 1 && is_skipped(&error) => {}
+            Err(error) => return Err(error.into()),
+            Ok(response) => return Ok(response.json()?),
+        }
+    }
+    Err(Error::said(format!("Error: No such object: {name}")))
+}
+
+/// A name that one type does not know may be another's.
+fn is_skipped(error: &dhow_api::client::Error) -> bool {
+    let words = error.to_string();
+    error.is_not_found() || words.contains("not supported") || words.contains("invalid reference format")
+}
+
+fn array(documents: &[Box<RawValue>]) -> String {
+    let texts: Vec<&str> = documents.iter().map(|document| document.get().trim()).collect();
+    format!("[{}]", texts.join(","))
+}
+
+fn compact(documents: &[Box<RawValue>]) -> Result<String> {
+    let documents: Vec<serde_json::Value> = documents.iter().map(|it| value(it)).collect::<Result<_>>()?;
+    serde_json::to_string(&documents).map_err(|error| Error::said(error.to_string()))
+}
+
+fn value(document: &RawValue) -> Result<serde_json::Value> {
+    serde_json::from_str(document.get())
+        .map_err(|error| Error::said(format!("unable to read inspect data: {error}")))
+}
+
+fn by_template(template: &str, documents: &[Box<RawValue>], failures: &mut Vec<Error>) -> Result<String> {
+    if let Err(why) = crate::format::template::Template::parse(template) {
+        return Err(Error::Status { code: 64, words: format!("template parsing error: {why}") });
+    }
+    let mut text = String::new();
+    for document in documents {
+        match value(document).and_then(|value| inspected::by_template(template, &value)) {
+            Ok(shown) => text.push_str(&shown),
+            Err(error) => failures.push(error),
+        }
+    }
+    if text.is_empty() {
+        text.push('\n');
+    }
+    Ok(text)
+}

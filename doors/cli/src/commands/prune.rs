@@ -1,0 +1,194 @@
+//! The prune commands: removes what nobody uses, after a question.
+
+use dhow_api::client::Request;
+use serde::Deserialize;
+
+use super::rmi::Removed;
+use super::{Arity, Command};
+use crate::error::{Error, Result};
+use crate::flags::filter::Filters;
+use crate::flags::{FILTER, Flag, Parsed, SWITCH, flag};
+use crate::format::units;
+use crate::session::Session;
+use crate::stream::prompt;
+
+const FORCE: Flag = flag("force", SWITCH, "Do not ask").short('f');
+const FILTERED: Flag = flag("filter", FILTER, "Remove only what meets the condition (until=…, label=…)");
+
+pub(crate) const CONTAINERS: Command = Command {
+    paths: &["container prune"],
+    usage: "[OPTIONS]",
+    about: "Remove all stopped containers",
+    arity: Arity::None,
+    arguments_end_flags: false,
+    flags: &[&[FORCE, FILTERED]],
+    run: |session, parsed| {
+        confirm(parsed, "This will remove all stopped containers.", "container")?;
+        finish(session, &containers(session, parsed)?)
+    },
+};
+
+pub(crate) const IMAGES: Command = Command {
+    paths: &["image prune"],
+    usage: "[OPTIONS]",
+    about: "Remove images that nobody uses",
+    arity: Arity::None,
+    arguments_end_flags: false,
+    flags: &[&[
+        FORCE,
+        FILTERED,
+        flag("all", SWITCH, "Remove named images too, if no container uses them").short('a'),
+    ]],
+    run: |session, parsed| {
+        let warning = match parsed.is_on("all") {
+            true => "This will remove all images without at least one container associated to them.",
+            false => "This will remove all dangling images.",
+        };
+        confirm(parsed, warning, "image")?;
+        finish(session, &images(session, parsed)?)
+    },
+};
+
+pub(crate) const VOLUMES: Command = Command {
+    paths: &["volume prune"],
+    usage: "[OPTIONS]",
+    about: "Remove volumes that nobody uses",
+    arity: Arity::None,
+    arguments_end_flags: false,
+    flags: &[&[FORCE, FILTERED, flag("all", SWITCH, "Remove named volumes too").short('a')]],
+    run: |session, parsed| {
+        let all = parsed.is_on("all");
+        if all && Filters::of(parsed).contains("all") {
+            return Err(Error::said("conflicting options: cannot specify both --all and --filter all=1"));
+        }
+        let which = if all { "all" } else { "anonymous" };
+        let warning = format!("This will remove {which} local volumes not used by at least one container.");
+        confirm(parsed, &warning, "volume")?;
+        finish(session, &volumes(session, parsed, all)?)
+    },
+};
+
+pub(crate) const SYSTEM: Command = Command {
+    paths: &["system prune"],
+    usage: "[OPTIONS]",
+    about: "Remove everything that nobody uses",
+    arity: Arity::None,
+    arguments_end_flags: false,
+    flags: &[&[
+        FORCE,
+        FILTERED,
+        flag("all", SWITCH, "Remove named images too, if no container uses them").short('a'),
+        flag("volumes", SWITCH, "Remove unnamed volumes too"),
+    ]],
+    run: system,
+};
+
+/// What a prune removed.
+#[derive(Default)]
+struct Report {
+    text: String,
+    reclaimed: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    #[serde(
+        default,
+        deserialize_with = "super::nullable",
+        alias = "ContainersDeleted",
+        alias = "VolumesDeleted"
+    )]
+    deleted: Vec<String>,
+    #[serde(default, deserialize_with = "super::nullable")]
+    images_deleted: Vec<Removed>,
+    #[serde(default)]
+    space_reclaimed: i64,
+}
+
+fn confirm(parsed: &Parsed, warning: &str, what: &str) -> Result<()> {
+    if parsed.is_on("force") || prompt::confirm(warning)? {
+        return Ok(());
+    }
+    Err(Error::said(format!("{what} prune has been cancelled")))
+}
+
+fn finish(session: &Session, report: &Report) -> Result<()> {
+    if !report.text.is_empty() {
+        session.print_line(&report.text)?;
+    }
+    let size = units::human_size(units::float(report.reclaimed));
+    session.print_line(&format!("Total reclaimed space: {size}"))
+}
+
+/// The filters of the command, and those that the user's settings add to every prune.
+fn filters(session: &Session, parsed: &Parsed) -> Filters {
+    let mut filters = Filters::of(parsed);
+    for (name, value) in session.settings().prune_filters.iter().filter_map(|filter| filter.split_once('=')) {
+        filters.add(name, value);
+    }
+    filters
+}
+
+fn ask(session: &Session, what: &str, filters: &Filters) -> Result<Answer> {
+    let request = Request::post(&[what, "prune"]).query_some("filters", filters.to_query().as_deref());
+    Ok(session.send(request)?.json()?)
+}
+
+fn report(title: &str, lines: Vec<String>, reclaimed: i64) -> Report {
+    if lines.is_empty() {
+        return Report::default();
+    }
+    let lines: String = lines.into_iter().map(|line| line + "\n").collect();
+    Report { text: format!("{title}:\n{lines}"), reclaimed }
+}
+
+fn containers(session: &Session, parsed: &Parsed) -> Result<Report> {
+    let answer = ask(session, "containers", &filters(session, parsed))?;
+    Ok(report("Deleted Containers", answer.deleted, answer.space_reclaimed))
+}
+
+fn images(session: &Session, parsed: &Parsed) -> Result<Report> {
+    let mut filters = filters(session, parsed);
+    filters.add("dangling", if parsed.is_on("all") { "false" } else { "true" });
+    let answer = ask(session, "images", &filters)?;
+    let line = |removed: Removed| match removed.untagged.is_empty() {
+        false => format!("untagged: {}", removed.untagged),
+        true => format!("deleted: {}", removed.deleted),
+    };
+    let lines = answer.images_deleted.into_iter().map(line).collect();
+    Ok(report("Deleted Images", lines, answer.space_reclaimed))
+}
+
+fn volumes(session: &Session, parsed: &Parsed, all: bool) -> Result<Report> {
+    let mut filters = filters(session, parsed);
+    if all {
+        filters.add("all", "true");
+    }
+    let answer = ask(session, "volumes", &filters)?;
+    Ok(report("Deleted Volumes", answer.deleted, answer.space_reclaimed))
+}
+
+fn system(session: &Session, parsed: &Parsed) -> Result<()> {
+    let mut warning = String::from("This will remove:\n  - all stopped containers\n");
+    if parsed.is_on("volumes") {
+        warning.push_str("  - all anonymous volumes not used by at least one container\n");
+    }
+    warning.push_str(match parsed.is_on("all") {
+        true => "  - all images without at least one container associated to them\n",
+        false => "  - all dangling images\n",
+    });
+    if !parsed.is_on("force") && !prompt::confirm(&warning)? {
+        return Err(Error::said("system prune has been cancelled"));
+    }
+    let mut reports = vec![containers(session, parsed)?];
+    if parsed.is_on("volumes") {
+        reports.push(volumes(session, parsed, false)?);
+    }
+    reports.push(images(session, parsed)?);
+    for report in reports.iter().filter(|report| !report.text.is_empty()) {
+        session.print_line(&report.text)?;
+    }
+    let reclaimed = reports.iter().map(|report| report.reclaimed).sum();
+    session.print_line(&format!("Total reclaimed space: {}", units::human_size(units::float(reclaimed))))
+}
