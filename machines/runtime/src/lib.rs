@@ -1,3 +1,4 @@
 //! Starts one container and stays with it: OCI runtime, launcher, monitor.
 
+pub mod cgroups;
 pub mod logs;

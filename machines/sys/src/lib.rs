@@ -7,6 +7,7 @@
 //! [`identity`] sets users, groups and capabilities; [`channel`] passes messages and descriptors;
 //! [`process`] has what a process does to itself before it executes another program.
 
+pub mod bpf;
 pub mod channel;
 pub mod clone;
 pub mod fork;

@@ -1,0 +1,220 @@
+//! Carries out a plan of limits, on a new cgroup or on a live one.
+
+use dhow_model::error::{Error, Kind, Result};
+use dhow_oci::runtime::{Memory, Resources};
+use rustix::io::Errno;
+
+use super::create::write_lines;
+use super::devices::{Policy, program, transition};
+use super::files::{failure, read_value, value_of, write_value};
+use super::plan::{IfMissing, Plan, Write, v1, v2};
+use super::{Cgroup, Controller, Directory, Version};
+
+impl Cgroup {
+    /// Sets the limits and the device policy of a new container, before it has a process. Returns what
+    /// means nothing here, in words for the user.
+    ///
+    /// # Errors
+    /// When a limit is out of its range, its controller cannot be used, or the kernel refuses it: the
+    /// error names the file.
+    pub fn apply(&self, resources: &Resources) -> Result<Vec<String>> {
+        let plan = self.plan(resources)?;
+        let policy = Policy::of_container(&resources.devices)?;
+        self.carry_out(&plan)?;
+        self.set_devices(&policy)?;
+        Ok(plan.notes)
+    }
+
+    /// Changes limits of a live container; what is not given stays, and so do devices when no rules are
+    /// given.
+    ///
+    /// # Errors
+    /// As above, and with `checkBeforeUpdate` when a limit of memory is below what is used.
+    pub fn update(&self, resources: &Resources) -> Result<Vec<String>> {
+        let plan = self.plan(resources)?;
+        if let Some(memory) = resources.memory.as_ref().filter(|m| m.check_before_update == Some(true)) {
+            self.check_usage(memory)?;
+        }
+        self.carry_out(&plan)?;
+        if !resources.devices.is_empty() {
+            self.set_devices(&Policy::of_container(&resources.devices)?)?;
+        }
+        Ok(plan.notes)
+    }
+
+    fn plan(&self, resources: &Resources) -> Result<Plan> {
+        match self.version {
+            Version::V1 => v1::plan(resources),
+            Version::V2 => v2::plan(resources),
+        }
+    }
+
+    /// Writes all; what the kernel refuses as not fitting is tried again after the rest.
+    ///
+    /// Pairs of limits (memory and swap, period and quota or burst, both of real-time) must fit each other
+    /// after every single write, so that the right order depends on what was there before.
+    fn carry_out(&self, plan: &Plan) -> Result<()> {
+        let mut refused = Vec::new();
+        for write in &plan.writes {
+            match self.carry_out_one(write)? {
+                Ok(()) => {}
+                Err(Errno::INVAL | Errno::BUSY) => refused.push(write),
+                Err(error) => return Err(self.refusal(write, error)),
+            }
+        }
+        for write in refused {
+            self.carry_out_one(write)?.map_err(|error| self.refusal(write, error))?;
+        }
+        Ok(())
+    }
+
+    /// The outer error is that there is no such controller, the inner one the kernel's.
+    fn carry_out_one(&self, write: &Write) -> Result<Result<(), Errno>> {
+        let directory = match self.need(write.controller) {
+            Ok(directory) => directory,
+            Err(_) if write.if_missing == IfMissing::Skip => return Ok(Ok(())),
+            Err(error) => return Err(error),
+        };
+        for (file, value) in &write.choices {
+            match write_value(directory.fd(), file, value) {
+                Err(Errno::NOENT) => {}
+                result => return Ok(result),
+            }
+        }
+        match write.if_missing {
+            IfMissing::Skip => Ok(Ok(())),
+            IfMissing::Fail => Err(no_file(directory, write)),
+        }
+    }
+
+    fn refusal(&self, write: &Write, error: Errno) -> Error {
+        let what = format!("cannot set {write}");
+        if error == Errno::BUSY
+            && write.controller == Controller::Memory
+            && let Some((usage, peak)) = self.memory_usage()
+        {
+            let what = format!("{what}: more is used (current usage: {usage}, peak usage: {peak})");
+            return Error::new(Kind::Conflict, what).because(std::io::Error::from(error));
+        }
+        let kind = match error {
+            Errno::INVAL | Errno::RANGE | Errno::NODEV => Kind::InvalidArgument,
+            _ => Kind::Internal,
+        };
+        Error::new(kind, what).because(std::io::Error::from(error))
+    }
+
+    fn memory_usage(&self) -> Option<(u64, u64)> {
+        let directory = self.directory(Controller::Memory)?;
+        let number = |file| read_value(directory.fd(), file).ok()?.trim().parse().ok();
+        match self.version {
+            Version::V1 => Some((number("memory.usage_in_bytes")?, number("memory.max_usage_in_bytes")?)),
+            Version::V2 => Some((number("memory.current")?, number("memory.peak").unwrap_or_default())),
+        }
+    }
+
+    fn check_usage(&self, memory: &Memory) -> Result<()> {
+        let Some((usage, _)) = self.memory_usage() else { return Ok(()) };
+        for (name, limit) in [("memory+swap", memory.swap), ("memory", memory.limit)] {
+            let below =
+                limit.filter(|limit| *limit > 0).is_some_and(|l| u64::try_from(l).is_ok_and(|l| l <= usage));
+            if below {
+                let limit = limit.unwrap_or_default();
+                return Err(Error::new(
+                    Kind::Conflict,
+                    format!("rejecting {name} limit {limit} <= usage {usage}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn set_devices(&self, target: &Policy) -> Result<()> {
+        match self.version {
+            Version::V1 => self.set_devices_v1(target),
+            Version::V2 => self.set_devices_v2(target),
+        }
+    }
+
+    fn set_devices_v1(&self, target: &Policy) -> Result<()> {
+        let directory = match self.need(Controller::Devices) {
+            Ok(directory) => directory,
+            // Nothing is to be denied.
+            Err(_) if target.allows_all() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let list = read_value(directory.fd(), "devices.list").map_err(|error| {
+            failure(format!("cannot read {}/devices.list", directory.path.display()), error)
+        })?;
+        let lines = transition(&Policy::of_list(&list), target);
+        let mut at = 0;
+        while at < lines.len() {
+            let allow = lines[at].allow;
+            let run = lines[at..].iter().take_while(|line| line.allow == allow);
+            let texts: Vec<String> = run.map(|line| line.text.clone()).collect();
+            at += texts.len();
+            let file = if allow { "devices.allow" } else { "devices.deny" };
+            write_lines(directory, file, texts.into_iter())?;
+        }
+        Ok(())
+    }
+
+    fn set_devices_v2(&self, target: &Policy) -> Result<()> {
+        let directory = match self.need(Controller::Devices) {
+            Ok(directory) => directory,
+            Err(_) if target.allows_all() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if directory.is_new && target.allows_all() {
+            return Ok(());
+        }
+        let program: Vec<u64> =
+            program::compile(target).into_iter().map(program::Instruction::encode).collect();
+        let what = || format!("cannot set the device program of the cgroup {}", directory.path.display());
+        replace_program(directory, &program).map_err(|error| failure(what(), error))
+    }
+}
+
+/// Puts the program in place of those that are attached, without a moment that has none.
+fn replace_program(directory: &Directory, program: &[u64]) -> std::io::Result<()> {
+    use dhow_sys::bpf;
+    let loaded = bpf::load_device_program(program)?;
+    let old = if directory.is_new { Vec::new() } else { bpf::attached_device_programs(directory.fd())? };
+    if let [only] = old.as_slice() {
+        match bpf::replace_device_program(directory.fd(), &loaded, only) {
+            // Kernels before 5.6 cannot replace: attach beside it, then take the old one away.
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {}
+            result => return result,
+        }
+    }
+    bpf::attach_device_program(directory.fd(), &loaded)?;
+    old.iter().try_for_each(|program| bpf::detach_device_program(directory.fd(), program))
+}
+
+fn no_file(directory: &Directory, write: &Write) -> Error {
+    let file = write.choices.first().map_or("", |(file, _)| file.as_str());
+    let controllers = read_value(directory.fd(), "cgroup.controllers").ok();
+    let name = write.controller.v2_name().unwrap_or_default();
+    let has_it = controllers.as_ref().is_none_or(|list| list.split_whitespace().any(|each| each == name));
+    let why = if has_it {
+        "the kernel has no such file".to_owned()
+    } else {
+        format!("the controller {name} is not available in the cgroup")
+    };
+    Error::new(
+        Kind::Unavailable,
+        format!("cannot set {file} of the cgroup {}: {why}", directory.path.display()),
+    )
+}
+
+impl Cgroup {
+    /// How often the kernel killed a process of it for want of memory.
+    #[must_use]
+    pub fn oom_kills(&self) -> Option<u64> {
+        let directory = self.directory(Controller::Memory)?;
+        let file = match self.version {
+            Version::V1 => "memory.oom_control",
+            Version::V2 => "memory.events",
+        };
+        value_of(&read_value(directory.fd(), file).ok()?, "oom_kill")
+    }
+}
