@@ -1,4 +1,5 @@
 //! Starts one container and stays with it: OCI runtime, launcher, monitor.
 
 pub mod cgroups;
+pub mod container;
 pub mod logs;

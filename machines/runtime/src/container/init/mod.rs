@@ -1,0 +1,186 @@
+//! What the container's process does, from its birth to its program.
+
+mod cgroups;
+mod console;
+mod copy;
+mod devices;
+mod filter;
+mod hide;
+mod identity;
+mod mounts;
+mod program;
+mod root;
+mod userns;
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use dhow_oci::runtime::NamespaceKind;
+use dhow_sys::process;
+use rustix::thread::UnshareFlags;
+
+use super::error::{Context as _, Error, Result};
+use super::plan::Plan;
+use super::sync::{Talk, Word};
+use super::{Gate, HookKind, InitRequest, Stdio, hooks, join};
+
+pub(super) use console::hand_over as hand_over_terminal;
+pub(super) use filter::Filter;
+pub(super) use identity::{assume, label};
+pub(super) use program::{Program, connect_streams};
+
+/// Never returns: it ends as the program, or says why it cannot.
+pub(super) fn run(request: InitRequest<'_>, plan: &Plan, talk: &Talk) -> ! {
+    let alone = matches!(request.gate, Gate::Fifo(_));
+    let Err(error) = steps(request, plan, talk);
+    fail(&error, talk, alone)
+}
+
+/// Tells the parent and ends; who comes after the parent reads it on standard error.
+pub(super) fn fail(error: &Error, talk: &Talk, alone: bool) -> ! {
+    if talk.say(&Word::Failed(error.clone()), None).is_err() || alone {
+        eprintln!("dhow: {error}");
+    }
+    dhow_sys::fork::exit_now(error.exit_code())
+}
+
+fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &Talk) -> Result<std::convert::Infallible> {
+    // Who enters the container's namespaces later must not look into this process (CVE-2016-9962).
+    process::set_dumpable(false).doing(|| "become undumpable")?;
+    talk.wait_for_go()?;
+    namespaces(plan, &request)?;
+    let filter = Filter::of(request.spec, &plan.identity)?;
+    let root = root::mount(&request.rootfs, request.bundle, plan)?;
+    let mut streams = std::mem::replace(&mut request.stdio, Stdio::Inherit);
+    if let Some(root) = &root {
+        fill(root, plan, &request, &mut streams, talk)?;
+        root::enter(root, plan, request.no_pivot)?;
+    } else {
+        root::change_only(&request.rootfs, request.bundle)?;
+    }
+    connect_streams(streams)?;
+    names(plan)?;
+    sysctls(plan)?;
+    label(&plan.identity)?;
+    assume(&plan.identity, || filter.install_early())?;
+    let program = Program::find(&plan.program)?;
+    wait_at_gate(&request.gate, talk)?;
+    hooks::run(HookKind::StartContainer, request.spec, request.id, request.bundle, own_pid())?;
+    Err(finish(&program, &filter, request.preserve))
+}
+
+/// The last two steps of every process: its filter, and its program.
+pub(super) fn finish(program: &Program<'_>, filter: &Filter, preserve: u32) -> Error {
+    match filter.install_late() {
+        Ok(()) => program.execute(preserve),
+        Err(error) => error,
+    }
+}
+
+/// Joins what the parent could not join for it, and becomes the root of its namespaces.
+fn namespaces(plan: &Plan, request: &InitRequest<'_>) -> Result<()> {
+    let namespaces = &plan.namespaces;
+    for (kind, path) in &namespaces.joined {
+        if matches!(kind, NamespaceKind::User | NamespaceKind::Mount) {
+            join::enter(*kind, path)?;
+        }
+    }
+    if namespaces.is_private(NamespaceKind::User) {
+        dhow_sys::identity::set_group(0).doing(|| "become the group root of the user namespace")?;
+        dhow_sys::identity::set_user(0).doing(|| "become root of the user namespace")?;
+        process::set_dumpable(false).doing(|| "become undumpable")?;
+    }
+    if namespaces.is_new(NamespaceKind::Cgroup) && request.placement.birth.is_none() {
+        unshare(UnshareFlags::NEWCGROUP).doing(|| "make a cgroup namespace")?;
+    }
+    rustix::process::setsid().doing(|| "make a session")?;
+    if !request.no_new_keyring {
+        // Without keys in the kernel there is nothing to keep apart.
+        let name = std::ffi::CString::new(format!("_ses.{}", request.id)).unwrap_or_default();
+        let _ = process::join_session_keyring(&name);
+    }
+    if namespaces.is_new(NamespaceKind::Network) {
+        process::bring_loopback_up().doing(|| "bring the loopback interface up")?;
+    }
+    Ok(())
+}
+
+fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
+    #[allow(deprecated, reason = "the other form differs in its name only")]
+    rustix::thread::unshare(flags)
+}
+
+/// Everything below the root: mounts, devices, terminal, what is hidden.
+fn fill(
+    root: &OwnedFd,
+    plan: &Plan,
+    request: &InitRequest<'_>,
+    streams: &mut Stdio,
+    talk: &Talk,
+) -> Result<()> {
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let tools = mounts::Tools::new(root.as_fd(), plan)?;
+    for mount in &plan.mounts {
+        tools.mount(mount)?;
+    }
+    if plan.fills_dev {
+        let linux = request.spec.linux.as_ref();
+        devices::fill(root.as_fd(), linux.map_or(&[], |linux| &linux.devices))?;
+    }
+    if hooks::any(&[HookKind::Prestart, HookKind::CreateRuntime], request.spec) {
+        talk.say(&Word::Hooks, None)?;
+        talk.wait_for_go()?;
+    }
+    hooks::run(HookKind::CreateContainer, request.spec, request.id, request.bundle, own_pid())?;
+    if matches!(streams, Stdio::Terminal) {
+        *streams = console::open(root.as_fd(), request.spec.process.as_ref(), talk)?;
+    }
+    if let Some(linux) = &request.spec.linux {
+        hide::read_only(root.as_fd(), &linux.readonly_paths)?;
+        hide::mask(root.as_fd(), &linux.masked_paths)?;
+    }
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    Ok(())
+}
+
+fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
+fn names(plan: &Plan) -> Result<()> {
+    let namespaces = &plan.namespaces;
+    if !namespaces.hostname.is_empty() {
+        rustix::system::sethostname(namespaces.hostname.as_bytes()).doing(|| "set the host name")?;
+    }
+    if !namespaces.domainname.is_empty() {
+        process::set_domain_name(namespaces.domainname.as_bytes()).doing(|| "set the domain name")?;
+    }
+    Ok(())
+}
+
+/// Through a procfs of our own: the container's may be laid over, or mounted read-only.
+fn sysctls(plan: &Plan) -> Result<()> {
+    if plan.sysctls.is_empty() {
+        return Ok(());
+    }
+    let procfs = dhow_sys::procfs::Procfs::private().doing(|| "mount a private /proc")?;
+    for (path, value) in &plan.sysctls {
+        procfs
+            .write(format!("sys/{path}"), value.as_bytes())
+            .doing(|| format!("set sysctl {path} to {value:?}"))?;
+    }
+    Ok(())
+}
+
+/// Says that everything is there, and waits to be told to execute the program.
+fn wait_at_gate(gate: &Gate, talk: &Talk) -> Result<()> {
+    talk.say(&Word::Created, None)?;
+    match gate {
+        Gate::Parent => talk.wait_for_go(),
+        Gate::Fifo(fifo) => {
+            let mut byte = [0];
+            rustix::io::retry_on_intr(|| rustix::io::read(fifo, &mut byte))
+                .map(drop)
+                .doing(|| "wait for start")
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Mounts below the root, by handle.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use dhow_oci::runtime::NamespaceKind;
+use dhow_sys::mount::{Attributes, attribute, set_attributes};
+use dhow_sys::path;
+use rustix::fs::{CWD, Mode};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
+
+use super::super::error::{Context as _, Error, Result};
+use super::super::plan::mounts::IdMap;
+use super::super::plan::{MountPlan, Plan, Source};
+use super::super::spawn::lines;
+
+/// What all mounts of a container need.
+pub(super) struct Tools<'a> {
+    root: BorrowedFd<'a>,
+    plan: &'a Plan,
+}
+
+/// Files of /proc that may be replaced: they show the container its own figures.
+const REPLACEABLE: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/net/dev",
+];
+const PROCFS: i64 = 0x9fa0;
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
+
+impl<'a> Tools<'a> {
+    pub(super) fn new(root: BorrowedFd<'a>, plan: &'a Plan) -> Result<Self> {
+        Ok(Self { root, plan })
+    }
+
+    /// Mounts one, with its attributes set before anybody can see it.
+    pub(super) fn mount(&self, mount: &MountPlan) -> Result<()> {
+        let name = mount.destination.display();
+        match &mount.source {
+            Source::Bind { path, recursive } => self.bind(mount, path, *recursive),
+            Source::FileSystem { kind, device, data } => {
+                let tree = file_system(kind, device, data).doing(|| format!("mount {kind} for {name}"))?;
+                self.place(mount, &tree, true)
+            }
+            Source::Cgroup => self.cgroups(mount),
+        }
+    }
+
+    fn bind(&self, mount: &MountPlan, source: &Path, recursive: bool) -> Result<()> {
+        let tree = clone_tree(source, recursive).doing(|| {
+            format!("error mounting {:?} to rootfs at {:?}", source.display(), mount.destination.display())
+        })?;
+        if let Some(map) = &mount.id_map {
+            self.map_ids(mount, &tree, map)?;
+        }
+        let directory = path::is_directory(&tree).doing(|| format!("look at {}", source.display()))?;
+        self.place(mount, &tree, directory)
+    }
+
+    /// Sets the attributes of a detached mount and attaches it to its destination.
+    fn place(&self, mount: &MountPlan, tree: &OwnedFd, directory: bool) -> Result<()> {
+        let name = mount.destination.display();
+        set(tree, mount.attributes, false).doing(|| format!("set the options of the mount {name}"))?;
+        set(tree, mount.recursive, true)
+            .doing(|| format!("set the recursive options of the mount {name}"))?;
+        let destination = self.destination(mount, directory)?;
+        if mount.copy_up {
+            copy_up(&destination, tree, &mount.destination)?;
+        }
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        rustix::mount::move_mount(tree, "", &destination, "", flags)
+            .doing(|| format!("attach the mount {name}"))?;
+        for propagation in &mount.propagation {
+            let recursive = propagation & libc::MS_REC != 0;
+            let change = Attributes { propagation: propagation & !libc::MS_REC, ..Attributes::default() };
+            set_attributes(tree, change, recursive, None)
+                .doing(|| format!("set the propagation of the mount {name}"))?;
+        }
+        Ok(())
+    }
+
+    /// A handle on the destination, made where it is missing, and allowed to be mounted on.
+    fn destination(&self, mount: &MountPlan, directory: bool) -> Result<OwnedFd> {
+        let name = mount.destination.display();
+        let what = || format!("make the mount point {name}");
+        if mount.is("proc") || mount.is("sysfs") {
+            self.refuse_link(&mount.destination)?;
+        }
+        let made = if directory {
+            path::make_directories(self.root, &mount.destination, DIRECTORY_MODE)
+        } else {
+            path::make_file(self.root, &mount.destination, DIRECTORY_MODE)
+        };
+        let handle = made.doing(what)?;
+        let on_proc = rustix::fs::fstatfs(&handle).doing(what)?.f_type == PROCFS;
+        let allowed = mount.is("proc") || REPLACEABLE.iter().any(|file| Path::new(file) == mount.destination);
+        if on_proc && !allowed {
+            // Laid over /proc, a file of the container's would get what is meant for the kernel
+            // (CVE-2019-16884).
+            return Err(Error::configuration(format!("{name} cannot be mounted because it is inside /proc")));
+        }
+        Ok(handle)
+    }
+
+    /// A link in place of /proc would have the kernel's files mounted where the image wants them
+    /// (CVE-2019-19921).
+    fn refuse_link(&self, destination: &Path) -> Result<()> {
+        let Ok(entry) = path::handle_of_link(self.root, destination) else { return Ok(()) };
+        match path::is_directory(&entry) {
+            Ok(true) => Ok(()),
+            _ => Err(Error::configuration(format!(
+                "{} must be mounted on ordinary directory",
+                destination.display()
+            ))),
+        }
+    }
+
+    /// Maps the owners of a detached mount, by a user namespace made for it or the container's own.
+    fn map_ids(&self, mount: &MountPlan, tree: &OwnedFd, map: &IdMap) -> Result<()> {
+        let what = || format!("map the owners of the mount {}", mount.destination.display());
+        let (users, groups) = match &map.mappings {
+            Some((users, groups)) => (lines(users), lines(groups)),
+            None if self.plan.namespaces.is_private(NamespaceKind::User) => {
+                let namespaces = &self.plan.namespaces;
+                (lines(&namespaces.uid_mappings), lines(&namespaces.gid_mappings))
+            }
+            None => return Err(Error::configuration("idmap without mappings needs a user namespace")),
+        };
+        let userns = super::userns::with_mappings(&users, &groups).doing(what)?;
+        let attributes = Attributes { set: attribute::IDMAP, ..Attributes::default() };
+        set_attributes(tree, attributes, map.recursive, Some(userns.as_fd())).doing(what)
+    }
+
+    /// The container's cgroups: one mount for version 2, a tmpfs with one for each hierarchy else.
+    fn cgroups(&self, mount: &MountPlan) -> Result<()> {
+        let private = self.plan.namespaces.is_private(NamespaceKind::Cgroup);
+        let hierarchies = super::cgroups::hierarchies().doing(|| "look for the hierarchies of cgroups")?;
+        let [only] = hierarchies.as_slice() else {
+            return self.cgroups_v1(mount, &hierarchies, private);
+        };
+        let tree = only.tree(private).doing(|| format!("mount {}", only.name))?;
+        self.place(mount, &tree, true)
+    }
+
+    fn cgroups_v1(&self, mount: &MountPlan, all: &[super::cgroups::Hierarchy], private: bool) -> Result<()> {
+        let data = [("mode".to_owned(), Some("755".to_owned()))];
+        let tmpfs = file_system("tmpfs", "tmpfs", &data).doing(|| "mount a tmpfs for the cgroups")?;
+        // It is made read-only, where it is, when everything is in it.
+        let writable = Attributes { set: mount.attributes.set & !attribute::RDONLY, ..mount.attributes };
+        self.place(&MountPlan { attributes: writable, ..mount.clone() }, &tmpfs, true)?;
+        for hierarchy in all {
+            let Ok(tree) = hierarchy.tree(private) else { continue };
+            let destination = mount.destination.join(&hierarchy.name);
+            let one = MountPlan { destination, propagation: Vec::new(), ..mount.clone() };
+            self.place(&one, &tree, true)?;
+            for link in hierarchy.links() {
+                rustix::fs::symlinkat(hierarchy.name.as_str(), &tmpfs, link)
+                    .doing(|| format!("link {link}"))?;
+            }
+        }
+        set(&tmpfs, mount.attributes, false).doing(|| "make the cgroups read-only")
+    }
+}
+
+/// A new mount of a file system, attached nowhere.
+pub(super) fn file_system(
+    kind: &str,
+    device: &str,
+    data: &[(String, Option<String>)],
+) -> rustix::io::Result<OwnedFd> {
+    let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    if !device.is_empty() {
+        rustix::mount::fsconfig_set_string(&context, "source", device)?;
+    }
+    for (key, value) in data {
+        match value {
+            Some(value) => rustix::mount::fsconfig_set_string(&context, key.as_str(), value.as_str())?,
+            None => rustix::mount::fsconfig_set_flag(&context, key.as_str())?,
+        }
+    }
+    rustix::mount::fsconfig_create(&context)?;
+    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// A copy of what is mounted at a path of the host, attached nowhere.
+fn clone_tree(source: &Path, recursive: bool) -> rustix::io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+    rustix::mount::open_tree(CWD, source, flags)
+}
+
+/// A copy of the mount that a handle is in, beginning there.
+pub(super) fn clone_handle(handle: BorrowedFd<'_>, recursive: bool) -> rustix::io::Result<OwnedFd> {
+    let mut flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+    rustix::mount::open_tree(handle, "", flags)
+}
+
+/// Attaches a mount over what a handle is on.
+pub(super) fn cover(handle: BorrowedFd<'_>, tree: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(tree, "", handle, "", flags)
+}
+
+fn set(tree: &OwnedFd, attributes: Attributes, recursive: bool) -> std::io::Result<()> {
+    if attributes == Attributes::default() {
+        Ok(())
+    } else {
+        set_attributes(tree, attributes, recursive, None)
+    }
+}
+
+/// A tmpfs that begins with what the root file system has at its place.
+fn copy_up(from: &OwnedFd, to: &OwnedFd, name: &Path) -> Result<()> {
+    let source =
+        |fd: &OwnedFd| PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(fd)));
+    super::copy::tree(&source(from), &source(to)).doing(|| format!("copy {} into its tmpfs", name.display()))
+}

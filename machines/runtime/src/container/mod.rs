@@ -1,0 +1,98 @@
+//! One container's process, from a configuration to the program that runs.
+//!
+//! Plan, apply, undo: [`plan`] works out everything as values, by pure code; [`spawn`] makes the
+//! child; [`init`] is what the child does, a list of named steps that ends with the program. Parent
+//! and child talk as [`sync`] draws it.
+//!
+//! The caller must be a process with a single thread: a monitor, or `dhow runtime`.
+
+mod error;
+mod exec;
+mod hooks;
+mod init;
+mod join;
+pub mod plan;
+mod rights;
+mod spawn;
+mod sync;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use dhow_model::ports::RootfsPlan;
+use dhow_oci::runtime::{Process, Spec};
+use rustix::process::Pid;
+
+pub use error::{Error, Result, Stage};
+pub use exec::spawn_exec;
+pub use hooks::{HookKind, run as run_hooks};
+pub use spawn::{Init, spawn_init};
+
+/// A container to make.
+pub struct InitRequest<'a> {
+    /// The container's id, for hooks and messages.
+    pub id: &'a str,
+    /// The whole configuration.
+    pub spec: &'a Spec,
+    /// The bundle, absolute.
+    pub bundle: &'a Path,
+    /// How the root file system is mounted.
+    pub rootfs: RootfsPlan,
+    /// Standard streams.
+    pub stdio: Stdio,
+    /// Where it is counted and limited.
+    pub placement: Placement<'a>,
+    /// What the created process waits for.
+    pub gate: Gate,
+    /// Descriptors from 3 on that the program keeps.
+    pub preserve: u32,
+    /// The root is changed without pivot_root(2): for root file systems in the initial ramdisk.
+    pub no_pivot: bool,
+    /// The caller's session keyring stays.
+    pub no_new_keyring: bool,
+}
+
+/// One more process for a running container.
+pub struct ExecRequest<'a> {
+    /// The container's configuration.
+    pub spec: &'a Spec,
+    /// What runs.
+    pub process: &'a Process,
+    /// The container's first process.
+    pub pid: Pid,
+    /// Standard streams.
+    pub stdio: Stdio,
+    /// Where it is counted and limited.
+    pub placement: Placement<'a>,
+    /// Descriptors from 3 on that the program keeps.
+    pub preserve: u32,
+}
+
+/// Standard streams of a new process.
+#[derive(Debug)]
+pub enum Stdio {
+    /// The caller's own.
+    Inherit,
+    /// These, in order.
+    Files([OwnedFd; 3]),
+    /// A new terminal of the container; its master side comes back with the process.
+    Terminal,
+}
+
+/// Where a new process is counted and limited.
+#[derive(Default)]
+pub struct Placement<'a> {
+    /// A cgroup v2 directory to be born in.
+    pub birth: Option<OwnedFd>,
+    /// Puts the process in its cgroups, before it does anything (cgroup v1).
+    pub attach: Option<&'a dyn Fn(Pid) -> std::io::Result<()>>,
+}
+
+/// What a created process waits for before it executes its program.
+#[derive(Debug)]
+pub enum Gate {
+    /// [`Init::start`] in the process that made it.
+    Parent,
+    /// A byte in this fifo, open for both directions (`dhow runtime start` writes it).
+    Fifo(OwnedFd),
+}

@@ -1,0 +1,152 @@
+//! Makes the container's process and brings it up to its gate.
+
+use std::fmt::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use dhow_oci::runtime::{IdMapping, NamespaceKind};
+use dhow_sys::clone::{Child, CloneOptions, clone3};
+use dhow_sys::procfs::Procfs;
+use rustix::process::{Pid, Signal};
+
+use super::error::{Context as _, Error, Result, Stage};
+use super::join::Joined;
+use super::plan::{self, IdentityPlan, Plan};
+use super::sync::{Talk, Word};
+use super::{HookKind, InitRequest, hooks, init};
+
+/// A container whose process waits at its gate.
+#[derive(Debug)]
+pub struct Init {
+    /// In the caller's pid namespace.
+    pub pid: Pid,
+    /// Names this process and no later one of the same number.
+    pub pidfd: OwnedFd,
+    /// The master side of its terminal.
+    pub terminal: Option<OwnedFd>,
+    talk: Talk,
+}
+
+impl Init {
+    pub(super) fn new(child: Child, terminal: Option<OwnedFd>, talk: Talk) -> Self {
+        Self { pid: child.pid, pidfd: child.pidfd, terminal, talk }
+    }
+
+    /// Lets the process execute its program ([`Gate::Parent`]), and waits until it has.
+    ///
+    /// # Errors
+    /// What the process says; it has ended then, and waits to be reaped.
+    pub fn start(self) -> Result<()> {
+        self.talk.say(&Word::Go, None)?;
+        match self.talk.listen()? {
+            (Word::End, _) => Ok(()),
+            (Word::Failed(error), _) => Err(error),
+            (word, _) => Err(Error::at(
+                Stage::Lost,
+                format!("the container's process said {word:?} instead of starting"),
+            )),
+        }
+    }
+}
+
+/// Makes a container up to its gate.
+///
+/// # Errors
+/// What the configuration or the kernel forbids; nothing is left but what `request` brought.
+pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
+    let plan = plan::plan(request.spec)?;
+    let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the container's process")?;
+    let flags = plan.namespaces.clone_flags(request.placement.birth.is_some());
+    let options = CloneOptions {
+        namespaces: flags,
+        cgroup: request.placement.birth.as_ref().map(|fd| fd.as_fd()),
+        sibling: false,
+    };
+    let joined = Joined::enter(&plan.namespaces)?;
+    let child = clone3(options).doing(|| "make the container's process")?;
+    let Some(child) = child else {
+        drop(here);
+        init::run(request, &plan, &Talk(there));
+    };
+    drop(there);
+    let talk = Talk(here);
+    let brought_up = joined.leave().and_then(|()| bring_up(&request, &plan, &child, &talk));
+    match brought_up {
+        Ok(terminal) => Ok(Init::new(child, terminal, talk)),
+        Err(error) => {
+            end(&child);
+            Err(error)
+        }
+    }
+}
+
+/// The parent's side of the conversation, up to `Created`.
+fn bring_up(request: &InitRequest<'_>, plan: &Plan, child: &Child, talk: &Talk) -> Result<Option<OwnedFd>> {
+    if let Some(attach) = request.placement.attach {
+        attach(child.pid).doing(|| "put the container's process in its cgroup")?;
+    }
+    if plan.namespaces.is_new(NamespaceKind::User) {
+        map_ids(child.pid, plan)?;
+    }
+    set_oom_score(child.pid, &plan.identity)?;
+    talk.say(&Word::Go, None)?;
+    let mut terminal = None;
+    loop {
+        match talk.listen()? {
+            (Word::Created, _) => return Ok(terminal),
+            (Word::Terminal, descriptors) => terminal = descriptors.into_iter().next(),
+            (Word::Hooks, _) => {
+                for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
+                    hooks::run(
+                        kind,
+                        request.spec,
+                        request.id,
+                        request.bundle,
+                        child.pid.as_raw_nonzero().get(),
+                    )?;
+                }
+                talk.say(&Word::Go, None)?;
+            }
+            (Word::Failed(error), _) => return Err(error),
+            (Word::Go | Word::End, _) => {
+                return Err(Error::at(Stage::Lost, "the container's process ended before it was created"));
+            }
+        }
+    }
+}
+
+fn map_ids(pid: Pid, plan: &Plan) -> Result<()> {
+    let procfs = Procfs::at_proc().doing(|| "open /proc")?;
+    let write = |file: &str, mappings: &[IdMapping]| {
+        let path = format!("{}/{file}", pid.as_raw_nonzero());
+        procfs
+            .write(&path, lines(mappings).as_bytes())
+            .doing(|| format!("write {file} of the container's process"))
+    };
+    write("uid_map", &plan.namespaces.uid_mappings)?;
+    write("gid_map", &plan.namespaces.gid_mappings)
+}
+
+/// The form of /proc/PID/uid_map.
+pub(super) fn lines(mappings: &[IdMapping]) -> String {
+    mappings.iter().fold(String::new(), |mut text, map| {
+        let _ = writeln!(text, "{} {} {}", map.container_id, map.host_id, map.size);
+        text
+    })
+}
+
+/// Written from outside: the process itself may have no right to /proc by then.
+pub(super) fn set_oom_score(pid: Pid, identity: &IdentityPlan) -> Result<()> {
+    let Some(score) = identity.oom_score else { return Ok(()) };
+    let procfs = Procfs::at_proc().doing(|| "open /proc")?;
+    let path = format!("{}/oom_score_adj", pid.as_raw_nonzero());
+    if procfs.read(&path).is_ok_and(|now| now.trim() == score.to_string()) {
+        return Ok(());
+    }
+    procfs.write(&path, score.to_string().as_bytes()).doing(|| format!("set oom_score_adj to {score}"))
+}
+
+/// Kills and reaps a process that did not come up.
+fn end(child: &Child) {
+    let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
+    let _ = rustix::process::waitpid(Some(child.pid), rustix::process::WaitOptions::empty());
+}
