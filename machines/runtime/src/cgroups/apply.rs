@@ -2,6 +2,7 @@
 
 use dhow_model::error::{Error, Kind, Result};
 use dhow_oci::runtime::{Memory, Resources};
+use dhow_sys::bpf;
 use rustix::io::Errno;
 
 use super::create::write_lines;
@@ -164,21 +165,34 @@ impl Cgroup {
             Err(_) if target.allows_all() => return Ok(()),
             Err(error) => return Err(error),
         };
-        if directory.is_new && target.allows_all() {
-            return Ok(());
-        }
-        let program: Vec<u64> =
-            program::compile(target).into_iter().map(program::Instruction::encode).collect();
-        let what = || format!("cannot set the device program of the cgroup {}", directory.path.display());
-        replace_program(directory, &program).map_err(|error| failure(what(), error))
+        let result = if target.allows_all() {
+            remove_programs(directory)
+        } else {
+            let program = program::compile(target).into_iter().map(program::Instruction::encode);
+            replace_program(directory, &program.collect::<Vec<u64>>())
+        };
+        result.map_err(|error| {
+            failure(
+                format!("cannot set the device program of the cgroup {}", directory.path.display()),
+                error,
+            )
+        })
     }
+}
+
+/// Who may not ask for programs (inside another container) cannot have attached one.
+fn remove_programs(directory: &Directory) -> std::io::Result<()> {
+    let old = match bpf::attached_device_programs(directory.fd()) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(()),
+        old => old?,
+    };
+    old.iter().try_for_each(|program| bpf::detach_device_program(directory.fd(), program))
 }
 
 /// Puts the program in place of those that are attached, without a moment that has none.
 fn replace_program(directory: &Directory, program: &[u64]) -> std::io::Result<()> {
-    use dhow_sys::bpf;
     let loaded = bpf::load_device_program(program)?;
-    let old = if directory.is_new { Vec::new() } else { bpf::attached_device_programs(directory.fd())? };
+    let old = bpf::attached_device_programs(directory.fd())?;
     if let [only] = old.as_slice() {
         match bpf::replace_device_program(directory.fd(), &loaded, only) {
             // Kernels before 5.6 cannot replace: attach beside it, then take the old one away.
