@@ -1,3 +1,4 @@
 //! The Docker Engine API: types, routes, client.
 
 pub mod client;
+mod server;

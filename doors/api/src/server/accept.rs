@@ -1,0 +1,92 @@
+//! The accept loop: a task for each connection, HTTP/1.1 or h2c, and an orderly end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+
+use super::answer::Response;
+use super::end::{self, End};
+use super::wire::Wire;
+
+/// How long answers that are under way may take once the end is asked for.
+const GRACE: Duration = Duration::from_secs(5);
+/// Out of descriptors: waiting is all that helps.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Answers requests; cloned for each connection.
+pub(crate) trait Service: Clone + Send + Sync + 'static {
+    /// Answers one.
+    fn answer(&self, request: Request<Incoming>, end: End) -> impl Future<Output = Response> + Send;
+}
+
+/// Serves until `shutdown` is ready and every connection has ended or the grace is over.
+pub(crate) async fn serve(
+    service: impl Service,
+    listeners: Vec<UnixListener>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (ender, end) = end::channel();
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, service.clone(), end.clone()));
+    }
+    shutdown.await;
+    ender.end();
+    if tokio::time::timeout(GRACE, async { while accepting.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!("connections are cut off: they did not end within {GRACE:?}");
+    }
+}
+
+async fn accept(listener: UnixListener, service: impl Service, end: End) {
+    let mut connections = JoinSet::new();
+    let ended = end.clone().reached();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, service.clone(), end.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!("accepting a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = &mut ended => break,
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn connection(stream: UnixStream, service: impl Service, end: End) {
+    let answering = end.clone();
+    let handler = service_fn(move |request| {
+        let (service, end) = (service.clone(), answering.clone());
+        async move { Ok::<_, Infallible>(service.answer(request, end).await) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().title_case_headers(true);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(Wire::new(stream)), handler);
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = end.reached() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // A client that goes away in the middle is no event for an operator.
+    if let Err(error) = result {
+        tracing::debug!("connection: {error}");
+    }
+}

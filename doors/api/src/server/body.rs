@@ -1,0 +1,138 @@
+//! Bodies of requests: JSON, bounded and checked as Docker checks it, and streams for blocking readers.
+
+use std::io::{self, Read};
+
+use bytes::{Buf, Bytes, BytesMut};
+use dhow_model::{Error, Result};
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
+
+/// The most that a JSON body may have; a container's settings are some kilobytes.
+const JSON_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Reads a JSON body; nothing when there is none.
+///
+/// # Errors
+/// Invalid argument, in Docker's words.
+pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Incoming) -> Result<Option<T>> {
+    check_content_type(headers)?;
+    if !has_body(headers) {
+        return Ok(None);
+    }
+    let bytes = collect(body, JSON_LIMIT).await?;
+    if bytes.trim_ascii().is_empty() {
+        return Err(Error::invalid("invalid JSON: got EOF while reading request body"));
+    }
+    let mut values = serde_json::Deserializer::from_slice(&bytes);
+    let value = T::deserialize(&mut values).map_err(|error| invalid_json(&error))?;
+    values.end().map_err(|_| Error::invalid("unexpected content after JSON"))?;
+    Ok(Some(value))
+}
+
+fn invalid_json(error: &serde_json::Error) -> Error {
+    if error.is_eof() {
+        return Error::invalid("invalid JSON: unexpected EOF");
+    }
+    Error::invalid(format!("invalid JSON: {error}"))
+}
+
+/// Docker's check: no type is fine without a body, everything else must be `application/json`.
+fn check_content_type(headers: &HeaderMap) -> Result<()> {
+    let value = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        if has_body(headers) {
+            return Err(Error::invalid("malformed Content-Type header (): mime: no media type"));
+        }
+        return Ok(());
+    };
+    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media_type.split_once('/') {
+        Some(("application", "json")) => Ok(()),
+        Some((kind, sub)) if !kind.is_empty() && !sub.is_empty() && !sub.contains('/') => Err(
+            Error::invalid(format!("unsupported Content-Type header ({value}): must be 'application/json'")),
+        ),
+        _ => Err(Error::invalid(format!(
+            "malformed Content-Type header ({value}): mime: unexpected content after media type"
+        ))),
+    }
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH);
+    headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|value| value.as_bytes() != b"0")
+}
+
+async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::invalid("reading the request's body").because(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(Error::invalid(format!("the request's body is larger than {limit} bytes")));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+/// A body as a blocking reader, for a verb that runs on a thread of its own.
+///
+/// A client that goes away makes the next read fail, and so the verb undoes what it began.
+#[derive(Debug)]
+pub(crate) struct BlockingBody {
+    body: Incoming,
+    current: Bytes,
+    runtime: Handle,
+}
+
+impl BlockingBody {
+    /// Reads `body`; to be called on the runtime that serves the connection.
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self { body, current: Bytes::new(), runtime: Handle::current() }
+    }
+}
+
+impl Read for BlockingBody {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.current.is_empty() {
+            let Some(frame) = self.runtime.block_on(self.body.frame()) else { return Ok(0) };
+            let frame = frame.map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))?;
+            self.current = frame.into_data().unwrap_or_default();
+        }
+        let count = self.current.len().min(out.len());
+        self.current.copy_to_slice(&mut out[..count]);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(http::HeaderName, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn content_types_are_checked_as_docker_checks_them() {
+        for (content_type, words) in [
+            ("application/json", ""),
+            ("application/json; charset=utf-8", ""),
+            ("text/plain", "unsupported Content-Type header (text/plain): must be 'application/json'"),
+            (
+                "application/json/x",
+                "malformed Content-Type header (application/json/x): mime: unexpected content after media type",
+            ),
+        ] {
+            let check = check_content_type(&headers(&[(CONTENT_TYPE, content_type), (CONTENT_LENGTH, "2")]));
+            assert_eq!(check.map_err(|e| e.to_string()).err().unwrap_or_default(), words);
+        }
+        assert!(check_content_type(&headers(&[(CONTENT_LENGTH, "0")])).is_ok());
+        assert!(check_content_type(&headers(&[(CONTENT_LENGTH, "2")])).is_err());
+        assert!(check_content_type(&headers(&[(TRANSFER_ENCODING, "chunked")])).is_err());
+    }
+}

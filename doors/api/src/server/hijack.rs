@@ -1,0 +1,161 @@
+//! Connections that stop being HTTP: attach and exec.
+//!
+//! ```text
+//!   Upgrade: tcp       101 UPGRADED, then raw bytes both ways       (every client of today)
+//!   (none)             200 OK, then raw bytes both ways             (see `wire`)
+//!   (none, reused      200, the request's body is standard input and the answer's body the output
+//!    connection, h2c)
+//! ```
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+use super::answer::{self, Response};
+use super::end::End;
+use super::{stream, wire};
+
+/// Bytes moved at once.
+const BUFFER: usize = 32 * 1024;
+
+/// The client's side of a connection that is about to be hijacked.
+pub(crate) struct Client {
+    upgrade: Option<OnUpgrade>,
+    bare: bool,
+    body: Option<Incoming>,
+    end: End,
+}
+
+impl Client {
+    /// Of a request: its upgrade if it asked for one, else its body is what the client writes.
+    pub(crate) fn new(
+        headers: &HeaderMap,
+        upgrade: Option<OnUpgrade>,
+        body: Option<Incoming>,
+        end: End,
+    ) -> Self {
+        let bare = headers.get(UPGRADE).is_some_and(|value| value == wire::BARE);
+        Self { upgrade, bare, body, end }
+    }
+
+    /// Joins the client with `process`, after it was sent `first`.
+    ///
+    /// What the client writes goes to the process until the client shuts its side; what the process
+    /// writes goes to the client until the process ends it, and then the connection is closed.
+    pub(crate) fn join(
+        self,
+        media_type: &'static str,
+        first: Bytes,
+        process: Option<UnixStream>,
+    ) -> Response {
+        match self.upgrade {
+            Some(upgrade) => {
+                tokio::spawn(upgraded(upgrade, first, process, self.end));
+                switching(media_type, self.bare)
+            }
+            None => ordinary(media_type, first, process, self.body, self.end),
+        }
+    }
+}
+
+fn switching(media_type: &'static str, bare: bool) -> Response {
+    let mut response = answer::empty(StatusCode::SWITCHING_PROTOCOLS);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    if !bare {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
+        response.extensions_mut().insert(hyper::ext::ReasonPhrase::from_static(b"UPGRADED"));
+    }
+    response
+}
+
+async fn upgraded(upgrade: OnUpgrade, first: Bytes, process: Option<UnixStream>, end: End) {
+    let talk = async {
+        let client = upgrade.await.map_err(io::Error::other)?;
+        let (mut reader, mut writer) = tokio::io::split(TokioIo::new(client));
+        writer.write_all(&first).await?;
+        if let Some(process) = process {
+            let (output, input) = process.into_split();
+            let copy = tokio::spawn(async move { copy_input(&mut reader, input).await });
+            let done = copy_output(output, &mut writer).await;
+            copy.abort();
+            done?;
+        }
+        writer.shutdown().await
+    };
+    let result = tokio::select! {
+        result = talk => result,
+        () = end.reached() => Ok(()),
+    };
+    if let Err(error) = result {
+        tracing::debug!("hijacked connection: {error}");
+    }
+}
+
+/// The client's bytes to the process; its end is passed on as the end of standard input.
+async fn copy_input(client: &mut (impl AsyncReadExt + Unpin), mut input: OwnedWriteHalf) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = client.read(&mut buffer).await?;
+        if count == 0 {
+            return input.shutdown().await;
+        }
+        input.write_all(&buffer[..count]).await?;
+    }
+}
+
+async fn copy_output(mut output: OwnedReadHalf, client: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = output.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        client.write_all(&buffer[..count]).await?;
+        client.flush().await?;
+    }
+}
+
+fn ordinary(
+    media_type: &'static str,
+    first: Bytes,
+    process: Option<UnixStream>,
+    body: Option<Incoming>,
+    end: End,
+) -> Response {
+    let output = process.map(|process| {
+        let (output, input) = process.into_split();
+        tokio::spawn(copy_body(body, input));
+        output
+    });
+    let output = futures_util::stream::unfold(output, |output| async move {
+        let mut output = output?;
+        let mut buffer = vec![0; BUFFER];
+        let count = output.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
+        buffer.truncate(count);
+        Some((Bytes::from(buffer), Some(output)))
+    });
+    let first = Some(first).filter(|bytes| !bytes.is_empty());
+    stream::endless(media_type, futures_util::stream::iter(first).chain(output), end)
+}
+
+async fn copy_body(body: Option<Incoming>, mut input: OwnedWriteHalf) -> io::Result<()> {
+    let mut body = body;
+    while let Some(body) = &mut body {
+        let Some(frame) = body.frame().await else { break };
+        let data = frame.map_err(io::Error::other)?.into_data().unwrap_or_default();
+        input.write_all(&data).await?;
+    }
+    input.shutdown().await
+}

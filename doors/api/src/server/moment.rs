@@ -1,0 +1,108 @@
+//! Instants as clients write them: `1700000000`, `1700000000.123456789`, RFC 3339, or `10m` ago.
+
+use std::time::Duration;
+
+use dhow_model::{Error, Result, Timestamp};
+
+/// Reads an instant; a duration counts back from `now`.
+///
+/// # Errors
+/// Invalid argument that quotes the text.
+pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Timestamp> {
+    let wrong = || Error::invalid(format!("invalid timestamp {text:?}"));
+    if let Some(nanos) = unix(text) {
+        return Ok(Timestamp::from_nanos(nanos));
+    }
+    if let Some(ago) = duration(text) {
+        let ago = i128::try_from(ago.as_nanos()).map_err(|_| wrong())?;
+        return Ok(Timestamp::from_nanos(now.unix_nanos() - ago));
+    }
+    civil(text).ok_or_else(wrong)
+}
+
+/// The instant of a query parameter; nothing where it is not given, or is `0`.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn optional(text: &str) -> Result<Option<Timestamp>> {
+    if text.is_empty() || text == "0" {
+        return Ok(None);
+    }
+    parse(text, Timestamp::now()).map(Some)
+}
+
+/// Nanoseconds of `seconds[.fraction]`.
+fn unix(text: &str) -> Option<i128> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let seconds: i64 = seconds.parse().ok()?;
+    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let nanos: i128 = format!("{fraction:0<9}").parse().ok()?;
+    Some(i128::from(seconds) * 1_000_000_000 + nanos)
+}
+
+/// Go's durations: `1h30m`, `90s`, `1.5h`, `100ms`.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(end);
+        let (unit, seconds) =
+            [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
+                .into_iter()
+                .find(|(unit, _)| tail.strip_prefix(unit).is_some_and(starts_a_number))?;
+        total += number.parse::<f64>().ok()? * seconds;
+        rest = &tail[unit.len()..];
+    }
+    (!text.is_empty()).then(|| Duration::try_from_secs_f64(total).ok())?
+}
+
+fn starts_a_number(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+}
+
+/// RFC 3339, or less: without offset it is UTC, without time it is midnight.
+fn civil(text: &str) -> Option<Timestamp> {
+    if let Ok(instant) = Timestamp::parse(text) {
+        return Some(instant);
+    }
+    let local = text.strip_suffix('Z').unwrap_or(text);
+    let instant = local.parse::<jiff::civil::DateTime>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Timestamp::from_nanos(instant.timestamp().as_nanosecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_read_in_all_forms_of_docker() {
+        let now = Timestamp::from_nanos(1_700_000_000_000_000_000);
+        for (text, seconds, nanos) in [
+            ("1600000000", 1_600_000_000, 0),
+            ("1600000000.5", 1_600_000_000, 500_000_000),
+            ("1600000000.000000001", 1_600_000_000, 1),
+            ("2020-09-13T12:26:40Z", 1_600_000_000, 0),
+            ("2020-09-13T14:26:40.25+02:00", 1_600_000_000, 250_000_000),
+            ("2020-09-13T12:26:40", 1_600_000_000, 0),
+            ("2020-09-13", 1_599_955_200, 0),
+            ("10m", 1_699_999_400, 0),
+            ("1h30m", 1_699_994_600, 0),
+            ("1.5h", 1_699_994_600, 0),
+        ] {
+            let read = parse(text, now).unwrap().unix_nanos();
+            assert_eq!(read, i128::from(seconds) * 1_000_000_000 + nanos, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_instant_is_quoted() {
+        for text in ["yesterday", "1.2.3", "5x", "1600000000.0000000001", "m"] {
+            assert!(parse(text, Timestamp::now()).is_err(), "{text}");
+        }
+        assert_eq!(optional("").unwrap(), None);
+        assert_eq!(optional("0").unwrap(), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! Answers that are streams: what a blocking verb writes, or what an asynchronous one yields.
+//!
+//! ```text
+//!   thread of the verb ── Piece ──▶ bounded channel ──▶ body of the answer ──▶ client
+//! ```
+//! The head of the answer is sent with the first piece that is no header: a verb that fails before
+//! it wrote anything is answered with the status of its error.
+
+use std::io::{self, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use dhow_model::{Error, Result};
+use futures_util::{Stream, StreamExt};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use tokio::sync::mpsc;
+
+use super::answer::{self, Answer, Body, Response};
+use super::end::End;
+
+/// Small writes are gathered up to this.
+const BUFFER: usize = 64 * 1024;
+/// Pieces that wait for a slow client.
+const BACKLOG: usize = 4;
+
+/// What a verb hands to its answer.
+enum Piece {
+    Header(HeaderName, HeaderValue),
+    Begin,
+    Data(Bytes),
+    Failed(Error),
+}
+
+/// The writing end of an answer, for a blocking verb. Writes fail once the client is gone.
+pub(crate) struct AnswerWriter {
+    pieces: mpsc::Sender<Piece>,
+    buffer: BytesMut,
+}
+
+impl AnswerWriter {
+    /// Adds a header; only before the first byte.
+    pub(crate) fn header(&self, name: HeaderName, value: HeaderValue) -> io::Result<()> {
+        self.send(Piece::Header(name, value))
+    }
+
+    /// Sends the head now, although nothing is written yet.
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        self.send(Piece::Begin)
+    }
+
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        self.pieces.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for AnswerWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let bytes = self.buffer.split().freeze();
+        self.send(Piece::Data(bytes))
+    }
+}
+
+/// Answers with what `verb` writes, on a thread of its own; it runs to its end whatever the client does.
+///
+/// # Errors
+/// The verb's, when it failed before it wrote anything.
+pub(crate) async fn written<F>(media_type: &'static str, verb: F) -> Answer
+where
+    F: FnOnce(&mut AnswerWriter) -> Result<()> + Send + 'static,
+{
+    let (sender, mut pieces) = mpsc::channel(BACKLOG);
+    let mut writer = AnswerWriter { pieces: sender, buffer: BytesMut::new() };
+    tokio::task::spawn_blocking(move || {
+        let done = verb(&mut writer).and_then(|()| writer.flush().map_err(client_gone));
+        if let Err(error) = done {
+            // When the client is gone there is nobody to tell.
+            drop(writer.send(Piece::Failed(error)));
+        }
+    });
+    let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static(media_type))];
+    let first = loop {
+        match pieces.recv().await {
+            Some(Piece::Header(name, value)) => headers.push((name, value)),
+            Some(Piece::Failed(error)) => return Err(error),
+            Some(Piece::Data(bytes)) => break Some(bytes),
+            Some(Piece::Begin) | None => break None,
+        }
+    };
+    let mut response = answer::with_body(StatusCode::OK, piped(first, pieces));
+    response.headers_mut().extend(headers);
+    Ok(response)
+}
+
+fn client_gone(error: io::Error) -> Error {
+    Error::internal("the client is gone").because(error)
+}
+
+fn piped(first: Option<Bytes>, pieces: mpsc::Receiver<Piece>) -> Body {
+    let rest = futures_util::stream::unfold(pieces, |mut pieces| async move {
+        loop {
+            let item = match pieces.recv().await? {
+                Piece::Data(bytes) => Ok(bytes),
+                Piece::Failed(error) => Err(io::Error::other(error)),
+                Piece::Header(..) | Piece::Begin => continue,
+            };
+            return Some((item, pieces));
+        }
+    });
+    body(futures_util::stream::iter(first.map(Ok)).chain(rest))
+}
+
+/// A body of what `bytes` yields.
+pub(crate) fn body(bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Body {
+    StreamBody::new(bytes.map(|item| item.map(Frame::data))).boxed_unsync()
+}
+
+/// 200 with what `bytes` yields, until it or the server ends.
+pub(crate) fn endless(
+    media_type: &'static str,
+    bytes: impl Stream<Item = Bytes> + Send + 'static,
+    end: End,
+) -> Response {
+    let bytes = bytes.take_until(end.reached()).map(Ok);
+    let mut response = answer::with_body(StatusCode::OK, body(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+/// A stream that does something when its client is gone or it has ended.
+pub(crate) struct OnDrop<S, F: FnOnce()> {
+    inner: S,
+    action: Option<F>,
+}
+
+impl<S, F: FnOnce()> OnDrop<S, F> {
+    /// Runs `action` when the stream is dropped.
+    pub(crate) const fn new(inner: S, action: F) -> Self {
+        Self { inner, action: Some(action) }
+    }
+}
+
+impl<S: hyper::body::Body + Unpin, F: FnOnce() + Unpin> hyper::body::Body for OnDrop<S, F> {
+    type Data = S::Data;
+    type Error = S::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<S::Data>, S::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+}
+
+impl<S, F: FnOnce()> Drop for OnDrop<S, F> {
+    fn drop(&mut self) {
+        if let Some(action) = self.action.take() {
+            action();
+        }
+    }
+}

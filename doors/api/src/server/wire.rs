@@ -1,0 +1,221 @@
+//! The socket below HTTP, which makes one thing possible that the HTTP library does not know: a
+//! hijack without `Upgrade`.
+//!
+//! Docker answers `POST /containers/{id}/attach` of an old client (`curl`, a plain socket) with a bare
+//! `200 OK`, and from there on the connection is raw bytes in both directions. The library upgrades
+//! only what asked for it, and only with 101. So the first request of a connection is looked at: if it
+//! is one of the two hijacked operations without `Upgrade`, the header is added to what the library
+//! reads, and the status line of a 101 is written as Docker's 200.
+//!
+//! Only the first request: behind it, a body could look like a request. Later ones are answered as
+//! ordinary HTTP, with the request's body as standard input.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The header by which a handler knows such a request: its value is the `Upgrade` protocol.
+pub(crate) const BARE: &str = "dhow-bare";
+const ADDED: &[u8] = b"Upgrade: dhow-bare\r\nConnection: Upgrade\r\n";
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n";
+const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\n";
+/// A head that is longer than this is left as it is.
+const HEAD_LIMIT: usize = 16 * 1024;
+
+/// A stream whose first request may be a bare hijack.
+pub(crate) struct Wire<S> {
+    stream: S,
+    reading: Reading,
+    /// The first answer may be a 101 to be written as 200.
+    bare: bool,
+    /// Of a rewritten status line, still to be written.
+    unwritten: &'static [u8],
+}
+
+enum Reading {
+    /// Gathers the first head.
+    Head(BytesMut),
+    /// Hands out what was gathered.
+    Replay(Bytes),
+    /// Stands aside.
+    Through,
+}
+
+impl<S> Wire<S> {
+    /// Wraps a connection that has just been accepted.
+    pub(crate) fn new(stream: S) -> Self {
+        Self { stream, reading: Reading::Head(BytesMut::new()), bare: false, unwritten: &[] }
+    }
+}
+
+/// What to do with the first bytes of a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Look {
+    /// More is needed to know.
+    More,
+    /// They are handed on as they are.
+    Ordinary,
+    /// A bare hijack, whose first line ends here.
+    Bare(usize),
+}
+
+fn look(head: &[u8]) -> Look {
+    const START: &[u8] = b"POST ";
+    if !head.starts_with(&START[..START.len().min(head.len())]) || head.len() > HEAD_LIMIT {
+        return Look::Ordinary;
+    }
+    let Some(line) = position(head, b"\r\n") else { return Look::More };
+    if !is_hijacked(&head[..line]) {
+        return Look::Ordinary;
+    }
+    let Some(end) = position(head, b"\r\n\r\n") else { return Look::More };
+    let upgrades = head[line..end].to_ascii_lowercase();
+    if position(&upgrades, b"\r\nupgrade:").is_some() { Look::Ordinary } else { Look::Bare(line + 2) }
+}
+
+/// `POST [/vN]/containers/ID/attach[?…] HTTP/1.1`, `POST [/vN]/exec/ID/start HTTP/1.1`.
+fn is_hijacked(line: &[u8]) -> bool {
+    let mut words = line.split(|b| *b == b' ').skip(1);
+    let (Some(target), Some(b"HTTP/1.1")) = (words.next(), words.next()) else { return false };
+    let path = target.split(|b| *b == b'?').next().unwrap_or_default();
+    let mut parts = path.rsplit(|b| *b == b'/');
+    let (last, _, first) = (parts.next(), parts.next(), parts.next());
+    matches!((first, last), (Some(b"containers"), Some(b"attach")) | (Some(b"exec"), Some(b"start")))
+}
+
+fn position(text: &[u8], sought: &[u8]) -> Option<usize> {
+    text.windows(sought.len()).position(|window| window == sought)
+}
+
+impl<S: AsyncRead + Unpin> Wire<S> {
+    fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Reading::Head(head) = &mut self.reading {
+            let mut space = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            head.extend_from_slice(buffer.filled());
+            let ended = buffer.filled().is_empty();
+            match look(head) {
+                Look::More if !ended => continue,
+                Look::Bare(line) => {
+                    let rest = head.split_off(line);
+                    head.extend_from_slice(ADDED);
+                    head.extend_from_slice(&rest);
+                    self.bare = true;
+                }
+                Look::More | Look::Ordinary => {}
+            }
+            let replay = std::mem::take(head).freeze();
+            self.reading = Reading::Replay(replay);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_head(context))?;
+        if let Reading::Replay(bytes) = &mut self.reading {
+            let count = bytes.len().min(out.remaining());
+            out.put_slice(&bytes[..count]);
+            bytes.advance(count);
+            if bytes.is_empty() {
+                self.reading = Reading::Through;
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(context, out)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Wire<S> {
+    /// Writes what is left of a status line that replaces the library's.
+    fn poll_status_line(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unwritten.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(context, self.unwritten))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unwritten = &self.unwritten[count..];
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if std::mem::take(&mut self.bare) && bytes.starts_with(SWITCHING) {
+            self.unwritten = PLAIN;
+            // The library counts its own line as written; ours goes out before anything else.
+            return Poll::Ready(Ok(SWITCHING.len()));
+        }
+        ready!(self.poll_status_line(context))?;
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_status_line(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_status_line(context))?;
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[test]
+    fn only_a_hijack_without_upgrade_is_bare() {
+        let bare = b"POST /v1.24/containers/x/attach?stream=1 HTTP/1.1\r\nHost: d\r\n\r\n";
+        assert_eq!(look(bare), Look::Bare(51));
+        assert_eq!(look(b"POST /exec/x/start HTTP/1.1\r\n\r\n"), Look::Bare(29));
+        for ordinary in [
+            "POST /containers/x/attach HTTP/1.1\r\nUpgrade: tcp\r\n\r\n",
+            "POST /containers/x/attach HTTP/1.1\r\nHost: d\r\nUPGRADE: tcp\r\n\r\n",
+            "POST /containers/x/start HTTP/1.1\r\n\r\n",
+            "GET /containers/x/attach HTTP/1.1\r\n\r\n",
+            "POST /containers/x/attach HTTP/1.0\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\n",
+        ] {
+            assert_eq!(look(ordinary.as_bytes()), Look::Ordinary, "{ordinary}");
+        }
+        for unknown in ["", "PO", "POST /exec/x/start HTT", "POST /exec/x/start HTTP/1.1\r\nHost"] {
+            assert_eq!(look(unknown.as_bytes()), Look::More, "{unknown}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bare_hijack_gets_its_header_and_dockers_status_line() {
+        let (mut client, server) = tokio::io::duplex(7);
+        let mut wire = Wire::new(server);
+        let server = tokio::spawn(async move {
+            let mut text = vec![0; 72];
+            wire.read_exact(&mut text).await.unwrap();
+            wire.write_all(b"HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\nraw").await.unwrap();
+            String::from_utf8(text).unwrap()
+        });
+        client.write_all(b"POST /exec/x/start HTTP/1.1\r\n\r\n").await.unwrap();
+        let mut answer = vec![0; 28];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer, b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nraw");
+        let read = server.await.unwrap();
+        assert_eq!(read, "POST /exec/x/start HTTP/1.1\r\nUpgrade: dhow-bare\r\nConnection: Upgrade\r\n\r\n");
+    }
+}
