@@ -39,7 +39,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     };
     let mut request = Request::post(&["commit"])
         .query("container", checked(parsed.argument(0))?)
-        .query("repo", repository)
+        .query("repo", &names::canonical(repository))
         .query("tag", tag)
         .query("comment", parsed.text_or_empty("message"))
         .query("author", parsed.text_or_empty("author"));

@@ -51,7 +51,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let limit =
         if parsed.is_on("latest") { Some(1) } else { parsed.integer("last").filter(|last| *last > 0) };
     let request = Request::get(&["containers", "json"])
-        .query_flag("all", parsed.is_on("all") || limit.is_some())
+        .query_flag("all", parsed.is_on("all"))
         .query_some("limit", limit.map(|limit| limit.to_string()).as_deref())
         .query_flag("size", size)
         .query_some("filters", Filters::of(parsed).to_query().as_deref());

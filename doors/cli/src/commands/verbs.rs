@@ -6,6 +6,7 @@ use super::each::{all_at_once, checked};
 use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::{Parsed, STRING, flag};
+use crate::format::names;
 use crate::session::Session;
 
 pub(crate) const PAUSE: Command = Command {
@@ -83,9 +84,9 @@ fn rename(session: &Session, parsed: &Parsed) -> Result<()> {
 }
 
 fn tag(session: &Session, parsed: &Parsed) -> Result<()> {
-    let (repository, tag) = crate::format::names::split_tag(parsed.argument(1));
+    let (repository, tag) = names::split_tag(parsed.argument(1));
     let request = Request::post(&["images", parsed.argument(0), "tag"])
-        .query("repo", repository)
+        .query("repo", &names::canonical(repository))
         .query("tag", tag.unwrap_or("latest"));
     session.send(request)?;
     Ok(())

@@ -12,7 +12,7 @@ use super::limits::{self, Ulimit};
 use super::mount::Mount;
 use super::network::{EndpointSettings, Networking};
 use super::ports::{Binding, Empty, Ports};
-use super::security::SecurityOptions;
+use super::security::{self, SecurityOptions};
 use super::volume::Volume;
 use super::{Parsed, bytes, number, validate};
 use crate::error::{Error, Result};
@@ -56,8 +56,6 @@ pub(crate) struct Config {
     volumes: BTreeMap<String, Empty>,
     working_dir: String,
     entrypoint: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    mac_address: String,
     on_build: Option<Vec<String>>,
     labels: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -162,8 +160,6 @@ struct Resources {
     devices: Vec<Mapping>,
     device_cgroup_rules: Option<Vec<String>>,
     device_requests: Option<Vec<DeviceRequest>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    kernel_memory: i64,
     memory_reservation: i64,
     memory_swap: i64,
     memory_swappiness: i64,
@@ -178,11 +174,6 @@ struct Resources {
     io_maximum_bandwidth: i64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_zero(value: &i64) -> bool {
-    *value == 0
-}
-
 impl CreateRequest {
     /// Reads the flags; what contradicts itself is refused here, before the engine is asked.
     pub(crate) fn of(parsed: &Parsed) -> Result<CreateRequest> {
@@ -193,7 +184,6 @@ impl CreateRequest {
         let mut config = Config::of(parsed)?;
         config.exposed_ports = ports.exposed;
         config.volumes = volumes.unnamed;
-        config.mac_address.clone_from(&networking.mac_address);
         let mut host_config = HostConfig::of(parsed).map_err(Error::refused)?;
         host_config.binds = some(volumes.bound);
         host_config.port_bindings = ports.published;
@@ -231,7 +221,6 @@ impl Config {
             volumes: BTreeMap::new(),
             working_dir: text("workdir"),
             entrypoint,
-            mac_address: String::new(),
             on_build: None,
             labels: environment::labels(&parsed.list("label-file"), &parsed.list("label"))?,
             stop_signal: text("stop-signal"),
@@ -244,8 +233,8 @@ impl HostConfig {
     fn of(parsed: &Parsed) -> Result<HostConfig, String> {
         let text = |name: &str| parsed.text_or_empty(name).to_owned();
         let list = |name: &str| some(parsed.list(name));
-        let security = SecurityOptions::parse(&parsed.list("security-opt"))?;
-        let unmasked = security.system_paths_unconfined.then(Vec::new);
+        let options = SecurityOptions::parse(&parsed.list("security-opt"))?;
+        let unmasked = options.system_paths_unconfined.then(Vec::new);
         Ok(HostConfig {
             binds: None,
             container_id_file: text("cidfile"),
@@ -258,8 +247,8 @@ impl HostConfig {
             volumes_from: list("volumes-from"),
             console_size: [0, 0],
             annotations: environment::pairs(&parsed.list("annotation")),
-            cap_add: list("cap-add"),
-            cap_drop: list("cap-drop"),
+            cap_add: some(security::capabilities(&parsed.list("cap-add"))),
+            cap_drop: some(security::capabilities(&parsed.list("cap-drop"))),
             cgroupns_mode: text("cgroupns"),
             dns: parsed.all("dns").map(validate::address).collect::<Result<_, _>>()?,
             dns_options: parsed.list("dns-option"),
@@ -274,7 +263,7 @@ impl HostConfig {
             privileged: parsed.is_on("privileged"),
             publish_all_ports: parsed.is_on("publish-all"),
             readonly_rootfs: parsed.is_on("read-only"),
-            security_opt: if parsed.is_given("security-opt") { Some(security.options) } else { None },
+            security_opt: if parsed.is_given("security-opt") { Some(options.options) } else { None },
             storage_opt: storage_options(parsed)?,
             tmpfs: parsed.all("tmpfs").map(tmpfs).collect(),
             uts_mode: text("uts"),
@@ -324,7 +313,6 @@ impl Resources {
             devices,
             device_cgroup_rules: some(parsed.list("device-cgroup-rule")),
             device_requests: requests,
-            kernel_memory: size(parsed, "kernel-memory"),
             memory_reservation: size(parsed, "memory-reservation"),
             memory_swap: size(parsed, "memory-swap"),
             memory_swappiness: swappiness,

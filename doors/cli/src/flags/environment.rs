@@ -22,8 +22,16 @@ pub(crate) fn variables(files: &[String], flags: &[String]) -> Result<Vec<String
     for file in files {
         variables.extend(read(file, true)?);
     }
-    variables.extend(flags.iter().map(|flag| from_here(flag).unwrap_or_else(|| flag.clone())));
+    variables.extend(last_of_each(flags).map(|flag| from_here(flag).unwrap_or_else(|| flag.clone())));
     Ok(variables)
+}
+
+/// A variable that is given twice has its last value.
+fn last_of_each(flags: &[String]) -> impl Iterator<Item = &String> {
+    let name = |flag: &'_ String| flag.split('=').next().unwrap_or_default().to_owned();
+    let is_last =
+        move |index: usize, flag: &String| flags[index + 1..].iter().all(|later| name(later) != name(flag));
+    flags.iter().enumerate().filter(move |(index, flag)| is_last(*index, flag)).map(|(_, flag)| flag)
 }
 
 fn from_here(name: &str) -> Option<String> {

@@ -66,8 +66,6 @@ pub(crate) struct Networking {
     /// The first network's name, or `default`.
     pub(crate) mode: String,
     pub(crate) endpoints: BTreeMap<String, EndpointSettings>,
-    /// The MAC address of the first network, where old engines look for it.
-    pub(crate) mac_address: String,
 }
 
 impl Attachment {
@@ -186,7 +184,6 @@ impl Networking {
         let user_defined =
             attachments.iter().filter(|attachment| is_user_defined(&attachment.target)).count();
         let mut endpoints = BTreeMap::new();
-        let mut mac_address = parsed.text_or_empty("mac-address").to_owned();
         for attachment in attachments {
             let target = attachment.target.clone();
             let settings = attachment.settings()?;
@@ -197,9 +194,6 @@ impl Networking {
             if given == 1 && settings == EndpointSettings::default() {
                 continue;
             }
-            if target == mode {
-                mac_address.clone_from(&settings.mac_address);
-            }
             endpoints.insert(target, settings);
         }
         if user_defined > 0 && user_defined < given {
@@ -207,7 +201,7 @@ impl Networking {
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes";
             return Err(words.to_owned());
         }
-        Ok(Networking { mode, endpoints, mac_address })
+        Ok(Networking { mode, endpoints })
     }
 }
 

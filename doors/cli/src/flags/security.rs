@@ -1,4 +1,6 @@
-//! `--security-opt`: a seccomp profile is read here and sent whole.
+//! `--security-opt`, of which a seccomp profile is read here and sent whole; and capabilities.
+
+use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
@@ -64,6 +66,15 @@ fn compact(document: &str) -> String {
     out
 }
 
+/// Capabilities by their full names, each once, in order.
+pub(crate) fn capabilities(names: &[String]) -> Vec<String> {
+    let full = |name: &String| match name.trim().to_uppercase() {
+        name if name == "ALL" || name.starts_with("CAP_") => name,
+        name => format!("CAP_{name}"),
+    };
+    names.iter().map(full).collect::<BTreeSet<String>>().into_iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +94,12 @@ mod tests {
             parsed.options,
             ["seccomp={\"a\":[1,\"x \\\" y\"]}", "label:disable", "no-new-privileges"]
         );
+    }
+
+    #[test]
+    fn capabilities_have_their_full_names() {
+        let given = ["net_admin", "CAP_CHOWN", "chown", "all"].map(str::to_owned);
+        assert_eq!(capabilities(&given), ["ALL", "CAP_CHOWN", "CAP_NET_ADMIN"]);
     }
 
     #[test]
