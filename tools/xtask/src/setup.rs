@@ -15,6 +15,8 @@ pub(crate) const TEST_PACKAGES: &[(&str, &str)] = &[
     ("zstd", "zstd"),
     ("xz", "xz-utils"),
     ("bzip2", "bzip2"),
+    ("crun", "crun"),
+    ("docker", "docker.io"),
     ("strace", "strace"),
 ];
 

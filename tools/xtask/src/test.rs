@@ -8,5 +8,7 @@ use crate::{check, setup, shell};
 pub(crate) fn run() -> Result<()> {
     setup::packages(setup::TEST_PACKAGES)?;
     check::run()?;
+    // Journeys run the binary itself.
+    shell::run("cargo build --package dhow --locked")?;
     shell::run("cargo test --workspace --locked")
 }
