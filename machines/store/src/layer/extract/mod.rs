@@ -1,0 +1,257 @@
+//! Unpacks a tar below a directory handle.
+//!
+//! The calling thread decompresses, a second one writes; the uncompressed stream is hashed where
+//! there is less to do, so that its diff id is known when the last file is.
+
+mod place;
+mod whiteout;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, Read};
+use std::os::fd::BorrowedFd;
+use std::thread;
+
+use dhow_oci::Digest;
+use rustix::fs::futimens;
+
+use self::place::Placing;
+pub(super) use self::whiteout::{OPAQUE_NAME, PREFIX, is_whiteout};
+use super::attributes::{Skipped, modified_only, timestamps};
+use super::compression::{Blob, Compression, Decoder};
+use super::pipeline::{Hashing, Passed, PipeReader, pipe};
+use super::tree::{Missing, Tree, clean, split};
+use crate::tar::{Entry, Error, Limits, Reader, Result, Time};
+
+/// How a tar is unpacked.
+#[derive(Debug, Clone, Default)]
+pub struct ExtractOptions {
+    /// What `.wh.` names mean.
+    pub whiteouts: Whiteouts,
+    /// Everything belongs to this user and group instead of the archive's.
+    pub owner: Option<(u32, u32)>,
+    /// The archive's entry for the root sets owner, mode and time of the directory itself.
+    pub root_attributes: bool,
+    /// It is an error to replace a directory by something else, or the reverse.
+    pub no_overwrite_dir_non_dir: bool,
+    /// Hash the stream as it came, too.
+    pub hash_blob: bool,
+    /// What the archive may ask for.
+    pub limits: Limits,
+}
+
+/// What a name that begins with `.wh.` means (OCI image specification, "Whiteouts").
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Whiteouts {
+    /// It becomes overlayfs' own form: a device 0:0, or an attribute of the directory.
+    #[default]
+    Overlay,
+    /// What it names is removed from the directory that is unpacked into.
+    Apply,
+    /// It is a name like any other.
+    Keep,
+}
+
+impl ExtractOptions {
+    /// A layer into a directory of its own, to lie in a stack below overlayfs.
+    #[must_use]
+    pub fn layer() -> Self {
+        Self { root_attributes: true, hash_blob: true, ..Self::default() }
+    }
+
+    /// Layers one after the other into one directory.
+    #[must_use]
+    pub fn flat() -> Self {
+        Self { whiteouts: Whiteouts::Apply, ..Self::layer() }
+    }
+
+    /// An archive into a directory that is in use: `docker cp`, `PUT /containers/{id}/archive`.
+    #[must_use]
+    pub fn copy_in() -> Self {
+        Self { whiteouts: Whiteouts::Keep, ..Self::default() }
+    }
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extracted {
+    /// Digest of the uncompressed stream.
+    pub diff_id: Digest,
+    /// Bytes of the uncompressed stream.
+    pub size: u64,
+    /// The stream as it came.
+    pub blob: Blob,
+    /// Entries of the archive.
+    pub entries: u64,
+    /// Bytes of file contents.
+    pub contents: u64,
+    /// Attributes that could not be kept.
+    pub skipped: Skipped,
+}
+
+/// Unpacks `archive`, compressed or not, below `into`.
+///
+/// Nothing outside `into` is read, made or changed, whatever the archive says and whoever moves
+/// directories meanwhile. The stream is read to its end. A failure leaves what was unpacked so far:
+/// a layer is unpacked to a temporary name and moved when it is whole.
+///
+/// # Errors
+/// What is wrong with the archive, and at which entry; or what the kernel refused.
+pub fn extract(archive: impl Read, into: BorrowedFd<'_>, options: &ExtractOptions) -> Result<Extracted> {
+    let mut source = Decoder::new(archive, options.hash_blob, &options.limits)?;
+    // Inflating takes longer than writing; reading does not.
+    let hashing = match source.compression() {
+        Compression::None | Compression::Zstd => Hashing::WhenWritten,
+        _ => Hashing::WhenRead,
+    };
+    let (writer, reader) = pipe(hashing);
+    let (read, written) = thread::scope(|scope| {
+        let writing = scope.spawn(|| Extractor::new(into, options).run(reader));
+        let read = writer.pump(&mut source);
+        (read, writing.join())
+    });
+    let written = written.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    // When reading failed the writer saw a stream cut off; when writing failed the reader saw a broken pipe.
+    let read = match read {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
+        read => read,
+    };
+    let (counts, hashed) = written?;
+    let blob = source.finish()?;
+    let passed = read?.or(hashed).ok_or_else(|| Error::format("archive was not hashed"))?;
+    Ok(Extracted {
+        diff_id: passed.digest,
+        size: passed.size,
+        blob,
+        entries: counts.entries,
+        contents: counts.contents,
+        skipped: counts.skipped,
+    })
+}
+
+/// Unpacks an uncompressed tar that is in memory or has been hashed elsewhere, in this thread.
+///
+/// # Errors
+/// Those of [`extract`].
+pub fn extract_plain(archive: impl BufRead, into: BorrowedFd<'_>, options: &ExtractOptions) -> Result<()> {
+    Extractor::new(into, options).entries(&mut Reader::new(archive, options.limits.clone()))
+}
+
+/// What was done.
+#[derive(Debug, Default)]
+struct Counts {
+    entries: u64,
+    contents: u64,
+    skipped: Skipped,
+}
+
+/// The unpacking of one archive.
+struct Extractor<'a> {
+    tree: Tree<'a>,
+    options: &'a ExtractOptions,
+    counts: Counts,
+    /// Times of directories, set when nothing is put into them any more. Those without a time of
+    /// the last reading were made on the way.
+    directories: BTreeMap<Vec<u8>, (Option<Time>, Time)>,
+    /// What this archive made: an earlier whiteout does not hide it (kept for [`Whiteouts::Apply`] only).
+    made: BTreeSet<Vec<u8>>,
+}
+
+impl<'a> Extractor<'a> {
+    fn new(into: BorrowedFd<'a>, options: &'a ExtractOptions) -> Self {
+        Self {
+            tree: Tree::new(into),
+            options,
+            counts: Counts::default(),
+            directories: BTreeMap::new(),
+            made: BTreeSet::new(),
+        }
+    }
+
+    fn run(mut self, input: PipeReader) -> Result<(Counts, Option<Passed>)> {
+        let mut reader = Reader::new(input, self.options.limits.clone());
+        self.entries(&mut reader)?;
+        let passed = reader.into_inner().finish()?;
+        Ok((self.counts, passed))
+    }
+
+    fn entries<R: BufRead>(&mut self, reader: &mut Reader<R>) -> Result<()> {
+        while let Some(entry) = reader.next_entry()? {
+            self.counts.entries += 1;
+            self.entry(&entry, reader).map_err(|error| error.at(&entry.path))?;
+        }
+        self.directory_times()
+    }
+
+    fn entry<R: BufRead>(&mut self, entry: &Entry, reader: &mut Reader<R>) -> Result<()> {
+        let path = clean(&entry.path, self.options.limits.depth)?;
+        if path.is_empty() {
+            return self.root(entry);
+        }
+        let (directory, name) = split(&path);
+        if self.options.whiteouts != Whiteouts::Keep && name.starts_with(whiteout::PREFIX) {
+            return self.whiteout(entry, directory, name);
+        }
+        let contents = Placing { path: &path, directory, name, entry }.place(self, reader)?;
+        self.counts.contents += contents;
+        self.note_made(entry, &path);
+        Ok(())
+    }
+
+    fn note_made(&mut self, entry: &Entry, path: &[u8]) {
+        if entry.is_directory() {
+            self.directories.insert(path.to_vec(), (entry.accessed, entry.modified));
+        }
+        if self.options.whiteouts == Whiteouts::Apply {
+            self.made.insert(path.to_vec());
+        }
+        self.note_parents(entry);
+    }
+
+    /// A directory that the archive did not name gets the time of what first needed it: then the
+    /// same archive makes the same tree.
+    fn note_parents(&mut self, entry: &Entry) {
+        for parent in self.tree.take_made() {
+            self.directories.entry(parent).or_insert((Some(entry.modified), entry.modified));
+        }
+    }
+
+    /// The entry of the root itself must be a directory (CVE-2021-29136).
+    fn root(&mut self, entry: &Entry) -> Result<()> {
+        if !entry.is_directory() {
+            return Err(Error::refused("the root of an archive is a directory and nothing else"));
+        }
+        if !self.options.root_attributes {
+            return Ok(());
+        }
+        let root = self.tree.enter(b"", Missing::Refuse)?;
+        place::attributes(self.options, entry).set(root, &mut self.counts.skipped)?;
+        self.directories.insert(Vec::new(), (entry.accessed, entry.modified));
+        Ok(())
+    }
+
+    /// What was at a path is gone, and what was below it.
+    fn forget(&mut self, path: &[u8]) {
+        self.tree.forget();
+        let below = [path, b"/"].concat();
+        let gone = |key: &[u8]| key == path || key.starts_with(&below);
+        let keys = self.directories.range(path.to_vec()..).map(|(key, _)| key);
+        let keys: Vec<_> =
+            keys.take_while(|key| key.starts_with(path)).filter(|key| gone(key)).cloned().collect();
+        for key in keys {
+            self.directories.remove(&key);
+        }
+    }
+
+    fn directory_times(&mut self) -> Result<()> {
+        for (path, (accessed, modified)) in std::mem::take(&mut self.directories) {
+            let times = match accessed {
+                Some(_) => timestamps(accessed, modified),
+                None => modified_only(modified),
+            };
+            let directory = self.tree.enter(&path, Missing::Refuse).map_err(|error| error.at(&path))?;
+            futimens(directory, &times)
+                .map_err(|error| Error::system("times cannot be set", error).at(&path))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! Layers: trees out of tars, and tars out of trees.
+//!
+//! | wanted | call |
+//! |---|---|
+//! | a layer into a directory below overlayfs | [`extract`] with [`ExtractOptions::layer`] |
+//! | layers one after the other into one directory | [`extract`] with [`ExtractOptions::flat`] |
+//! | `docker cp` into a container | [`extract`] with [`ExtractOptions::copy_in`] |
+//! | a layer of an overlay's upper directory (`commit`) | [`create`] with [`CreateOptions::layer`] |
+//! | a whole tree (`export`) | [`create`] with [`CreateOptions::plain`] |
+//! | `docker cp` out of a container | [`create_path`] with [`CreateOptions::plain`] |
+//! | a stream decompressed, hashed on both sides | [`Decoder`] |
+//! | a file or tree removed, however deep | [`remove`] |
+//!
+//! All take a directory as a handle, block, and use a second thread of their own. What they read
+//! is decompressed by its first bytes, bounded by [`Limits`](crate::tar::Limits), and hashed on the
+//! way: [`Extracted`] and [`Created`] have the digests. A layer is unpacked into a directory that
+//! nobody uses yet and moved to its name when the digests are right.
+//!
+//! ```no_run
+//! # use std::os::fd::AsFd;
+//! # use dhow_store::layer::{CreateOptions, ExtractOptions, create, extract};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let directory = std::fs::File::open("layers/new")?;
+//! let extracted = extract(std::fs::File::open("layer.tar.gz")?, directory.as_fd(), &ExtractOptions::layer())?;
+//! println!("{} is {} bytes", extracted.diff_id, extracted.size);
+//!
+//! let upper = std::fs::File::open("containers/c/rw")?;
+//! let created = create(upper.as_fd(), &CreateOptions::layer(), &mut std::fs::File::create("new.tar")?)?;
+//! println!("{} is {} bytes", created.digest, created.size);
+//! # Ok(())
+//! # }
+//! ```
+
+mod attributes;
+mod compression;
+mod create;
+mod extract;
+mod pipeline;
+mod remove;
+mod tree;
+
+pub use attributes::Skipped;
+pub use compression::{Blob, Compression, Decoder};
+pub use create::{CreateOptions, Created, Form, create, create_path};
+pub use extract::{ExtractOptions, Extracted, Whiteouts, extract, extract_plain};
+pub use remove::remove;

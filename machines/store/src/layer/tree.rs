@@ -1,0 +1,225 @@
+//! A directory tree in which paths that somebody else wrote are walked by handles alone.
+//!
+//! Every component is opened below the handle of the one before it, without following links, so
+//! that a step can never leave the tree. A symbolic link on the way is read and its text walked in
+//! the same manner; `..` goes back to a handle that is held, not to where the kernel says the parent
+//! is now. A program that moves and swaps directories meanwhile (CVE-2018-15664) can make a write
+//! land elsewhere in the tree, never outside it.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, mkdirat, openat, readlinkat};
+use rustix::io::Errno;
+
+use crate::tar::{Error, Result, shown};
+
+/// As many links as the kernel follows (path_resolution(7)).
+const LINKS: usize = 40;
+
+/// A tree, and the way to the directory that was last entered: archives are in directory order.
+#[derive(Debug)]
+pub(super) struct Tree<'a> {
+    root: BorrowedFd<'a>,
+    steps: Vec<Step>,
+    /// The path by which the last step was reached, when links were on the way.
+    by_links: Option<Vec<u8>>,
+    /// Directories made on the way and not asked about yet.
+    made: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Step {
+    name: Vec<u8>,
+    directory: OwnedFd,
+}
+
+/// What happens when a directory on the way does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Make,
+    Refuse,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) const fn new(root: BorrowedFd<'a>) -> Self {
+        Self { root, steps: Vec::new(), by_links: None, made: Vec::new() }
+    }
+
+    /// The handle of the directory at a clean path, links on the way followed inside the tree.
+    pub(super) fn enter(&mut self, path: &[u8], missing: Missing) -> Result<BorrowedFd<'_>> {
+        if self.by_links.as_deref() != Some(path) {
+            if self.by_links.take().is_some() {
+                self.steps.clear();
+            }
+            self.walk(path, missing)?;
+        }
+        Ok(self.here())
+    }
+
+    /// Forgets the way: something on it may have been replaced.
+    pub(super) fn forget(&mut self) {
+        self.steps.clear();
+        self.by_links = None;
+    }
+
+    /// The directories that were made on the way since this was last called.
+    pub(super) fn take_made(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.made)
+    }
+
+    fn here(&self) -> BorrowedFd<'_> {
+        self.steps.last().map_or(self.root, |step| step.directory.as_fd())
+    }
+
+    fn walk(&mut self, path: &[u8], missing: Missing) -> Result<()> {
+        let wanted = || components(path);
+        let common = self.steps.iter().zip(wanted()).take_while(|(step, name)| step.name == *name).count();
+        self.steps.truncate(common);
+        for name in wanted().skip(common) {
+            match self.step(name, missing) {
+                Ok(()) => {}
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    self.steps.clear();
+                    self.walk_links(path, missing)?;
+                    self.by_links = Some(path.to_vec());
+                    return Ok(());
+                }
+                Err(error) => return Err(cannot_enter(name, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens, or makes, one directory below the last one.
+    fn step(&mut self, name: &[u8], missing: Missing) -> Result<(), Errno> {
+        let directory = match open_directory(self.here(), name) {
+            Err(Errno::NOENT) if missing == Missing::Make => {
+                mkdirat(self.here(), name, Mode::from_raw_mode(0o755))?;
+                let made = self.steps.iter().map(|step| step.name.as_slice()).chain([name]);
+                self.made.push(made.collect::<Vec<_>>().join(&b'/'));
+                open_directory(self.here(), name)?
+            }
+            opened => opened?,
+        };
+        self.steps.push(Step { name: name.to_vec(), directory });
+        Ok(())
+    }
+
+    /// Walks from the root and replaces links by what they say.
+    fn walk_links(&mut self, path: &[u8], missing: Missing) -> Result<()> {
+        let mut ahead: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
+        let mut links = 0;
+        while let Some(name) = ahead.pop_front() {
+            if name == b".." {
+                // The path itself is clean: only the text of a link gets here.
+                if self.steps.pop().is_none() {
+                    return Err(Error::refused(format!(
+                        "invalid path {}: a symbolic link on the way leads out of the root",
+                        shown(path)
+                    )));
+                }
+                continue;
+            }
+            match self.step(&name, missing) {
+                Ok(()) => continue,
+                Err(Errno::NOTDIR | Errno::LOOP) => links += 1,
+                Err(error) => return Err(cannot_enter(&name, error)),
+            }
+            let target = self.read_link(&name)?;
+            if links > LINKS {
+                return Err(Error::refused(format!("invalid path {}: too many symbolic links", shown(path))));
+            }
+            if target.starts_with(b"/") {
+                self.steps.clear();
+            }
+            for part in components(&target).rev().filter(|part| *part != b".") {
+                ahead.push_front(part.to_vec());
+            }
+        }
+        Ok(())
+    }
+
+    fn read_link(&self, name: &[u8]) -> Result<Vec<u8>> {
+        match readlinkat(self.here(), name, Vec::new()) {
+            Ok(target) => Ok(target.into_bytes()),
+            Err(Errno::INVAL) => Err(cannot_enter(name, Errno::NOTDIR)),
+            Err(error) => Err(cannot_enter(name, error)),
+        }
+    }
+}
+
+/// Opens a directory without following a link.
+pub(super) fn open_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+}
+
+fn cannot_enter(name: &[u8], error: Errno) -> Error {
+    Error::system(format!("directory {} cannot be entered", shown(name)), error)
+}
+
+/// The parts of a path between slashes.
+pub(super) fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/').filter(|part| !part.is_empty())
+}
+
+/// Makes a path relative to the root and takes `.` and `..` out of it, by its text alone.
+///
+/// # Errors
+/// When `..` climbs above the root, or it has more than `depth` components.
+pub(super) fn clean(path: &[u8], depth: usize) -> Result<Vec<u8>> {
+    let mut parts = Vec::new();
+    for part in components(path) {
+        match part {
+            b"." => {}
+            b".." if parts.pop().is_none() => {
+                return Err(Error::refused(format!(
+                    "invalid name {}: it leads out of the root",
+                    shown(path)
+                )));
+            }
+            b".." => {}
+            part => parts.push(part),
+        }
+    }
+    if parts.len() > depth {
+        return Err(Error::limit(format!("path has more than {depth} components")));
+    }
+    Ok(parts.join(&b'/'))
+}
+
+/// Splits a clean path into its directory and its last component.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_made_relative_and_clean() {
+        for (path, wanted) in [
+            (&b"./a//b/./c/"[..], &b"a/b/c"[..]),
+            (b"/etc/passwd", b"etc/passwd"),
+            (b"a/../b", b"b"),
+            (b"./", b""),
+            (b"/", b""),
+            (b"..a/b..", b"..a/b.."),
+        ] {
+            assert_eq!(clean(path, 9).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn a_path_that_climbs_out_is_refused_by_name() {
+        for path in [&b".."[..], b"../etc/passwd", b"a/../../b", b"/..", b"./../x"] {
+            let error = clean(path, 9).unwrap_err().to_string();
+            assert!(error.contains("leads out of the root"), "{error}");
+        }
+    }
+}
