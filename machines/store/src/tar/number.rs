@@ -23,10 +23,9 @@ fn octal(field: &[u8]) -> Option<i64> {
     if digits[end..].iter().any(|&byte| byte != b' ' && byte != 0) {
         return None;
     }
-    let value = digits[..end]
+    digits[..end]
         .iter()
-        .try_fold(0_i64, |value, byte| value.checked_mul(8)?.checked_add(i64::from(byte - b'0')));
-    value
+        .try_fold(0_i64, |value, byte| value.checked_mul(8)?.checked_add(i64::from(byte - b'0')))
 }
 
 /// The first bit marks the form, the second is the sign, the rest is big-endian.

@@ -1,5 +1,6 @@
 //! Trees and archives for the tests of layers.
-#![allow(dead_code)]
+// Each test file uses a part; clippy knows only `#[test]` functions as tests.
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::fs;
