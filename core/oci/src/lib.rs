@@ -2,11 +2,14 @@
 //!
 //! In reading order: [`Digest`] names a blob by its content, [`Reference`] names an image in a
 //! repository, [`Platform`] says where it runs; [`image`] has manifest, index and configuration,
-//! and the rule that makes chain ids of diff ids; [`runtime`] has the bundle configuration.
+//! and the rule that makes chain ids of diff ids; [`runtime`] has the bundle configuration,
+//! [`capabilities`] and [`profile`] what Docker gives a container by default.
 
+pub mod capabilities;
 pub mod digest;
 pub mod image;
 pub mod platform;
+pub mod profile;
 pub mod reference;
 pub mod runtime;
 

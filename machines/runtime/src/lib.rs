@@ -1,5 +1,6 @@
 //! Starts one container and stays with it: OCI runtime, launcher, monitor.
 
+pub mod capabilities;
 pub mod cgroups;
 pub mod container;
 pub mod logs;
