@@ -9,6 +9,8 @@
 //! | a whole tree (`export`) | [`create`] with [`CreateOptions::plain`] |
 //! | `docker cp` out of a container | [`create_path`] with [`CreateOptions::plain`] |
 //! | a stream decompressed, hashed on both sides | [`Decoder`] |
+//! | what a writable layer changed (`diff`) | [`changes`] |
+//! | an image's directory into an empty volume | [`copy_tree`] |
 //! | a file or tree removed, however deep | [`remove`] |
 //!
 //! All take a directory as a handle, block, and use a second thread of their own. What they read
@@ -32,7 +34,9 @@
 //! ```
 
 mod attributes;
+mod changes;
 mod compression;
+mod copy;
 mod create;
 mod extract;
 mod pipeline;
@@ -40,7 +44,9 @@ mod remove;
 mod tree;
 
 pub use attributes::Skipped;
+pub use changes::changes;
 pub use compression::{Blob, Compression, Decoder};
+pub use copy::{Copied, copy_tree};
 pub use create::{CreateOptions, Created, Form, create, create_path};
 pub use extract::{ExtractOptions, Extracted, Whiteouts, extract, extract_plain};
 pub use remove::remove;

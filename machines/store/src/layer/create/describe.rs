@@ -16,21 +16,25 @@ const LOCAL: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"
 
 /// Attributes of a file: those to keep, and overlayfs' own.
 #[derive(Debug, Default)]
-pub(super) struct Xattrs {
-    pub(super) kept: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(super) overlay: Vec<(Vec<u8>, Vec<u8>)>,
+pub(in crate::layer) struct Xattrs {
+    pub(in crate::layer) kept: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(in crate::layer) overlay: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Xattrs {
     /// Those of an open file.
-    pub(super) fn of(file: BorrowedFd<'_>, scratch: &mut Vec<u8>) -> Result<Self> {
+    pub(in crate::layer) fn of(file: BorrowedFd<'_>, scratch: &mut Vec<u8>) -> Result<Self> {
         scratch.resize(MOST, 0);
         let length = listed(flistxattr(file, scratch.as_mut_slice()))?;
         Self::collect(&scratch[..length], |name, value| fgetxattr(file, name, value))
     }
 
     /// Those of what is not to be opened.
-    pub(super) fn of_named(parent: BorrowedFd<'_>, name: &[u8], scratch: &mut Vec<u8>) -> Result<Self> {
+    pub(in crate::layer) fn of_named(
+        parent: BorrowedFd<'_>,
+        name: &[u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<Self> {
         let mut path = format!("/proc/self/fd/{}/", parent.as_raw_fd()).into_bytes();
         path.extend_from_slice(name);
         scratch.resize(MOST, 0);
@@ -61,8 +65,13 @@ impl Xattrs {
         Ok(xattrs)
     }
 
+    /// Whether nothing of the layers below shows in this directory.
+    pub(in crate::layer) fn is_opaque(&self) -> bool {
+        self.overlay("opaque") == Some(b"y")
+    }
+
     /// The value of one of overlayfs' own attributes, in its privileged or its plain name space.
-    pub(super) fn overlay(&self, name: &str) -> Option<&[u8]> {
+    pub(in crate::layer) fn overlay(&self, name: &str) -> Option<&[u8]> {
         let is = |key: &[u8]| {
             [&b"trusted.overlay."[..], b"user.overlay."]
                 .iter()
@@ -80,7 +89,7 @@ fn listed(result: Result<usize, Errno>) -> Result<usize> {
 }
 
 /// The entry of a file; `None` for a socket, which no tar can hold.
-pub(super) fn describe(
+pub(in crate::layer) fn describe(
     (parent, name): (BorrowedFd<'_>, &[u8]),
     stat: &Stat,
     path: Vec<u8>,
@@ -115,6 +124,6 @@ pub(super) fn describe(
     }))
 }
 
-pub(super) fn modified(stat: &Stat) -> Time {
+fn modified(stat: &Stat) -> Time {
     Time { seconds: stat.st_mtime, nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or_default() }
 }

@@ -13,7 +13,9 @@ use std::thread;
 
 use dhow_oci::Digest;
 
+pub(super) use self::describe::{Xattrs, describe};
 use self::walk::Walk;
+pub(super) use self::walk::next_data;
 use super::pipeline::{Hashing, PipeReader, PipeWriter, pipe};
 use crate::tar::{Error, Limits, Result, Writer};
 

@@ -182,7 +182,7 @@ impl<'a, W: Write> Walk<'a, W> {
     }
 
     fn opaque(&mut self, xattrs: &Xattrs, path: &[u8]) -> Result<()> {
-        if self.options.form == Form::Plain || xattrs.overlay("opaque") != Some(b"y") {
+        if self.options.form == Form::Plain || !xattrs.is_opaque() {
             return Ok(());
         }
         self.write_empty(&Entry { mode: 0o600, ..Entry::file([path, OPAQUE_NAME].concat(), 0) })
@@ -245,7 +245,7 @@ impl<'a, W: Write> Walk<'a, W> {
 }
 
 /// The next piece of a file that is no hole: where it begins and ends.
-fn next_data(file: &OwnedFd, at: u64, size: u64) -> Result<(u64, u64)> {
+pub(in crate::layer) fn next_data(file: &OwnedFd, at: u64, size: u64) -> Result<(u64, u64)> {
     let data = match seek(file, SeekFrom::Data(at)) {
         Ok(data) => data.min(size),
         // Nothing but a hole up to the end.
