@@ -40,6 +40,9 @@ const RAW_WITH_DIGESTS: &str = "repository: {{ .Repository }}\\ntag: {{.Tag}}\\n
     image_id: {{.ID}}\\ncreated_at: {{.CreatedAt}}\\nvirtual_size: {{.Size}}\\n";
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
+    if parsed.is_on("tree") {
+        return super::tree::draw(session, parsed);
+    }
     let quiet = parsed.is_on("quiet");
     let digests = parsed.is_on("digests");
     let images = list(session, parsed)?;

@@ -11,6 +11,7 @@ use crate::session::Session;
 
 mod attach;
 mod commit;
+mod completion;
 mod context;
 mod create;
 mod df;
@@ -36,6 +37,7 @@ mod save;
 mod start;
 mod stop;
 mod top;
+mod tree;
 mod unserved;
 mod verbs;
 mod version;
@@ -72,6 +74,8 @@ pub(crate) enum Arity {
 pub(crate) const COMMANDS: &[&Command] = &[
     &attach::COMMAND,
     &commit::COMMAND,
+    &completion::COMMAND,
+    &completion::MAN,
     &context::INSPECT,
     &context::LIST,
     &context::SHOW,
@@ -107,6 +111,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &stop::RESTART,
     &stop::STOP,
     &top::COMMAND,
+    &tree::COMMAND,
     &verbs::KILL,
     &verbs::PAUSE,
     &verbs::RENAME,
