@@ -13,6 +13,7 @@ mod attach;
 mod commit;
 mod completion;
 mod context;
+mod cp;
 mod create;
 mod df;
 mod diff;
@@ -79,6 +80,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &context::INSPECT,
     &context::LIST,
     &context::SHOW,
+    &cp::COMMAND,
     &create::COMMAND,
     &df::COMMAND,
     &diff::COMMAND,
