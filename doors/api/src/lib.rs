@@ -2,3 +2,4 @@
 
 pub mod client;
 mod server;
+mod types;

@@ -18,3 +18,6 @@ pub(crate) mod query;
 pub(crate) mod stream;
 pub(crate) mod version;
 pub(crate) mod wire;
+
+#[cfg(test)]
+mod tests;

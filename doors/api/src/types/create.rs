@@ -1,0 +1,255 @@
+//! The body of `POST /containers/create`: `Config` with `HostConfig` and `NetworkingConfig` inside.
+//!
+//! A field that Docker knows and that is not served is refused by name when it says anything. A field
+//! that Docker does not know either is ignored, as Docker does.
+
+use dhow_model::container::{Config, HostConfig};
+use dhow_model::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use super::defaults::{drop_nulls, first_set, spell};
+use crate::server::version::ApiVersion;
+
+type Members = Map<String, Value>;
+
+/// Fields of Docker's `Config` that are read.
+const CONFIG: &[&str] = &[
+    "Hostname",
+    "Domainname",
+    "User",
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "ExposedPorts",
+    "Tty",
+    "OpenStdin",
+    "StdinOnce",
+    "Env",
+    "Cmd",
+    "Healthcheck",
+    "ArgsEscaped",
+    "Image",
+    "Volumes",
+    "WorkingDir",
+    "Entrypoint",
+    "NetworkDisabled",
+    "OnBuild",
+    "Labels",
+    "StopSignal",
+    "StopTimeout",
+    "Shell",
+    "HostConfig",
+    "NetworkingConfig",
+];
+/// Fields of Docker's `Config` that are not served.
+const CONFIG_UNSERVED: &[&str] = &["MacAddress"];
+/// Fields of Docker's `HostConfig` that are read.
+const HOST_CONFIG: &[&str] = &[
+    "Binds",
+    "ContainerIDFile",
+    "LogConfig",
+    "NetworkMode",
+    "PortBindings",
+    "RestartPolicy",
+    "AutoRemove",
+    "VolumeDriver",
+    "VolumesFrom",
+    "ConsoleSize",
+    "Annotations",
+    "CapAdd",
+    "CapDrop",
+    "CgroupnsMode",
+    "Dns",
+    "DnsOptions",
+    "DnsSearch",
+    "ExtraHosts",
+    "GroupAdd",
+    "IpcMode",
+    "Cgroup",
+    "Links",
+    "OomScoreAdj",
+    "PidMode",
+    "Privileged",
+    "PublishAllPorts",
+    "ReadonlyRootfs",
+    "SecurityOpt",
+    "StorageOpt",
+    "Tmpfs",
+    "UTSMode",
+    "UsernsMode",
+    "ShmSize",
+    "Sysctls",
+    "Runtime",
+    "Isolation",
+    "CpuShares",
+    "Memory",
+    "NanoCpus",
+    "CgroupParent",
+    "BlkioWeight",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuRealtimePeriod",
+    "CpuRealtimeRuntime",
+    "CpusetCpus",
+    "CpusetMems",
+    "Devices",
+    "DeviceCgroupRules",
+    "DeviceRequests",
+    "MemoryReservation",
+    "MemorySwap",
+    "MemorySwappiness",
+    "OomKillDisable",
+    "PidsLimit",
+    "Ulimits",
+    "Mounts",
+    "MaskedPaths",
+    "ReadonlyPaths",
+    "Init",
+];
+/// Fields of Docker's `HostConfig` that are not served; all but the first two are for Windows.
+const HOST_CONFIG_UNSERVED: &[&str] =
+    &["KernelMemory", "KernelMemoryTCP", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"];
+/// Members of a mount that are not served.
+const MOUNT_UNSERVED: &[&str] = &["ImageOptions", "ClusterOptions"];
+
+/// Reads the body.
+///
+/// # Errors
+/// Invalid argument that names the field.
+pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<(Config, HostConfig)> {
+    let mut members = body.unwrap_or_default();
+    spell(&mut members, CONFIG);
+    spell(&mut members, CONFIG_UNSERVED);
+    let host_config = members.remove("HostConfig");
+    let networking = members.remove("NetworkingConfig").unwrap_or_default();
+    if members.is_empty() {
+        return Err(Error::invalid("config cannot be empty in order to create a container"));
+    }
+    if let Some(path) = first_set("NetworkingConfig", &networking) {
+        return Err(unserved(&path));
+    }
+    refuse("", &members, CONFIG_UNSERVED)?;
+    Ok((config(members)?, parse_host_config(host_config, version)?))
+}
+
+/// Reads settings of a container alone, as `commit` sends them.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn config(mut members: Members) -> Result<Config> {
+    spell(&mut members, CONFIG);
+    for name in ["Cmd", "Entrypoint", "Shell"] {
+        text_is_a_list(&mut members, name);
+    }
+    fill_nulls(&mut members, "Labels", &json!(""));
+    fill_nulls(&mut members, "ExposedPorts", &json!({}));
+    fill_nulls(&mut members, "Volumes", &json!({}));
+    read(members)
+}
+
+fn parse_host_config(value: Option<Value>, version: ApiVersion) -> Result<HostConfig> {
+    let mut members = match value {
+        None | Some(Value::Null) => Members::new(),
+        Some(Value::Object(members)) => members,
+        Some(_) => return Err(Error::invalid("invalid JSON: HostConfig is not an object")),
+    };
+    spell(&mut members, HOST_CONFIG);
+    spell(&mut members, HOST_CONFIG_UNSERVED);
+    if !version.before(42) {
+        // Docker has not read it since.
+        members.remove("KernelMemory");
+    }
+    refuse("HostConfig.", &members, HOST_CONFIG_UNSERVED)?;
+    for mount in members.get("Mounts").and_then(Value::as_array).into_iter().flatten() {
+        refuse("HostConfig.Mounts.", mount.as_object().unwrap_or(&Members::new()), MOUNT_UNSERVED)?;
+    }
+    fill_nulls(&mut members, "PortBindings", &json!([]));
+    read(members)
+}
+
+fn refuse(parent: &str, members: &Members, unserved_names: &[&str]) -> Result<()> {
+    let set = |name: &&str| members.get(*name).and_then(|value| first_set(&format!("{parent}{name}"), value));
+    match unserved_names.iter().find_map(set) {
+        Some(path) => Err(unserved(&path)),
+        None => Ok(()),
+    }
+}
+
+fn unserved(path: &str) -> Error {
+    Error::invalid(format!("{path} is not supported yet"))
+}
+
+/// `"Cmd": "sh"` means `["sh"]`.
+fn text_is_a_list(members: &mut Members, name: &str) {
+    if let Some(value @ Value::String(_)) = members.get_mut(name) {
+        *value = json!([value.take()]);
+    }
+}
+
+/// In a map, null is the zero of the values' type, and the key stays.
+fn fill_nulls(members: &mut Members, name: &str, zero: &Value) {
+    let values = members.get_mut(name).and_then(Value::as_object_mut);
+    for value in values.into_iter().flat_map(Map::values_mut).filter(|value| value.is_null()) {
+        *value = zero.clone();
+    }
+}
+
+fn read<T: DeserializeOwned>(mut members: Members) -> Result<T> {
+    drop_nulls(&mut members);
+    serde_json::from_value(Value::Object(members))
+        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(body: &Value, minor: u16) -> Result<(Config, HostConfig)> {
+        parse(body.as_object().cloned(), ApiVersion::of(minor))
+    }
+
+    #[test]
+    fn what_clients_send_is_read() {
+        let body = json!({
+            "image": "busybox", "Cmd": "sh", "Env": null, "Labels": {"a": null}, "Volumes": {"/v": null},
+            "HostConfig": {"Binds": null, "Memory": 5, "PortBindings": {"80/tcp": null}, "CpuCount": 0},
+            "NetworkingConfig": {"EndpointsConfig": {"default": {"Aliases": null, "GwPriority": 0}}},
+            "NobodyKnows": 7,
+        });
+        let (config, host_config) = parsed(&body, 50).unwrap();
+        assert_eq!((config.image.as_str(), config.cmd), ("busybox", Some(vec!["sh".to_owned()])));
+        assert_eq!(config.labels["a"], "");
+        assert!(config.volumes.unwrap().contains_key("/v"));
+        assert_eq!((host_config.memory, host_config.port_bindings.len()), (5, 1));
+    }
+
+    #[test]
+    fn what_is_set_and_not_served_is_refused_by_name() {
+        for (body, words) in [
+            (json!({"Image": "a", "MacAddress": "x"}), "MacAddress is not supported yet"),
+            (
+                json!({"Image": "a", "HostConfig": {"CpuCount": 1}}),
+                "HostConfig.CpuCount is not supported yet",
+            ),
+            (
+                json!({"Image": "a", "HostConfig": {"Mounts": [{"ImageOptions": {"Subpath": "x"}}]}}),
+                "HostConfig.Mounts.ImageOptions.Subpath is not supported yet",
+            ),
+            (
+                json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {"n": {"Aliases": ["w"]}}}}),
+                "NetworkingConfig.EndpointsConfig.n.Aliases is not supported yet",
+            ),
+            (json!({}), "config cannot be empty in order to create a container"),
+        ] {
+            assert_eq!(parsed(&body, 50).unwrap_err().to_string(), words);
+        }
+        let old = json!({"Image": "a", "HostConfig": {"KernelMemory": 1}});
+        assert!(parsed(&old, 41).is_err() && parsed(&old, 42).is_ok());
+    }
+}

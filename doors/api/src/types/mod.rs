@@ -1,0 +1,10 @@
+//! What goes over the wire beyond the model's own nouns, shaped by the version asked for.
+
+pub(crate) mod container;
+pub(crate) mod create;
+pub(crate) mod defaults;
+pub(crate) mod event;
+pub(crate) mod human;
+pub(crate) mod image;
+pub(crate) mod inspect;
+pub(crate) mod network;

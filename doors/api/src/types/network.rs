@@ -1,0 +1,208 @@
+//! Networks as containers see them, and the three built-in ones.
+//!
+//! Until the engine has networks of its own, `bridge` is what containers get by default: a space with
+//! a loopback interface and nothing else. It has no addresses, and none are shown.
+
+use std::collections::BTreeMap;
+
+use dhow_model::container::HostConfig;
+use dhow_oci::Digest;
+use serde::Serialize;
+
+use crate::server::version::ApiVersion;
+
+/// The built-in networks: name, driver.
+pub(crate) const BUILT_IN: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "host"), ("none", "null")];
+
+/// The id of a built-in network: the same on every machine.
+pub(crate) fn id(name: &str) -> String {
+    Digest::of(format!("dhow network {name}").as_bytes()).hex()
+}
+
+/// The networks that a container with these settings is in.
+pub(crate) fn of(host_config: &HostConfig) -> Option<&'static str> {
+    match host_config.network_mode.as_str() {
+        "" | "default" | "bridge" => Some("bridge"),
+        "host" => Some("host"),
+        "none" => Some("none"),
+        _ => None,
+    }
+}
+
+/// A container's place in one network.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Endpoint {
+    #[serde(rename = "IPAMConfig")]
+    ipam_config: Option<()>,
+    links: Option<()>,
+    aliases: Option<()>,
+    driver_opts: Option<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gw_priority: Option<i64>,
+    #[serde(rename = "NetworkID")]
+    network_id: String,
+    #[serde(rename = "EndpointID")]
+    endpoint_id: &'static str,
+    gateway: &'static str,
+    #[serde(rename = "IPAddress")]
+    ip_address: &'static str,
+    mac_address: &'static str,
+    #[serde(rename = "IPPrefixLen")]
+    ip_prefix_len: i64,
+    #[serde(rename = "IPv6Gateway")]
+    ipv6_gateway: &'static str,
+    #[serde(rename = "GlobalIPv6Address")]
+    global_ipv6_address: &'static str,
+    #[serde(rename = "GlobalIPv6PrefixLen")]
+    global_ipv6_prefix_len: i64,
+    #[serde(rename = "DNSNames")]
+    dns_names: Option<()>,
+}
+
+/// The places of a container, by the network's name.
+pub(crate) fn endpoints(host_config: &HostConfig, version: ApiVersion) -> BTreeMap<&'static str, Endpoint> {
+    let endpoint = |name| Endpoint {
+        network_id: id(name),
+        gw_priority: (!version.before(48)).then_some(0),
+        ..Endpoint::default()
+    };
+    of(host_config).map(|name| (name, endpoint(name))).into_iter().collect()
+}
+
+/// `NetworkSettings` of an inspected container.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Settings {
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    legacy: Option<Legacy>,
+    #[serde(rename = "SandboxID")]
+    sandbox_id: &'static str,
+    sandbox_key: &'static str,
+    ports: BTreeMap<String, ()>,
+    networks: BTreeMap<&'static str, Endpoint>,
+}
+
+/// What stood beside `Networks` before 1.52, about the default network.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Legacy {
+    bridge: &'static str,
+    hairpin_mode: bool,
+    #[serde(rename = "LinkLocalIPv6Address")]
+    link_local_ipv6_address: &'static str,
+    #[serde(rename = "LinkLocalIPv6PrefixLen")]
+    link_local_ipv6_prefix_len: i64,
+    #[serde(rename = "SecondaryIPAddresses")]
+    secondary_ip_addresses: Option<()>,
+    #[serde(rename = "SecondaryIPv6Addresses")]
+    secondary_ipv6_addresses: Option<()>,
+    #[serde(rename = "EndpointID")]
+    endpoint_id: &'static str,
+    gateway: &'static str,
+    #[serde(rename = "GlobalIPv6Address")]
+    global_ipv6_address: &'static str,
+    #[serde(rename = "GlobalIPv6PrefixLen")]
+    global_ipv6_prefix_len: i64,
+    #[serde(rename = "IPAddress")]
+    ip_address: &'static str,
+    #[serde(rename = "IPPrefixLen")]
+    ip_prefix_len: i64,
+    #[serde(rename = "IPv6Gateway")]
+    ipv6_gateway: &'static str,
+    mac_address: &'static str,
+}
+
+impl Settings {
+    /// Those of a container.
+    pub(crate) fn new(host_config: &HostConfig, version: ApiVersion) -> Self {
+        Self {
+            legacy: version.before(52).then(Legacy::default),
+            sandbox_id: "",
+            sandbox_key: "",
+            ports: BTreeMap::new(),
+            networks: endpoints(host_config, version),
+        }
+    }
+}
+
+/// A network as `GET /networks` shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Network {
+    pub(crate) name: &'static str,
+    pub(crate) id: String,
+    created: &'static str,
+    scope: &'static str,
+    pub(crate) driver: &'static str,
+    #[serde(rename = "EnableIPv4")]
+    enable_ipv4: bool,
+    #[serde(rename = "EnableIPv6")]
+    enable_ipv6: bool,
+    #[serde(rename = "IPAM")]
+    ipam: AddressManagement,
+    internal: bool,
+    attachable: bool,
+    ingress: bool,
+    config_from: ConfigFrom,
+    config_only: bool,
+    containers: BTreeMap<String, Member>,
+    options: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct AddressManagement {
+    driver: &'static str,
+    options: Option<()>,
+    config: [(); 0],
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ConfigFrom {
+    network: &'static str,
+}
+
+/// A running container in an inspected network.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    #[serde(rename = "EndpointID")]
+    pub(crate) endpoint_id: &'static str,
+    pub(crate) mac_address: &'static str,
+    #[serde(rename = "IPv4Address")]
+    pub(crate) ipv4_address: &'static str,
+    #[serde(rename = "IPv6Address")]
+    pub(crate) ipv6_address: &'static str,
+}
+
+impl Network {
+    /// A built-in network with the running containers that are in it, by id.
+    pub(crate) fn built_in(
+        (name, driver): (&'static str, &'static str),
+        containers: BTreeMap<String, Member>,
+    ) -> Self {
+        Self {
+            name,
+            id: id(name),
+            created: "1970-01-01T00:00:00Z",
+            scope: "local",
+            driver,
+            // No addresses are handed out: see above.
+            enable_ipv4: false,
+            enable_ipv6: false,
+            ipam: AddressManagement { driver: "default", options: None, config: [] },
+            internal: name == "bridge",
+            attachable: false,
+            ingress: false,
+            config_from: ConfigFrom::default(),
+            config_only: false,
+            containers,
+            options: BTreeMap::new(),
+            labels: BTreeMap::new(),
+        }
+    }
+}
