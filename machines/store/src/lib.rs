@@ -1,4 +1,141 @@
 //! Blobs, layers, snapshots, image names, records and volumes on disk.
+//!
+//! In reading order: [`Store`] opens everything; [`layout`] shows what lies where; [`staging`] is how
+//! a thing appears whole and goes at once; [`database`] names things, and [`catalog`] is what of it is
+//! held in memory, so that listing and looking reads no disk. Then the four ports: [`images`],
+//! [`snapshots`], [`records`], [`volumes`]. [`blobs`] and [`stack`] hold what images are made of;
+//! [`mod@tar`] and [`layer`] turn layers into tars and back; [`repair`] is what each start mends.
+//!
+//! What must never be:
+//! - a name that points to something not whole: files first, then a sync, then the record;
+//! - a layer deleted that a record needs: who needs it is read off the records, under the same lock
+//!   that admits new ones;
+//! - a path from an archive joined to a string.
 
+mod blobs;
+mod catalog;
+mod database;
+mod error;
+mod images;
 pub mod layer;
+mod layout;
+mod records;
+mod repair;
+mod snapshots;
+mod stack;
+mod staging;
 pub mod tar;
+mod volumes;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use error::{Error, Kind, Result};
+pub use images::ImageStore;
+pub use records::RecordStore;
+pub use snapshots::SnapshotStore;
+pub use volumes::VolumeStore;
+
+use catalog::Catalog;
+use database::Database;
+use error::Context as _;
+use layout::Layout;
+use stack::Pins;
+use staging::Trash;
+
+/// The store of one engine: the four ports over one directory.
+///
+/// Cloning it is cheap. The directory is locked until the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Images.
+    pub images: ImageStore,
+    /// Writable layers.
+    pub snapshots: SnapshotStore,
+    /// Containers on record.
+    pub records: RecordStore,
+    /// Volumes.
+    pub volumes: VolumeStore,
+}
+
+impl Store {
+    /// Opens the store below `root`, makes it when there is none, and mends what a crash left.
+    ///
+    /// # Errors
+    /// Conflict when another engine has it open; otherwise what the file system says.
+    pub fn open(root: &Path) -> Result<Self> {
+        let layout = Arc::new(Layout::create(root)?);
+        let lock = acquire(&layout)?;
+        let trash = Trash::start(Arc::clone(&layout))?;
+        trash.take_over()?;
+        let database = repair::open_database(&layout)?;
+        let mut catalog = Catalog::read(&database, &layout)?;
+        repair::hide_damaged(&mut catalog, &layout)?;
+        let core = Arc::new(Core {
+            database,
+            catalog: RwLock::new(catalog),
+            changes: Mutex::new(()),
+            pins: Pins::default(),
+            trash,
+            layout,
+            _lock: lock,
+        });
+        repair::sweep(&core)?;
+        Ok(Self {
+            images: ImageStore { core: Arc::clone(&core) },
+            snapshots: SnapshotStore { core: Arc::clone(&core) },
+            records: RecordStore { core: Arc::clone(&core) },
+            volumes: VolumeStore { core },
+        })
+    }
+}
+
+/// What the ports share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    database: Database,
+    catalog: RwLock<Catalog>,
+    /// Held by whoever changes images or volumes, from the check to the record.
+    changes: Mutex<()>,
+    pins: Pins,
+    trash: Trash,
+    layout: Arc<Layout>,
+    /// Dropped last: nothing of ours touches the directory after it.
+    _lock: File,
+}
+
+impl Core {
+    fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn catalog_mut(&self) -> RwLockWriteGuard<'_, Catalog> {
+        self.catalog.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_change(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything written so far outlives a power cut.
+    fn sync_files(&self) -> Result<()> {
+        let root = self.layout.root();
+        File::open(root)
+            .map_err(error::Cause::from)
+            .and_then(|root| rustix::fs::syncfs(root).map_err(Into::into))
+            .on("sync", root)
+    }
+}
+
+fn acquire(layout: &Layout) -> Result<File> {
+    let path = layout.lock();
+    let file = File::options().create(true).append(true).open(&path).on("open", &path)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            Err(Error::conflict(format!("another engine uses {}", layout.root().display())))
+        }
+        Err(error) => Err(error).on("lock", &path),
+    }
+}

@@ -1,0 +1,217 @@
+//! The catalog: images, names, layers and snapshots in memory, as the database has them.
+//!
+//! Whoever changes it writes the database first, except where a check and a change must be one step
+//! (a snapshot on an image, the removal of an image): then the catalog changes first, and back when
+//! the database fails.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use dhow_model::{ContainerId, Image, ImageId, Timestamp, Volume};
+use dhow_oci::image::DiffId;
+use dhow_oci::{Digest, ImageConfig, Reference};
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+use crate::blobs;
+use crate::database::Database;
+use crate::error::{Context as _, Result};
+use crate::layout::Layout;
+
+/// What is known without a look at the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) images: HashMap<ImageId, Entry>,
+    pub(crate) names: BTreeMap<Reference, ImageId>,
+    pub(crate) layers: HashMap<DiffId, u64>,
+    pub(crate) snapshots: HashMap<ContainerId, Snapshot>,
+    pub(crate) volumes: BTreeMap<String, Volume>,
+    /// Images on record that are not whole; they are not among `images`.
+    pub(crate) damaged: usize,
+}
+
+/// One image.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) config: Arc<ImageConfig>,
+    pub(crate) created: Timestamp,
+    pub(crate) row: ImageRow,
+    pub(crate) references: BTreeSet<Reference>,
+}
+
+/// What the database has of an image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ImageRow {
+    pub(crate) id: ImageId,
+    pub(crate) parent: Option<ImageId>,
+    pub(crate) manifest: Option<Digest>,
+    pub(crate) last_tagged: Timestamp,
+}
+
+/// A writable layer: what it lies on.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) image: Option<ImageId>,
+    /// Lowest first.
+    pub(crate) layers: Arc<[DiffId]>,
+}
+
+impl Entry {
+    pub(crate) fn new(row: ImageRow, config: Arc<ImageConfig>) -> Self {
+        let created = config.created.as_deref().and_then(|text| Timestamp::parse(text).ok());
+        Self { config, created: created.unwrap_or_default(), row, references: BTreeSet::new() }
+    }
+
+    pub(crate) fn layers(&self) -> &[DiffId] {
+        &self.config.rootfs.diff_ids
+    }
+}
+
+impl Catalog {
+    /// Reads everything. An image whose configuration is damaged is left out, and said.
+    pub(crate) fn read(database: &Database, layout: &Layout) -> Result<Self> {
+        let mut catalog = Self::default();
+        for row in database.read(image_rows)? {
+            match blobs::read_config(layout, &row.id) {
+                Ok(config) => drop(catalog.images.insert(row.id, Entry::new(row, Arc::new(config)))),
+                Err(error) => {
+                    tracing::error!(image = %row.id, error = error.report(), "an image is damaged");
+                    catalog.damaged += 1;
+                }
+            }
+        }
+        for (reference, id) in database.read(|c| pairs::<String>(c, "SELECT reference, image FROM name"))? {
+            let (Ok(reference), Ok(id)) = (Reference::parse(&reference), id.parse::<Digest>()) else {
+                continue;
+            };
+            catalog.set_name(reference, id);
+        }
+        for (id, size) in database.read(|c| pairs::<i64>(c, "SELECT diff_id, size FROM layer"))? {
+            if let Ok(id) = id.parse() {
+                catalog.layers.insert(id, u64::try_from(size).unwrap_or_default());
+            }
+        }
+        for (id, snapshot) in database.read(snapshot_rows)? {
+            if let Ok(id) = id.parse() {
+                catalog.snapshots.insert(id, snapshot);
+            }
+        }
+        for (name, body) in database.read(|c| pairs::<String>(c, "SELECT name, body FROM volume"))? {
+            let volume =
+                serde_json::from_str(&body).context(|| format!("the record of volume {name} is damaged"))?;
+            catalog.volumes.insert(name, volume);
+        }
+        Ok(catalog)
+    }
+
+    /// The image as the model has it.
+    pub(crate) fn image(&self, id: &ImageId) -> Option<Image> {
+        let entry = self.images.get(id)?;
+        let size_of = |layer| self.layers.get(layer).copied().unwrap_or_default();
+        let layer_sizes: Vec<u64> = entry.layers().iter().map(size_of).collect();
+        Some(Image {
+            id: *id,
+            config: Arc::clone(&entry.config),
+            references: entry.references.iter().cloned().collect(),
+            size: layer_sizes.iter().sum(),
+            layer_sizes,
+            parent: entry.row.parent.filter(|parent| self.images.contains_key(parent)),
+            last_tagged: entry.row.last_tagged,
+            manifest: entry.row.manifest,
+        })
+    }
+
+    /// Points a name to an image, and away from the one that had it.
+    pub(crate) fn set_name(&mut self, reference: Reference, id: ImageId) {
+        if !self.images.contains_key(&id) {
+            return;
+        }
+        self.remove_name(&reference);
+        if let Some(entry) = self.images.get_mut(&id) {
+            entry.references.insert(reference.clone());
+        }
+        self.names.insert(reference, id);
+    }
+
+    /// Takes a name away; tells which image had it.
+    pub(crate) fn remove_name(&mut self, reference: &Reference) -> Option<ImageId> {
+        let id = self.names.remove(reference)?;
+        if let Some(entry) = self.images.get_mut(&id) {
+            entry.references.remove(reference);
+        }
+        Some(id)
+    }
+
+    /// The stack of every image and every snapshot.
+    pub(crate) fn stacks(&self) -> impl Iterator<Item = &[DiffId]> {
+        let images = self.images.values().map(Entry::layers);
+        images.chain(self.snapshots.values().map(|snapshot| &*snapshot.layers))
+    }
+
+    /// Whether a record needs the layer.
+    pub(crate) fn needs_layer(&self, diff_id: &DiffId) -> bool {
+        self.stacks().any(|stack| stack.contains(diff_id))
+    }
+
+    /// Images and names as they are written beside the database.
+    pub(crate) fn copy(&self) -> CatalogCopy {
+        let mut images: Vec<&Entry> = self.images.values().collect();
+        images.sort_by_key(|entry| entry.row.id);
+        let copy = |entry: &Entry| ImageCopy {
+            row: entry.row.clone(),
+            names: entry.references.iter().map(Reference::to_string).collect(),
+        };
+        CatalogCopy { images: images.into_iter().map(copy).collect() }
+    }
+}
+
+/// What `images.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CatalogCopy {
+    pub(crate) images: Vec<ImageCopy>,
+}
+
+/// One image of `images.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ImageCopy {
+    #[serde(flatten)]
+    pub(crate) row: ImageRow,
+    pub(crate) names: Vec<String>,
+}
+
+fn image_rows(connection: &Connection) -> rusqlite::Result<Vec<ImageRow>> {
+    let mut query = connection.prepare("SELECT id, parent, manifest, last_tagged FROM image")?;
+    let digest = |text: Option<String>| text.and_then(|text| text.parse().ok());
+    let rows = query.query_map([], |row| {
+        let last_tagged: String = row.get(3)?;
+        Ok(digest(row.get(0)?).map(|id| {
+            Ok(ImageRow {
+                id,
+                parent: digest(row.get(1)?),
+                manifest: digest(row.get(2)?),
+                last_tagged: Timestamp::parse(&last_tagged).unwrap_or_default(),
+            })
+        }))
+    })?;
+    rows.filter_map(|row| row.and_then(Option::transpose).transpose()).collect()
+}
+
+fn snapshot_rows(connection: &Connection) -> rusqlite::Result<Vec<(String, Snapshot)>> {
+    let mut query = connection.prepare("SELECT id, image, layers FROM snapshot")?;
+    let rows = query.query_map([], |row| {
+        let (image, layers): (Option<String>, String) = (row.get(1)?, row.get(2)?);
+        let snapshot = Snapshot {
+            image: image.and_then(|text| text.parse().ok()),
+            layers: layers.split_whitespace().filter_map(|hex| Digest::from_hex(hex).ok()).collect(),
+        };
+        Ok((row.get(0)?, snapshot))
+    })?;
+    rows.collect()
+}
+
+fn pairs<V: rusqlite::types::FromSql>(
+    connection: &Connection,
+    query: &str,
+) -> rusqlite::Result<Vec<(String, V)>> {
+    connection.prepare(query)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}

@@ -1,0 +1,121 @@
+//! The database: names and records; the things themselves are plain files.
+//!
+//! One connection writes, on a thread of its own ([`writer`]); another reads. Both are of this
+//! process alone: the store is locked as long as it is open.
+
+mod schema;
+mod writer;
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use dhow_model::ports::Durability;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{Context as _, Error, Result};
+use writer::Job;
+
+/// The open database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    reader: Mutex<Connection>,
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Database {
+    /// Opens the database, or makes it.
+    ///
+    /// # Errors
+    /// Kind `Corrupt` when it is damaged.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        touch(path)?;
+        let mut connection = connect(path)?;
+        schema::migrate(&mut connection)?;
+        verify(&connection)?;
+        let reader = connect(path)?;
+        let (jobs, incoming) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer::run(connection, &incoming))
+            .context(|| "cannot start the thread that writes records")?;
+        Ok(Self { reader: Mutex::new(reader), jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Changes the database; returns when the change is as durable as asked for.
+    pub(crate) fn write(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.write_then(durability, work, None)
+    }
+
+    /// The same, and does `afterwards` when the answer is given, if the change was made.
+    pub(crate) fn write_then(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        afterwards: Option<Box<dyn FnOnce() + Send>>,
+    ) -> Result<()> {
+        let (reply, answer) = sync_channel(1);
+        let job = Job { work: Box::new(work), durability, reply, afterwards };
+        let gone = || Error::internal("the thread that writes records has ended");
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+
+    /// Reads from the database; never waits for a write.
+    pub(crate) fn read<T>(&self, query: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        query(&reader).context(|| "cannot read from the database")
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+/// SQLite gives its other files the mode of this one.
+fn touch(path: &Path) -> Result<()> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .on("open the database", path)
+}
+
+fn connect(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // The writer folds the log itself, when it has nothing else to do.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.busy_timeout(std::time::Duration::from_secs(10))?;
+        Ok(connection)
+    };
+    open().on("open the database", path)
+}
+
+/// Walks all tables once, so that damage is met now and not in the middle of the engine's life.
+fn verify(connection: &Connection) -> Result<()> {
+    let word: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .context(|| "cannot read the database")?;
+    if word == "ok" {
+        return Ok(());
+    }
+    Err(Error::new(dhow_model::Kind::Corrupt, format!("the database is damaged: {word}")))
+}

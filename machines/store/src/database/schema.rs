@@ -1,0 +1,51 @@
+//! The tables, and how a database of an older version is brought up.
+//!
+//! ```text
+//! image      id · parent · manifest · last_tagged        the configuration's bytes are in blobs/
+//! name       reference → image
+//! layer      diff_id · size                              its tree is in layers/
+//! snapshot   id · image · layers                         its files are in containers/
+//! container  sequence · id · body (JSON of the model)
+//! volume     name · body (JSON of the model)             its data are in volumes/
+//! ```
+//! Nothing counts references: who needs a layer is read off these rows.
+
+use rusqlite::Connection;
+
+use crate::error::{Context as _, Error, Kind, Result};
+
+/// The version that this program writes, in `PRAGMA user_version`.
+const VERSION: i32 = 1;
+
+const FIRST: &str = "
+    CREATE TABLE image (
+        id TEXT PRIMARY KEY, parent TEXT, manifest TEXT, last_tagged TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE name (reference TEXT PRIMARY KEY, image TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE layer (diff_id TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE snapshot (id TEXT PRIMARY KEY, image TEXT, layers TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE container (
+        sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL
+    );
+    CREATE TABLE volume (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+    PRAGMA user_version = 1;
+";
+
+/// Brings the tables to this program's version.
+pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    let version: i32 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .context(|| "cannot read the version of the database")?;
+    match version {
+        0 => {
+            let change = connection.transaction().context(|| "cannot write to the database")?;
+            change.execute_batch(FIRST).context(|| "cannot make the tables of the database")?;
+            change.commit().context(|| "cannot make the tables of the database")
+        }
+        VERSION => Ok(()),
+        newer => Err(Error::new(
+            Kind::Unavailable,
+            format!("the database has version {newer}, this program knows {VERSION}: use the newer program"),
+        )),
+    }
+}

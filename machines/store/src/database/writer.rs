@@ -1,0 +1,110 @@
+//! The one thread that writes: it commits for everybody who waits.
+//!
+//! A commit that must outlive a power cut costs an fsync, which takes as long for twenty changes as
+//! for one. So all changes that came while the last commit was under way share the next one. Each
+//! has a savepoint of its own: one that fails takes nobody along.
+
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use dhow_model::ports::Durability;
+use rusqlite::Connection;
+
+use crate::error::{Context as _, Error, Result};
+
+/// A change of the database.
+pub(super) type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+
+/// A change, and who waits for it.
+pub(super) struct Job {
+    pub(super) work: Work,
+    pub(super) durability: Durability,
+    pub(super) reply: SyncSender<Result<()>>,
+    /// Done after the answer, in the order of the changes.
+    pub(super) afterwards: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// No more than these share a commit: the first of them must not wait for ever.
+const BATCH: usize = 256;
+
+/// The log is folded into the database after so many commits.
+const CHECKPOINT: u32 = 1_000;
+
+/// Writes until all senders are gone.
+pub(super) fn run(mut connection: Connection, incoming: &Receiver<Job>) {
+    let mut since_checkpoint = 0;
+    while let Ok(first) = incoming.recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH {
+            let Ok(next) = incoming.try_recv() else { break };
+            batch.push(next);
+        }
+        commit(&mut connection, batch);
+        since_checkpoint += 1;
+        if since_checkpoint >= CHECKPOINT {
+            checkpoint(&connection);
+            since_checkpoint = 0;
+        }
+    }
+    checkpoint(&connection);
+}
+
+fn commit(connection: &mut Connection, batch: Vec<Job>) {
+    let durable = batch.iter().any(|job| job.durability == Durability::Committed);
+    let mut answers = Vec::with_capacity(batch.len());
+    let mut afterwards = Vec::new();
+    let mut work = Vec::with_capacity(batch.len());
+    for job in batch {
+        work.push(job.work);
+        answers.push(job.reply);
+        afterwards.push(job.afterwards);
+    }
+    match transaction(connection, durable, work) {
+        Ok(results) => {
+            for (index, (answer, result)) in answers.into_iter().zip(results).enumerate() {
+                if result.is_err() {
+                    afterwards[index] = None;
+                }
+                // Nobody has to wait for the answer.
+                drop(answer.send(result.context(|| "cannot write to the database")));
+            }
+            afterwards.into_iter().flatten().for_each(|task| task());
+        }
+        Err(error) => {
+            let (kind, report) = (error.kind(), error.report());
+            for answer in answers {
+                drop(answer.send(Err(Error::new(kind, report.clone()))));
+            }
+        }
+    }
+}
+
+fn transaction(
+    connection: &mut Connection,
+    durable: bool,
+    batch: Vec<Work>,
+) -> Result<Vec<rusqlite::Result<()>>> {
+    // In WAL mode a commit is synced with FULL, and with NORMAL only the checkpoint is.
+    let level = if durable { "FULL" } else { "NORMAL" };
+    connection.pragma_update(None, "synchronous", level).context(|| "cannot write to the database")?;
+    let change = connection.unchecked_transaction().context(|| "cannot write to the database")?;
+    let results = batch.into_iter().map(|work| savepoint(&change, work)).collect();
+    change.commit().context(|| "cannot write to the database")?;
+    Ok(results)
+}
+
+fn savepoint(connection: &Connection, work: Work) -> rusqlite::Result<()> {
+    connection.prepare_cached("SAVEPOINT one")?.execute([])?;
+    let result = work(connection);
+    if result.is_err() {
+        connection.prepare_cached("ROLLBACK TO one")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE one")?.execute([])?;
+    result
+}
+
+fn checkpoint(connection: &Connection) {
+    let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = folded {
+        tracing::warn!(%error, "cannot fold the database's log");
+    }
+}

@@ -1,0 +1,151 @@
+//! Images: configurations, names, and the layers they stand on.
+//!
+//! [`register`] makes an image appear, [`remove`] takes it away.
+
+pub(crate) mod register;
+mod remove;
+
+use std::io::{Read, Write};
+use std::sync::Arc;
+
+use dhow_model::image::{Loaded, Removed};
+use dhow_model::ports::{
+    CommitRequest, Durability, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem,
+};
+use dhow_model::{Error, Image, ImageId, Result, Timestamp};
+use dhow_oci::{Platform, Reference};
+
+use crate::error::Context as _;
+use crate::{Core, blobs};
+
+/// The images of this machine.
+#[derive(Debug, Clone)]
+pub struct ImageStore {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Images for ImageStore {
+    fn list(&self) -> Result<Vec<Image>> {
+        let catalog = self.core.catalog();
+        let mut entries: Vec<_> = catalog.images.values().collect();
+        entries.sort_by(|a, b| b.created.cmp(&a.created).then(a.row.id.cmp(&b.row.id)));
+        Ok(entries.into_iter().filter_map(|entry| catalog.image(&entry.row.id)).collect())
+    }
+
+    fn by_reference(&self, reference: &Reference) -> Result<Option<Image>> {
+        let catalog = self.core.catalog();
+        if let Some(id) = catalog.names.get(reference) {
+            return Ok(catalog.image(id));
+        }
+        let Some(digest) = reference.digest() else { return Ok(None) };
+        // A digest stands for itself, but the image must be known under that repository.
+        let same = |known: &Reference| {
+            known.repository() == reference.repository() && known.registry() == reference.registry()
+        };
+        let found = catalog.images.values().find(|entry| {
+            (entry.row.id == digest || entry.row.manifest == Some(digest))
+                && entry.references.iter().any(same)
+        });
+        Ok(found.and_then(|entry| catalog.image(&entry.row.id)))
+    }
+
+    fn by_id(&self, id: &ImageId) -> Result<Option<Image>> {
+        Ok(self.core.catalog().image(id))
+    }
+
+    fn by_id_prefix(&self, hex: &str) -> Result<Vec<ImageId>> {
+        let catalog = self.core.catalog();
+        let begins = |id: &&ImageId| id.hex().starts_with(hex);
+        Ok(catalog.images.keys().filter(begins).take(2).copied().collect())
+    }
+
+    fn config_bytes(&self, id: &ImageId) -> Result<Vec<u8>> {
+        if !self.core.catalog().images.contains_key(id) {
+            return Err(no_such(id));
+        }
+        blobs::read(&self.core.layout, id)
+    }
+
+    fn tag(&self, reference: &Reference, id: &ImageId) -> Result<()> {
+        self.core.tag(reference, id)
+    }
+
+    fn untag(&self, reference: &Reference) -> Result<bool> {
+        self.core.untag(reference)
+    }
+
+    fn remove(&self, id: &ImageId, prune_parents: bool) -> Result<Vec<Removed>> {
+        self.core.remove_image(id, prune_parents)
+    }
+
+    fn load(
+        &self,
+        _archive: &mut dyn Read,
+        _platform: Option<&Platform>,
+        _progress: &mut dyn FnMut(LoadProgress),
+    ) -> Result<Vec<Loaded>> {
+        Err(Error::not_implemented("load is not served yet"))
+    }
+
+    fn save(&self, _items: &[SaveItem], _format: SaveFormat, _out: &mut dyn Write) -> Result<()> {
+        Err(Error::not_implemented("save is not served yet"))
+    }
+
+    fn import(&self, _request: ImportRequest, _tar: &mut dyn Read) -> Result<ImageId> {
+        Err(Error::not_implemented("import is not served yet"))
+    }
+
+    fn commit(&self, _request: CommitRequest) -> Result<ImageId> {
+        Err(Error::not_implemented("commit is not served yet"))
+    }
+}
+
+impl Core {
+    fn tag(&self, reference: &Reference, id: &ImageId) -> Result<()> {
+        let _change = self.begin_change();
+        if !self.catalog().images.contains_key(id) {
+            return Err(no_such(id));
+        }
+        let now = Timestamp::now();
+        let (name, image) = (reference.to_string(), id.to_string());
+        self.database.write(Durability::Committed, move |connection| {
+            register::name_row(connection, &name, &image)?;
+            let mut touch = connection.prepare_cached("UPDATE image SET last_tagged = ?2 WHERE id = ?1")?;
+            touch.execute((image, now.to_string())).map(drop)
+        })?;
+        let mut catalog = self.catalog_mut();
+        catalog.set_name(reference.clone(), *id);
+        if let Some(entry) = catalog.images.get_mut(id) {
+            entry.row.last_tagged = now;
+        }
+        drop(catalog);
+        self.write_copy()
+    }
+
+    fn untag(&self, reference: &Reference) -> Result<bool> {
+        let _change = self.begin_change();
+        if !self.catalog().names.contains_key(reference) {
+            return Ok(false);
+        }
+        let name = reference.to_string();
+        self.database.write(Durability::Committed, move |connection| {
+            connection.prepare_cached("DELETE FROM name WHERE reference = ?1")?.execute([name]).map(drop)
+        })?;
+        self.catalog_mut().remove_name(reference);
+        self.write_copy()?;
+        Ok(true)
+    }
+
+    /// Writes images and names beside the database, for the day when that is lost.
+    fn write_copy(&self) -> Result<()> {
+        let copy = self.catalog().copy();
+        let text = serde_json::to_vec_pretty(&copy).context(|| "cannot write down the images")?;
+        let path = self.layout.images();
+        let directory = path.parent().unwrap_or(&path);
+        crate::records::replace_file(directory, "images.json", &text)
+    }
+}
+
+fn no_such(id: &ImageId) -> Error {
+    Error::not_found(format!("No such image: {id}"))
+}

@@ -1,0 +1,81 @@
+//! The containers on record.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dhow_model::ports::{Durability, Records};
+use dhow_model::{Container, ContainerId, Result};
+use rusqlite::Connection;
+
+use crate::Core;
+use crate::error::Context as _;
+
+/// Records in the database; what people may want to read is also in `containers/<id>/config.json`.
+#[derive(Debug, Clone)]
+pub struct RecordStore {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Records for RecordStore {
+    fn containers(&self) -> Result<Vec<Container>> {
+        let bodies: Vec<(String, String)> = self.core.database.read(|connection| {
+            let mut query = connection.prepare_cached("SELECT id, body FROM container ORDER BY sequence")?;
+            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        bodies
+            .iter()
+            .map(|(id, body)| {
+                serde_json::from_str(body).context(|| format!("the record of container {id} is damaged"))
+            })
+            .collect()
+    }
+
+    fn put_container(&self, container: &Container, durability: Durability) -> Result<()> {
+        let body = serde_json::to_string(container)
+            .context(|| format!("cannot write down container {}", container.id))?;
+        let id = container.id.to_string();
+        let copy = (durability == Durability::Committed)
+            .then(|| write_copy(self.core.layout.container(&container.id), body.clone()));
+        self.core.database.write_then(durability, move |connection| body_row(connection, &id, &body), copy)
+    }
+
+    fn delete_container(&self, id: &ContainerId, durability: Durability) -> Result<()> {
+        let id = id.to_string();
+        self.core.database.write(durability, move |connection| {
+            connection.prepare_cached("DELETE FROM container WHERE id = ?1")?.execute([id]).map(drop)
+        })
+    }
+}
+
+pub(crate) fn container_row(connection: &Connection, container: &Container) -> rusqlite::Result<()> {
+    let body = serde_json::to_string(container)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    body_row(connection, container.id.as_str(), &body)
+}
+
+fn body_row(connection: &Connection, id: &str, body: &str) -> rusqlite::Result<()> {
+    let mut upsert = connection.prepare_cached(
+        "INSERT INTO container (id, body) VALUES (?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+    )?;
+    upsert.execute((id, body)).map(drop)
+}
+
+/// Writes `config.json` behind the answer: it is for people, and for a database that got lost.
+fn write_copy(directory: std::path::PathBuf, body: String) -> Box<dyn FnOnce() + Send> {
+    Box::new(move || {
+        // The container may be gone by now: then there is nothing to keep.
+        if directory.is_dir()
+            && let Err(error) = replace_file(&directory, "config.json", body.as_bytes())
+        {
+            tracing::warn!(directory = %directory.display(), error = error.report(), "no copy of the record");
+        }
+    })
+}
+
+/// Replaces a small file in one step, without waiting for the disk.
+pub(crate) fn replace_file(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let (path, new) = (directory.join(name), directory.join(format!(".{name}.new")));
+    std::fs::write(&new, bytes).on("write", &new)?;
+    std::fs::rename(&new, &path).on("write", &path)
+}

@@ -1,0 +1,143 @@
+//! What each start mends: a crash leaves garbage, never a lie; the garbage goes here.
+//!
+//! A database that is damaged is set aside and made again from the plain files ([`rebuild`]).
+
+mod rebuild;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use dhow_model::ports::Durability;
+use dhow_model::{ContainerId, Kind, Result, Volume};
+use dhow_oci::Digest;
+
+use crate::Core;
+use crate::catalog::Catalog;
+use crate::database::Database;
+use crate::error::Context as _;
+use crate::layout::Layout;
+
+/// Opens the database; one that is damaged is set aside and rebuilt.
+pub(crate) fn open_database(layout: &Layout) -> Result<Database> {
+    let path = layout.database();
+    match Database::open(&path) {
+        Err(error) if error.kind() == Kind::Corrupt => {
+            let aside = rebuild::set_aside(&path)?;
+            tracing::error!(
+                error = error.report(),
+                kept = %aside.display(),
+                "the database is damaged: it is set aside, and rebuilt from the files"
+            );
+            let database = Database::open(&path)?;
+            rebuild::rebuild(&database, layout)?;
+            Ok(database)
+        }
+        done => done,
+    }
+}
+
+/// Clears what no record names, and what records name in vain.
+pub(crate) fn sweep(core: &Core) -> Result<()> {
+    snapshots(core)?;
+    volumes(core)?;
+    if core.catalog().damaged > 0 {
+        // Which layers a damaged image needs is not known: loading it again will tell.
+        return Ok(());
+    }
+    layers(core)?;
+    blobs(core)
+}
+
+/// A snapshot without a container is of a `create` that did not end, or of a container that owed the
+/// disk nothing. A container without its directory lost it in a power cut, before it ever ran.
+fn snapshots(core: &Core) -> Result<()> {
+    let containers: HashSet<String> = core.database.read(|connection| {
+        connection.prepare("SELECT id FROM container")?.query_map([], |row| row.get(0))?.collect()
+    })?;
+    let known: Vec<ContainerId> = core.catalog().snapshots.keys().cloned().collect();
+    for id in known {
+        let directory = core.layout.container(&id);
+        if !containers.contains(id.as_str()) {
+            core.forget_snapshot(&id)?;
+        } else if !directory.join("rw").is_dir() || !directory.join("work").is_dir() {
+            tracing::warn!(container = %id, "its writable layer was lost; it has an empty one");
+            core.trash.discard(&directory)?;
+            let snapshot = core.snapshot(&id)?;
+            core.make_snapshot(&id, &snapshot)?;
+        }
+    }
+    discard_others(core, &core.layout.containers(), |name| containers.contains(name))
+}
+
+/// Data are never deleted for want of a record.
+fn volumes(core: &Core) -> Result<()> {
+    let known: Vec<Volume> = core.catalog().volumes.values().cloned().collect();
+    for volume in known.iter().filter(|volume| !volume.mountpoint.is_dir()) {
+        core.forget_volume(&volume.name)?;
+    }
+    for (name, path) in entries(&core.layout.volumes())? {
+        let Some(name) = name.to_str() else { continue };
+        if core.catalog().volumes.contains_key(name) {
+            continue;
+        }
+        let empty = std::fs::read_dir(path.join("data")).is_ok_and(|mut data| data.next().is_none());
+        match rebuild::read_volume(&path) {
+            Ok(volume) if !empty && volume.name == name => {
+                core.record_volume(&volume, Durability::Committed)?
+            }
+            _ if empty => drop(core.trash.discard(&path)?),
+            _ => tracing::warn!(path = %path.display(), "this is no volume, and not empty: left alone"),
+        }
+    }
+    Ok(())
+}
+
+fn layers(core: &Core) -> Result<()> {
+    let needed: HashSet<String> = core.catalog().stacks().flatten().map(Digest::hex).collect();
+    discard_others(core, &core.layout.layers(), |name| needed.contains(name))
+}
+
+fn blobs(core: &Core) -> Result<()> {
+    let needed: HashSet<String> = {
+        let catalog = core.catalog();
+        let rows = catalog.images.values().map(|entry| &entry.row);
+        rows.flat_map(|row| [Some(row.id), row.manifest]).flatten().map(|digest| digest.hex()).collect()
+    };
+    discard_others(core, &core.layout.blobs(), |name| needed.contains(name))
+}
+
+fn discard_others(core: &Core, directory: &Path, keep: impl Fn(&str) -> bool) -> Result<()> {
+    for (name, path) in entries(directory)? {
+        if !name.to_str().is_some_and(&keep) {
+            tracing::info!(path = %path.display(), "no record needs this: removed");
+            core.trash.discard(&path)?;
+        }
+    }
+    Ok(())
+}
+
+fn entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>> {
+    let read = || -> std::io::Result<Vec<_>> {
+        std::fs::read_dir(directory)?.map(|entry| entry.map(|e| (e.file_name(), e.path()))).collect()
+    };
+    read().on("read", directory)
+}
+
+/// Takes images out of the catalog whose layers are not there.
+pub(crate) fn hide_damaged(catalog: &mut Catalog, layout: &Layout) -> Result<()> {
+    let present: HashSet<OsString> = entries(&layout.layers())?.into_iter().map(|(name, _)| name).collect();
+    let lost: Vec<_> = catalog
+        .images
+        .values()
+        .filter(|entry| !entry.layers().iter().all(|layer| present.contains(&OsString::from(layer.hex()))))
+        .map(|entry| entry.row.id)
+        .collect();
+    for id in lost {
+        tracing::error!(image = %id, "an image has lost a layer; load or pull it again");
+        catalog.images.remove(&id);
+        catalog.names.retain(|_, named| *named != id);
+        catalog.damaged += 1;
+    }
+    Ok(())
+}

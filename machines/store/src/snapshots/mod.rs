@@ -1,0 +1,207 @@
+//! Snapshots: a container's writable layer on its image's stack.
+
+mod files;
+mod mounted;
+mod usage;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dhow_model::ports::{
+    ArchiveOptions, ArchiveTarget, Change, Durability, PathStat, RootfsPlan, SnapshotUsage, Snapshots,
+};
+use dhow_model::{ContainerId, Error, ImageId, Result};
+use dhow_oci::image::DiffId;
+
+use crate::Core;
+use crate::catalog::Snapshot;
+use crate::error::Context as _;
+use crate::layout::make_directory;
+
+pub(crate) use files::populate;
+pub(crate) use usage::disk_usage;
+
+/// The writable layers of containers.
+#[derive(Debug, Clone)]
+pub struct SnapshotStore {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Snapshots for SnapshotStore {
+    /// The record itself owes nothing to the disk: without its container's, which is committed after
+    /// it in the same log, the next start would clear it away.
+    fn prepare(&self, id: &ContainerId, image: Option<&ImageId>, _durability: Durability) -> Result<()> {
+        let snapshot = self.core.admit(id, image)?;
+        let made =
+            self.core.make_snapshot(id, &snapshot).and_then(|()| self.core.record_snapshot(id, &snapshot));
+        if made.is_err() {
+            self.core.catalog_mut().snapshots.remove(id);
+            drop(self.core.trash.discard(&self.core.layout.container(id)));
+        }
+        made
+    }
+
+    fn rootfs(&self, id: &ContainerId, volatile: bool) -> Result<RootfsPlan> {
+        let snapshot = self.core.snapshot(id)?;
+        let directory = self.core.layout.container(id);
+        let (upper, work) = (directory.join("rw"), directory.join("work"));
+        self.core.renew_work(&work)?;
+        Ok(RootfsPlan::Overlay { lower: self.core.lower(&snapshot.layers), upper, work, volatile })
+    }
+
+    fn remove(&self, id: &ContainerId) -> Result<()> {
+        self.core.forget_snapshot(id)
+    }
+
+    fn changes(&self, _id: &ContainerId) -> Result<Vec<Change>> {
+        Err(Error::not_implemented("diff is not served yet"))
+    }
+
+    fn usage(&self, id: &ContainerId) -> Result<SnapshotUsage> {
+        let snapshot = self.core.snapshot(id)?;
+        let writable = disk_usage(&self.core.layout.container(id).join("rw"))?;
+        let catalog = self.core.catalog();
+        let below: u64 = snapshot.layers.iter().filter_map(|layer| catalog.layers.get(layer)).sum();
+        Ok(SnapshotUsage { writable, total: writable + below })
+    }
+
+    fn export(&self, _id: &ContainerId, _out: &mut dyn Write) -> Result<()> {
+        Err(Error::not_implemented("export is not served yet"))
+    }
+
+    fn stat(&self, _target: &ArchiveTarget, _path: &Path) -> Result<PathStat> {
+        Err(Error::not_implemented("copying is not served yet"))
+    }
+
+    fn read_archive(
+        &self,
+        _target: &ArchiveTarget,
+        _path: &Path,
+        _begin: &mut dyn FnMut(PathStat) -> Result<()>,
+        _out: &mut dyn Write,
+    ) -> Result<()> {
+        Err(Error::not_implemented("copying is not served yet"))
+    }
+
+    fn write_archive(
+        &self,
+        _target: &ArchiveTarget,
+        _path: &Path,
+        _options: ArchiveOptions,
+        _tar: &mut dyn Read,
+    ) -> Result<()> {
+        Err(Error::not_implemented("copying is not served yet"))
+    }
+
+    fn read_file(&self, id: &ContainerId, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.core.read_file(id, path, limit)
+    }
+
+    fn directory(&self, id: &ContainerId) -> PathBuf {
+        self.core.layout.container(id)
+    }
+
+    fn list(&self) -> Result<Vec<ContainerId>> {
+        let mut ids: Vec<ContainerId> = self.core.catalog().snapshots.keys().cloned().collect();
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+impl Core {
+    pub(crate) fn snapshot(&self, id: &ContainerId) -> Result<Snapshot> {
+        let catalog = self.catalog();
+        let found = catalog.snapshots.get(id).cloned();
+        found.ok_or_else(|| Error::not_found(format!("container {} has no file system", id.short())))
+    }
+
+    /// Removes the snapshot, and the layers that only it needed.
+    pub(crate) fn forget_snapshot(&self, id: &ContainerId) -> Result<()> {
+        self.trash.discard(&self.layout.container(id))?;
+        let Some(snapshot) = self.catalog_mut().snapshots.remove(id) else { return Ok(()) };
+        let text = id.to_string();
+        self.database.write(Durability::Relaxed, move |connection| {
+            connection.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute([text]).map(drop)
+        })?;
+        let image_stays = snapshot.image.is_some_and(|id| self.catalog().images.contains_key(&id));
+        if !image_stays {
+            self.collect_layers(&snapshot.layers)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the snapshot into the catalog if its image is there: one step, so that the image cannot
+    /// go between the check and the record.
+    fn admit(&self, id: &ContainerId, image: Option<&ImageId>) -> Result<Snapshot> {
+        let mut catalog = self.catalog_mut();
+        let layers: Arc<[DiffId]> = match image {
+            None => Arc::new([]),
+            Some(image) => {
+                let entry = catalog.images.get(image);
+                let entry = entry.ok_or_else(|| Error::not_found(format!("No such image: {image}")))?;
+                entry.layers().into()
+            }
+        };
+        if catalog.snapshots.contains_key(id) {
+            return Err(Error::conflict(format!("container {} has a file system already", id.short())));
+        }
+        let snapshot = Snapshot { image: image.copied(), layers };
+        catalog.snapshots.insert(id.clone(), snapshot.clone());
+        Ok(snapshot)
+    }
+
+    pub(crate) fn make_snapshot(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<()> {
+        let directory = self.layout.container(id);
+        make_directory(&directory, 0o700)?;
+        make_directory(&directory.join("work"), 0o700)?;
+        let upper = directory.join("rw");
+        make_directory(&upper, 0o700)?;
+        self.like_below(&upper, snapshot)
+    }
+
+    /// Overlayfs takes mode and owner of `/` from the writable layer: give it those of the image's.
+    fn like_below(&self, upper: &Path, snapshot: &Snapshot) -> Result<()> {
+        let lower = self.lower(&snapshot.layers);
+        let below = lower.first().map_or_else(|| self.layout.empty(), Clone::clone);
+        let stat = rustix::fs::stat(&below).on("look at", &below)?;
+        let (owner, group) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
+        rustix::fs::chown(upper, Some(owner), Some(group)).on("set the owner of", upper)?;
+        rustix::fs::chmod(upper, rustix::fs::Mode::from_raw_mode(stat.st_mode & 0o7777))
+            .on("set the mode of", upper)
+    }
+
+    fn record_snapshot(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<()> {
+        let (id, snapshot) = (id.to_string(), snapshot.clone());
+        self.database.write(Durability::Relaxed, move |connection| snapshot_row(connection, &id, &snapshot))
+    }
+
+    /// The trees below the writable layer, topmost first.
+    pub(crate) fn lower(&self, layers: &[DiffId]) -> Vec<PathBuf> {
+        if layers.is_empty() {
+            return vec![self.layout.empty()];
+        }
+        layers.iter().rev().map(|layer| self.layout.layer(layer).join("fs")).collect()
+    }
+
+    /// After a volatile mount that was not unmounted in order, overlayfs refuses the same work
+    /// directory: what was not synced may be lost. Here only the engine was: nothing is.
+    fn renew_work(&self, work: &Path) -> Result<()> {
+        if work.join("work/incompat/volatile").exists() {
+            self.trash.discard(work)?;
+            make_directory(work, 0o700)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn snapshot_row(
+    connection: &rusqlite::Connection,
+    id: &str,
+    snapshot: &Snapshot,
+) -> rusqlite::Result<()> {
+    let layers: Vec<String> = snapshot.layers.iter().map(dhow_oci::Digest::hex).collect();
+    let mut insert = connection
+        .prepare_cached("INSERT OR REPLACE INTO snapshot (id, image, layers) VALUES (?1, ?2, ?3)")?;
+    insert.execute((id, snapshot.image.map(|image| image.to_string()), layers.join(" "))).map(drop)
+}

@@ -1,0 +1,133 @@
+//! Staging and trash: nothing is ever seen half made or half deleted.
+//!
+//! An object is made below `staging/`, on the file system of its place, and renamed there when it is
+//! whole. It goes by one rename to `trash/`, and is deleted there by a thread of its own: deleting
+//! thousands of files holds up no answer. Both are emptied at each start.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use crate::error::{Context as _, Result};
+use crate::layout::{Layout, make_directory};
+
+/// A directory in which something is made; deleted when dropped.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    path: PathBuf,
+}
+
+impl Stage {
+    pub(crate) fn new(layout: &Layout) -> Result<Self> {
+        let path = layout.staging().join(layout.unique());
+        make_directory(&path, 0o700)?;
+        Ok(Self { path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Renames what was made under `name` to its place; tells whether it was not there before.
+    pub(crate) fn publish(&self, name: &str, place: &Path) -> Result<bool> {
+        let from = self.path.join(name);
+        let here = rustix::fs::CWD;
+        match rustix::fs::renameat_with(here, &from, here, place, rustix::fs::RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST | rustix::io::Errno::NOTEMPTY) => Ok(false),
+            Err(error) => Err(error).on("put in its place", place),
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Err(error) = delete_tree(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "staging directory stays until the next start");
+        }
+    }
+}
+
+/// Deletes in the background.
+#[derive(Debug)]
+pub(crate) struct Trash {
+    layout: Arc<Layout>,
+    work: Option<Sender<PathBuf>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Trash {
+    pub(crate) fn start(layout: Arc<Layout>) -> Result<Self> {
+        let (work, incoming) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store-trash".into())
+            .spawn(move || empty(&incoming))
+            .context(|| "cannot start the thread that deletes")?;
+        Ok(Self { layout, work: Some(work), thread: Some(thread) })
+    }
+
+    /// Takes `path` out of sight; tells whether it was there.
+    pub(crate) fn discard(&self, path: &Path) -> Result<bool> {
+        let target = self.layout.trash().join(self.layout.unique());
+        match fs::rename(path, &target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error).on("remove", path),
+        }
+        self.delete_later(target);
+        Ok(true)
+    }
+
+    /// Goes on with what an earlier engine left in staging and trash.
+    pub(crate) fn take_over(&self) -> Result<()> {
+        for place in [self.layout.staging(), self.layout.trash()] {
+            for entry in fs::read_dir(&place).on("read", &place)? {
+                let path = entry.on("read", &place)?.path();
+                // Renamed first: the names of this process start over.
+                let target = self.layout.trash().join(format!("old-{}", self.layout.unique()));
+                fs::rename(&path, &target).on("remove", &path)?;
+                self.delete_later(target);
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_later(&self, path: PathBuf) {
+        if let Some(work) = &self.work {
+            // The thread ends only after this sender; were it gone, the next start deletes.
+            drop(work.send(path));
+        }
+    }
+}
+
+impl Drop for Trash {
+    fn drop(&mut self) {
+        self.work = None;
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn empty(incoming: &Receiver<PathBuf>) {
+    for path in incoming {
+        if let Err(error) = delete_tree(&path) {
+            tracing::warn!(path = %path.display(), %error, "cannot delete; the next start tries again");
+        }
+    }
+}
+
+/// Deletes a file or a tree; what is gone already is no error.
+pub(crate) fn delete_tree(path: &Path) -> std::io::Result<()> {
+    let result = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}

@@ -1,0 +1,145 @@
+//! Volumes: `volumes/<name>/data`, and what is known of them beside it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dhow_model::ports::{Durability, VolumeRequest, Volumes};
+use dhow_model::volume::check_name;
+use dhow_model::{ContainerId, Error, Result, Timestamp, Volume};
+use rusqlite::Connection;
+
+use crate::Core;
+use crate::error::Context as _;
+use crate::layout::make_directory;
+use crate::snapshots::disk_usage;
+use crate::staging::Stage;
+
+/// Volumes on the local disk.
+#[derive(Debug, Clone)]
+pub struct VolumeStore {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Volumes for VolumeStore {
+    fn create(&self, request: VolumeRequest) -> Result<Volume> {
+        check_name(&request.name)?;
+        check_driver(&request)?;
+        let _change = self.core.begin_change();
+        if let Some(volume) = self.get(&request.name)? {
+            return same_or_conflict(volume, &request);
+        }
+        let volume = Volume {
+            mountpoint: self.core.layout.volume(&request.name).join("data"),
+            name: request.name,
+            driver: "local".into(),
+            created: Timestamp::now(),
+            labels: request.labels,
+            options: request.options,
+            anonymous: request.anonymous,
+        };
+        self.make(&volume)?;
+        Ok(volume)
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Volume>> {
+        Ok(self.core.catalog().volumes.get(name).cloned())
+    }
+
+    fn list(&self) -> Result<Vec<Volume>> {
+        Ok(self.core.catalog().volumes.values().cloned().collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let _change = self.core.begin_change();
+        if self.get(name)?.is_none() {
+            return Err(no_such(name));
+        }
+        // The data first: a record without data is forgotten at the next start, data without a
+        // record would come back.
+        self.core.trash.discard(&self.core.layout.volume(name))?;
+        self.core.forget_volume(name)
+    }
+
+    fn populate(&self, name: &str, container: &ContainerId, path: &Path) -> Result<()> {
+        let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
+        crate::snapshots::populate(&self.core, container, path, &volume.mountpoint)
+    }
+
+    fn usage(&self, name: &str) -> Result<u64> {
+        let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
+        disk_usage(&volume.mountpoint)
+    }
+}
+
+impl VolumeStore {
+    fn make(&self, volume: &Volume) -> Result<()> {
+        let core = &self.core;
+        let body =
+            serde_json::to_string(volume).context(|| format!("cannot write down volume {}", volume.name))?;
+        let stage = Stage::new(&core.layout)?;
+        let staged = stage.path().join("volume");
+        make_directory(&staged, 0o700)?;
+        make_directory(&staged.join("data"), 0o755)?;
+        std::fs::write(staged.join("volume.json"), &body).on("write", &staged)?;
+        // What lies there without a record is no volume: a start would have adopted it.
+        core.trash.discard(&core.layout.volume(&volume.name))?;
+        stage.publish("volume", &core.layout.volume(&volume.name))?;
+        // An anonymous one is durable with its container's record, which comes after it in the log.
+        let durability = if volume.anonymous { Durability::Relaxed } else { Durability::Committed };
+        core.record_volume(volume, durability)
+    }
+}
+
+impl Core {
+    pub(crate) fn record_volume(&self, volume: &Volume, durability: Durability) -> Result<()> {
+        let owned = volume.clone();
+        self.database.write(durability, move |connection| volume_row(connection, &owned))?;
+        self.catalog_mut().volumes.insert(volume.name.clone(), volume.clone());
+        Ok(())
+    }
+
+    pub(crate) fn forget_volume(&self, name: &str) -> Result<()> {
+        let owned = name.to_owned();
+        self.database.write(Durability::Committed, move |connection| {
+            connection.prepare_cached("DELETE FROM volume WHERE name = ?1")?.execute([owned]).map(drop)
+        })?;
+        self.catalog_mut().volumes.remove(name);
+        Ok(())
+    }
+}
+
+pub(crate) fn volume_row(connection: &Connection, volume: &Volume) -> rusqlite::Result<()> {
+    let body = serde_json::to_string(volume)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let mut insert =
+        connection.prepare_cached("INSERT OR REPLACE INTO volume (name, body) VALUES (?1, ?2)")?;
+    insert.execute((&volume.name, body)).map(drop)
+}
+
+fn check_driver(request: &VolumeRequest) -> Result<()> {
+    if !matches!(request.driver.as_str(), "" | "local") {
+        return Err(Error::not_found(format!(
+            "create {}: error looking up volume plugin {1}: plugin {1:?} not found",
+            request.name, request.driver
+        )));
+    }
+    match request.options.keys().next() {
+        // `type`, `o` and `device` would mount something: not served yet, so never ignored.
+        Some(option) => Err(Error::not_implemented(format!(
+            "create {}: option {option:?} of the local volume driver is not served yet",
+            request.name
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn same_or_conflict(volume: Volume, request: &VolumeRequest) -> Result<Volume> {
+    if request.options.is_empty() || request.options == volume.options {
+        return Ok(volume);
+    }
+    Err(Error::conflict(format!("create {}: volume already exists with other options", volume.name)))
+}
+
+fn no_such(name: &str) -> Error {
+    Error::not_found(format!("get {name}: no such volume"))
+}
