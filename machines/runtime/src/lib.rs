@@ -3,4 +3,7 @@
 pub mod capabilities;
 pub mod cgroups;
 pub mod container;
+pub mod launcher;
 pub mod logs;
+pub mod monitor;
+pub mod port;

@@ -16,4 +16,5 @@ pub mod mount;
 pub mod path;
 pub mod process;
 pub mod procfs;
+pub mod signal;
 pub mod terminal;

@@ -1,0 +1,422 @@
+//! The loop of a monitor: holds one process's streams until it has ended and all is told.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use dhow_model::Timestamp;
+use dhow_model::container::{Exit, Running};
+use dhow_model::ports::{LogStream, StdioPlan};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{SocketFlags, accept_with};
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+
+use super::channel::Channel;
+use super::client::{Client, Received};
+use super::message::{Report, Request};
+use super::oom::OutOfMemory;
+use super::record::{self, Names};
+use super::stream::{Read, Streams};
+use crate::logs::LogWriter;
+
+/// How long output is waited for when the process has ended but others hold its streams open, and
+/// how long a slow client may hold up the end. Docker's.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// After so long without output the buffers are given back.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// As much is read at once.
+const PIECE: usize = 32 * 1024;
+
+/// Everything that a monitor holds.
+pub struct Holding {
+    /// The process.
+    pub running: Running,
+    /// The same, as a descriptor.
+    pub process: OwnedFd,
+    /// Its streams.
+    pub streams: Streams,
+    /// What was asked for about them.
+    pub stdio: StdioPlan,
+    /// Its log; none for an exec, or by option.
+    pub log: Option<LogWriter>,
+    /// Clients that were attached before the start.
+    pub clients: Vec<Client>,
+    /// Engines that listen; none in the place of one that has gone in this turn.
+    pub engines: Vec<Option<Channel>>,
+    /// Where later engines connect.
+    pub listener: OwnedFd,
+    /// The run directory.
+    pub directory: OwnedFd,
+    /// The names in it.
+    pub names: Names,
+    /// Tells of kills for memory; none for an exec.
+    pub memory: Option<OutOfMemory>,
+    /// The processes of the container live in the host's pid namespace: orphans come to us.
+    pub adopts_orphans: bool,
+}
+
+/// The loop's own state.
+pub struct Loop {
+    held: Holding,
+    buffer: Vec<u8>,
+    last_output: Option<Instant>,
+    ended: Option<(Exit, Instant)>,
+}
+
+/// Who is ready, in the order in which they are served: clients that have just come get the output
+/// that is read after.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Listener,
+    Engine(usize),
+    Client(usize),
+    Input,
+    Output(usize),
+    Memory,
+    Process,
+}
+
+impl Loop {
+    /// A loop that has not begun.
+    #[must_use]
+    pub fn new(held: Holding) -> Self {
+        Self { held, buffer: Vec::new(), last_output: None, ended: None }
+    }
+
+    /// Runs until the process has ended, everything is told, and no client waits for output.
+    ///
+    /// # Errors
+    /// When the kernel does not let us wait.
+    pub fn run(mut self) -> io::Result<()> {
+        while !self.is_finished() {
+            for (source, flags) in self.wait()? {
+                self.serve(source, flags);
+            }
+            self.settle();
+        }
+        let exit = self.finish();
+        self.tell_exit(&exit);
+        self.linger()
+    }
+
+    /// Waits until somebody is ready; gives memory back when nothing happens for a while.
+    fn wait(&mut self) -> io::Result<Vec<(Source, PollFlags)>> {
+        let ready = poll_sources(&self.sources(), self.timeout())?;
+        if ready.is_empty() && self.ended.is_none() {
+            self.rest();
+        }
+        Ok(ready)
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        match &self.ended {
+            Some((_, deadline)) => Some(deadline.saturating_duration_since(Instant::now())),
+            None if self.last_output.is_some() || self.held.adopts_orphans => Some(QUIET),
+            None => None,
+        }
+    }
+
+    fn rest(&mut self) {
+        self.last_output = None;
+        self.buffer = Vec::new();
+        if let Some(log) = &mut self.held.log {
+            log.rest();
+        }
+        dhow_sys::fork::release_memory();
+        if self.held.adopts_orphans {
+            self.reap_orphans();
+        }
+    }
+
+    fn sources(&self) -> Vec<(Source, PollFd<'_>)> {
+        let held = &self.held;
+        let mut sources = vec![(Source::Listener, PollFd::new(&held.listener, PollFlags::IN))];
+        for (index, engine) in held.engines.iter().flatten().enumerate() {
+            sources.push((Source::Engine(index), PollFd::new(engine, PollFlags::IN)));
+        }
+        let input_owed = held.streams.input.as_ref().is_some_and(super::stream::Input::is_owed);
+        for (index, client) in held.clients.iter().enumerate() {
+            if let Some(flags) = client.interest(!input_owed) {
+                sources.push((Source::Client(index), PollFd::from_borrowed_fd(client.socket(), flags)));
+            }
+        }
+        if let Some(input) = held.streams.input.as_ref().filter(|input| input.is_owed()) {
+            sources.push((Source::Input, PollFd::from_borrowed_fd(input.sink(), PollFlags::OUT)));
+        }
+        let blocked = held.clients.iter().any(Client::is_owed);
+        for (index, output) in held.streams.outputs.iter().enumerate() {
+            if let Some(source) = output.source.as_ref().filter(|_| !blocked) {
+                sources.push((Source::Output(index), PollFd::new(source, PollFlags::IN)));
+            }
+        }
+        if let Some(memory) = held.memory.as_ref().and_then(OutOfMemory::descriptor) {
+            sources.push((Source::Memory, PollFd::from_borrowed_fd(memory, PollFlags::IN)));
+        }
+        if self.ended.is_none() {
+            sources.push((Source::Process, PollFd::new(&held.process, PollFlags::IN)));
+        }
+        sources
+    }
+
+    fn serve(&mut self, source: Source, flags: PollFlags) {
+        match source {
+            Source::Listener => self.accept(),
+            Source::Engine(index) => self.hear(index),
+            Source::Client(index) => self.serve_client(index, flags),
+            Source::Input => self.write_input(&[]),
+            Source::Output(index) => drop(self.read_output(index)),
+            Source::Memory => self.report_memory(),
+            Source::Process => self.see_end(),
+        }
+    }
+
+    /// Another engine: it is told what runs here.
+    fn accept(&mut self) {
+        let Ok(socket) = accept_with(&self.held.listener, SocketFlags::CLOEXEC) else { return };
+        let engine = Channel::from(socket);
+        let running = Report::Running(self.held.running.clone());
+        if engine.say_now(&running, &[self.held.process.as_fd()]).is_ok() {
+            self.held.engines.push(Some(engine));
+        }
+    }
+
+    /// Reads one request of an engine. One that ends or talks nonsense is forgotten.
+    fn hear(&mut self, index: usize) {
+        let Some(engine) = &self.held.engines[index] else { return };
+        let request = match engine.receive_now() {
+            Ok(Some(packet)) => packet.message::<Request>().map(|request| (request, packet.descriptors)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => Err(error),
+        };
+        match request {
+            Ok((Request::Attach(options), mut descriptors)) => {
+                if let Some(socket) = descriptors.pop() {
+                    self.held.clients.push(Client::new(socket, options));
+                }
+            }
+            Ok((Request::Resize(size), _)) => {
+                if let Some(terminal) = &self.held.streams.terminal {
+                    // A terminal whose other side is gone has no size any more.
+                    let _ = dhow_sys::terminal::resize(terminal, size.rows, size.columns);
+                }
+            }
+            Ok((Request::Plan { .. }, _)) | Err(_) => self.held.engines[index] = None,
+        }
+    }
+
+    fn serve_client(&mut self, index: usize, flags: PollFlags) {
+        if flags.contains(PollFlags::OUT) {
+            self.held.clients[index].serve();
+        }
+        if flags.contains(PollFlags::IN) && self.held.clients[index].has_input() {
+            self.read_client(index);
+        } else if flags.intersects(PollFlags::HUP | PollFlags::ERR) {
+            self.held.clients[index].hung_up();
+        }
+    }
+
+    fn read_client(&mut self, index: usize) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(PIECE, 0);
+        match self.held.clients[index].receive(&mut buffer) {
+            Received::Bytes(length) => self.write_input(&buffer[..length]),
+            Received::End => self.end_input_once(),
+            Received::Nothing => {}
+        }
+        self.last_output = Some(Instant::now());
+        self.buffer = buffer;
+    }
+
+    fn write_input(&mut self, bytes: &[u8]) {
+        let written = match &mut self.held.streams.input {
+            Some(input) => input.write(bytes).is_ok() && !input.is_done(),
+            None => false,
+        };
+        if !written {
+            self.close_input();
+        }
+    }
+
+    /// A client that had standard input has closed it. A terminal has no end of its own.
+    fn end_input_once(&mut self) {
+        if !self.held.stdio.stdin_once || self.held.stdio.terminal {
+            return;
+        }
+        if let Some(input) = &mut self.held.streams.input {
+            input.end();
+            if input.is_done() {
+                self.close_input();
+            }
+        }
+    }
+
+    fn close_input(&mut self) {
+        self.held.streams.input = None;
+        for client in &mut self.held.clients {
+            client.refuse_input();
+        }
+    }
+
+    /// Reads a piece of output, logs it, and gives it to the clients.
+    fn read_output(&mut self, index: usize) -> Read {
+        self.buffer.resize(PIECE, 0);
+        let output = &mut self.held.streams.outputs[index];
+        let read = output.read(&mut self.buffer);
+        let now = Timestamp::now();
+        let stream = output.stream;
+        match (read, &mut self.held.log) {
+            (Read::Bytes(length), Some(log)) => {
+                let mut sink = |entry: &[u8], at| log.write(stream, at, entry);
+                output.splitter.push(&self.buffer[..length], now, &mut sink);
+                log.flush();
+            }
+            (Read::End, Some(log)) => {
+                output.splitter.finish(now, &mut |entry, at| log.write(stream, at, entry));
+                log.flush();
+            }
+            _ => {}
+        }
+        if let Read::Bytes(length) = read {
+            self.last_output = Some(Instant::now());
+            self.give(stream, length);
+        }
+        read
+    }
+
+    fn give(&mut self, stream: LogStream, length: usize) {
+        for client in &mut self.held.clients {
+            client.give(stream, self.held.stdio.terminal, &self.buffer[..length]);
+        }
+    }
+
+    fn report_memory(&mut self) {
+        if self.held.memory.as_mut().is_some_and(OutOfMemory::has_killed) {
+            self.tell(&Report::OutOfMemory);
+        }
+    }
+
+    /// The process has ended: takes its status, and all output that is there already.
+    fn see_end(&mut self) {
+        let own = Pid::from_raw(self.held.running.pid);
+        if let Ok(Some((_, status))) = waitpid(own, WaitOptions::NOHANG) {
+            self.note_end(status);
+        }
+    }
+
+    fn note_end(&mut self, status: WaitStatus) {
+        let code = status.exit_status().or_else(|| status.terminating_signal().map(|n| 128 + n));
+        let exit = Exit {
+            code: code.unwrap_or(255),
+            oom_killed: false,
+            error: String::new(),
+            started: self.held.running.started,
+            finished: Timestamp::now(),
+        };
+        self.ended = Some((exit, Instant::now() + GRACE));
+        for index in 0..self.held.streams.outputs.len() {
+            while !self.held.clients.iter().any(Client::is_owed)
+                && matches!(self.read_output(index), Read::Bytes(_))
+            {}
+        }
+    }
+
+    /// Reaps what ended besides the process itself.
+    fn reap_orphans(&mut self) {
+        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+            if pid.as_raw_nonzero().get() == self.held.running.pid {
+                self.note_end(status);
+            }
+        }
+    }
+
+    /// Forgets who is gone. A client that vanishes ends its input as one that closes it.
+    fn settle(&mut self) {
+        if self.held.clients.iter().any(|client| client.is_gone() && client.holds_input()) {
+            self.end_input_once();
+        }
+        self.held.clients.retain(|client| !client.is_gone());
+        self.held.engines.retain(Option::is_some);
+    }
+
+    fn is_finished(&self) -> bool {
+        self.ended.as_ref().is_some_and(|(_, deadline)| {
+            let served = !self.held.clients.iter().any(Client::is_owed);
+            (served && self.held.streams.have_ended()) || Instant::now() >= *deadline
+        })
+    }
+
+    /// Takes what is left in the pipes, whether clients are slow or not, and closes the log.
+    fn finish(&mut self) -> Exit {
+        for index in 0..self.held.streams.outputs.len() {
+            while matches!(self.read_output(index), Read::Bytes(_)) {}
+            let output = &mut self.held.streams.outputs[index];
+            if let Some(log) = &mut self.held.log {
+                let stream = output.stream;
+                output.splitter.finish(Timestamp::now(), &mut |entry, at| log.write(stream, at, entry));
+            }
+        }
+        if let Some(log) = &mut self.held.log {
+            log.flush();
+        }
+        let (mut exit, _) = self.ended.take().unwrap_or_else(|| (Exit::default(), Instant::now()));
+        exit.oom_killed = self.held.memory.as_ref().is_some_and(OutOfMemory::has_ever_killed);
+        exit
+    }
+
+    /// First the record, then the word: an engine that is killed in between finds the record.
+    fn tell_exit(&mut self, exit: &Exit) {
+        // A full /run: the engine that listens is told all the same.
+        let _ = record::write(self.held.directory.as_fd(), &self.held.names.exit, exit);
+        record::remove(self.held.directory.as_fd(), &self.held.names.socket);
+        self.tell(&Report::Exited(exit.clone()));
+        self.held.engines.clear();
+    }
+
+    fn tell(&mut self, report: &Report) {
+        for place in &mut self.held.engines {
+            if place.as_ref().is_some_and(|engine| engine.say_now(report, &[]).is_err()) {
+                *place = None;
+            }
+        }
+    }
+
+    /// Stays for clients that have not taken all of their output, and for them only.
+    fn linger(mut self) -> io::Result<()> {
+        self.held.clients.retain(Client::is_owed);
+        while !self.held.clients.is_empty() {
+            let sources: Vec<_> = (self.held.clients.iter().enumerate())
+                .map(|(index, client)| {
+                    let polled = PollFd::from_borrowed_fd(client.socket(), PollFlags::OUT);
+                    (Source::Client(index), polled)
+                })
+                .collect();
+            for (source, _) in poll_sources(&sources, None)? {
+                if let Source::Client(index) = source {
+                    self.held.clients[index].serve();
+                }
+            }
+            self.held.clients.retain(Client::is_owed);
+        }
+        if let Some(mut log) = self.held.log.take() {
+            log.close();
+        }
+        Ok(())
+    }
+}
+
+fn poll_sources(
+    sources: &[(Source, PollFd<'_>)],
+    timeout: Option<Duration>,
+) -> io::Result<Vec<(Source, PollFlags)>> {
+    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+    let mut polled: Vec<PollFd<'_>> = sources.iter().map(|(_, polled)| polled.clone()).collect();
+    match poll(&mut polled, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let ready = sources.iter().zip(&polled).map(|((source, _), polled)| (*source, polled.revents()));
+    Ok(ready.filter(|(_, flags)| !flags.is_empty()).collect())
+}

@@ -1,0 +1,149 @@
+//! What engine, launcher and monitor say to one another.
+//!
+//! ```text
+//! engine                              launcher                        monitor
+//!   │── one byte + descriptor ──────────▶│── fork, with it ─────────────▶│
+//!   │                                                                    │
+//!   │── Request::Attach + descriptor (clients that wait for the start) ─▶│
+//!   │── Request::Plan, then its bytes in packets ───────────────────────▶│ makes the container
+//!   │◀─ Report::Running + pidfd, or Report::Failed, and that is all ─────│
+//!   │                                                                    │
+//!   │── Request::Attach + descriptor, Request::Resize ──────────────────▶│ at any time
+//!   │◀─ Report::OutOfMemory ─────────────────────────────────────────────│ at any time
+//!   │◀─ Report::Exited ──────────────────────────────────────────────────│ ends
+//!
+//! a later engine
+//!   │── connects to the monitor's socket ───────────────────────────────▶│
+//!   │◀─ Report::Running + pidfd ─────────────────────────────────────────│ and on as above
+//! ```
+//! The launcher reads no plan and waits for nothing, so that hundreds of starts go on side by side.
+//! Both sides are the same binary started by the same user; nothing here comes from a container.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use dhow_model::container::{Exit, Running};
+use dhow_model::ports::{AttachOptions, ExecPlan, StartFailure, StartPlan, TerminalSize};
+use dhow_model::{Error, Kind};
+use serde::{Deserialize, Serialize};
+
+use super::channel::{Channel, LONGEST};
+
+/// The longest plan: ten times what a container with a thousand mounts needs.
+const LONGEST_PLAN: usize = 16 * 1024 * 1024;
+
+/// From the engine to a monitor.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// A plan of `length` bytes follows.
+    Plan {
+        /// Its length.
+        length: usize,
+    },
+    /// A client; the descriptor that comes with it is its stream.
+    Attach(AttachOptions),
+    /// The size of the terminal.
+    Resize(TerminalSize),
+}
+
+/// From a monitor to the engine.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// The process runs; its pidfd comes with it.
+    Running(Running),
+    /// It could not be started.
+    Failed {
+        /// 126, 127 or 128.
+        exit_code: i32,
+        /// Whose fault it was: the request's, or the machine's.
+        invalid: bool,
+        /// What happened.
+        message: String,
+    },
+    /// The kernel killed a process of the container for memory.
+    OutOfMemory,
+    /// The process has ended and all that it wrote is where it belongs.
+    Exited(Exit),
+}
+
+/// What a monitor is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run directory of the container: socket and records.
+    pub directory: PathBuf,
+    /// What it starts.
+    pub task: Task,
+}
+
+/// A container, or one more process in one.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Task {
+    /// A container.
+    Container(Box<StartPlan>),
+    /// One more process.
+    Exec(Box<ExecPlan>),
+}
+
+/// The same, borrowed, to be sent.
+#[derive(Debug, Serialize)]
+pub struct PlanRef<'a> {
+    /// See [`Plan::directory`].
+    pub directory: &'a Path,
+    /// See [`Plan::task`].
+    pub task: TaskRef<'a>,
+}
+
+/// See [`Task`].
+#[derive(Debug, Serialize)]
+pub enum TaskRef<'a> {
+    /// A container.
+    Container(&'a StartPlan),
+    /// One more process.
+    Exec(&'a ExecPlan),
+}
+
+/// Sends a plan.
+///
+/// # Errors
+/// The kernel's.
+pub fn send_plan(channel: &Channel, plan: &PlanRef<'_>) -> io::Result<()> {
+    let bytes = serde_json::to_vec(plan)?;
+    channel.say(&Request::Plan { length: bytes.len() }, &[])?;
+    bytes.chunks(LONGEST).try_for_each(|part| channel.send(part, &[]))
+}
+
+/// Receives the bytes of a plan that was announced to have `length`.
+///
+/// # Errors
+/// The kernel's; [`io::ErrorKind::InvalidData`] when it is too long, and
+/// [`io::ErrorKind::UnexpectedEof`] when the engine is gone.
+pub fn receive_plan(channel: &Channel, length: usize) -> io::Result<Plan> {
+    if length > LONGEST_PLAN {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the plan is too long"));
+    }
+    let mut bytes = Vec::with_capacity(length);
+    while bytes.len() < length {
+        let part = channel.receive_long()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        bytes.extend_from_slice(&part.bytes);
+    }
+    serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+impl Report {
+    /// A start that failed, cut to what fits into a packet.
+    #[must_use]
+    pub fn failed(failure: &StartFailure) -> Self {
+        Self::Failed {
+            exit_code: failure.exit_code,
+            invalid: failure.error.kind() == Kind::InvalidArgument,
+            message: failure.error.report().chars().take(1500).collect(),
+        }
+    }
+
+    /// The failure that [`failed`](Self::failed) was made of.
+    #[must_use]
+    pub fn failure(exit_code: i32, invalid: bool, message: String) -> StartFailure {
+        let kind = if invalid { Kind::InvalidArgument } else { Kind::Internal };
+        StartFailure { exit_code, error: Error::new(kind, message) }
+    }
+}

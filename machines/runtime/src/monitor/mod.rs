@@ -1,0 +1,70 @@
+//! The monitor: one process for each container (and each exec), which outlives the engine.
+//!
+//! In reading order: [`message`] draws the conversation with the engine, over a [`channel`];
+//! [`begin`] makes the container of the plan; [`hold`] is the loop that stays with it, with its
+//! [`stream`]s, its [`client`]s, its log ([`crate::logs`]) and the watch for kills for memory
+//! ([`oom`]); [`record`] is what it leaves in the run directory.
+//!
+//! # Who may die, and what happens then
+//! - *The engine or the launcher, by any signal*: nothing. The monitor belongs to a session of its
+//!   own, reads, writes the log, and listens on its socket for the next engine. The exit is written
+//!   to a record before it is told.
+//! - *The container's first process*: the kernel ends what else is in its pid namespace. Output is
+//!   read to its end, for at most two seconds when others hold it open; the exit is recorded and
+//!   told, and the monitor ends as soon as no client waits for output any more.
+//! - *The monitor, by SIGKILL*: its container is killed with it, as said in [`crate::port`]. An engine
+//!   that listens sees the end of the conversation; a later one finds the state record and asks the
+//!   kernel about the process in it. Nobody takes a missing message for a running container.
+//! - *A client*: it is forgotten; when it held standard input, that ends as if it had closed it.
+//!
+//! # What it costs
+//! No thread, no asynchronous runtime, no logging framework. The pages of the program and of the
+//! launcher's heap are shared with all other monitors; what it allocated to read the plan is given
+//! back before it begins to wait, and its buffers whenever output pauses.
+
+pub mod begin;
+pub mod channel;
+pub mod client;
+pub mod hold;
+pub mod message;
+pub mod oom;
+pub mod record;
+pub mod spawn;
+pub mod stream;
+
+use std::io;
+
+use crate::cgroups::Layout;
+use channel::Channel;
+use client::Client;
+use message::{Plan, Request, receive_plan};
+
+/// The life of a monitor: hears the plan from `engine`, makes the container below the cgroups of
+/// `layout`, stays with it. Returns the exit code of this process, which nobody reads.
+#[must_use]
+pub fn run(engine: Channel, layout: Layout) -> i32 {
+    let Ok((mut plan, clients)) = hear_plan(&engine) else { return 1 };
+    match begin::begin(&mut plan, clients, engine, &layout) {
+        Some(holding) => {
+            drop((plan, layout));
+            dhow_sys::fork::release_memory();
+            i32::from(hold::Loop::new(holding).run().is_err())
+        }
+        None => 0,
+    }
+}
+
+/// The plan, and the clients that were attached before it.
+fn hear_plan(engine: &Channel) -> io::Result<(Plan, Vec<Client>)> {
+    let mut clients = Vec::new();
+    loop {
+        let mut packet = engine.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        match packet.message()? {
+            Request::Attach(options) => {
+                clients.extend(packet.descriptors.pop().map(|socket| Client::new(socket, options)));
+            }
+            Request::Plan { length } => return Ok((receive_plan(engine, length)?, clients)),
+            Request::Resize(_) => {}
+        }
+    }
+}

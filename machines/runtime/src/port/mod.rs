@@ -1,0 +1,182 @@
+//! The runtime as the engine knows it: [`LauncherRuntime`] implements [`dhow_model::ports::Runtime`].
+//!
+//! In reading order: [`start`] has a monitor made and gives it a plan; [`table`] are the processes
+//! that run, each with the conversation with its monitor; [`watch`] is one thread that listens to all
+//! those conversations; [`adopt`] finds what an earlier engine started, and the truth about a
+//! container whose monitor was killed; [`failure`] has Docker's words for a start that failed.
+//!
+//! Nothing here is asynchronous, and one thread is enough for any number of containers: it sleeps in
+//! epoll and does nothing but read a message and call the engine's function.
+
+mod adopt;
+pub mod failure;
+mod release;
+mod start;
+mod table;
+mod watch;
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dhow_model::container::Running;
+use dhow_model::ports::{
+    Adopted, AttachOptions, ExecPlan, LogEntry, LogQuery, Runtime, RuntimeEvent, StartFailure, StartPlan,
+    Target, TerminalSize,
+};
+use dhow_model::{ContainerId, Error, Result};
+
+use crate::cgroups::Layout;
+use crate::launcher::Launcher;
+use crate::logs::{self, LogReader};
+use crate::monitor::client::stream_pair;
+use crate::monitor::message::Request;
+use table::{Known, Table};
+use watch::Watch;
+
+/// Where events go. Called on the watching thread: it must not block.
+pub type Events = Arc<dyn Fn(RuntimeEvent) + Send + Sync>;
+
+/// Where the runtime keeps its things.
+#[derive(Debug, Clone)]
+pub struct Directories {
+    /// Below it `containers/<id>/` are the sockets and records, which need not survive a boot.
+    pub exec_root: PathBuf,
+    /// Below it `<id>/<id>-json.log` are the logs: the parent of each [`StartPlan::directory`].
+    pub containers: PathBuf,
+}
+
+/// Containers by way of the launcher and a monitor each.
+pub struct LauncherRuntime {
+    launcher: Launcher,
+    shared: Arc<Shared>,
+    watch: Watch,
+}
+
+/// What the watching thread needs too.
+struct Shared {
+    directories: Directories,
+    events: Events,
+    table: Table,
+    layout: Layout,
+}
+
+impl LauncherRuntime {
+    /// A runtime that starts through `launcher` and tells `events`.
+    ///
+    /// # Errors
+    /// When the run directory cannot be made, or the watching thread not be started.
+    pub fn new(launcher: Launcher, directories: Directories, events: Events) -> Result<Self> {
+        let run = directories.exec_root.join("containers");
+        std::fs::create_dir_all(&run)
+            .map_err(|error| Error::internal(format!("cannot make {}", run.display())).because(error))?;
+        let layout = Layout::detect()?;
+        let shared = Arc::new(Shared { directories, events, table: Table::default(), layout });
+        let watch = Watch::start(Arc::clone(&shared))
+            .map_err(|error| Error::internal("cannot watch monitors").because(error))?;
+        Ok(Self { launcher, shared, watch })
+    }
+
+    fn known(&self, target: &Target) -> Result<Arc<Known>> {
+        self.shared.table.get(target).ok_or_else(|| not_running(target))
+    }
+}
+
+impl Shared {
+    /// The run directory of a container.
+    fn directory(&self, id: &ContainerId) -> PathBuf {
+        self.directories.exec_root.join("containers").join(id.as_str())
+    }
+}
+
+impl Runtime for LauncherRuntime {
+    fn start(&self, plan: StartPlan) -> Result<Running, StartFailure> {
+        start::container(self, &plan)
+    }
+
+    fn adopt(&self, id: &ContainerId) -> Result<Adopted> {
+        adopt::container(&self.shared, &self.watch, id)
+    }
+
+    fn exec(&self, plan: ExecPlan) -> Result<Running, StartFailure> {
+        start::exec(self, &plan)
+    }
+
+    fn signal(&self, target: &Target, signal: i32) -> Result<()> {
+        let known = self.known(target)?;
+        dhow_sys::signal::send(&known.process, signal).map_err(|error| match error.raw_os_error() {
+            Some(libc::ESRCH) => not_running(target),
+            Some(libc::EINVAL) => Error::invalid(format!("Invalid signal: {signal}")),
+            _ => about(target, "cannot send a signal to", error),
+        })
+    }
+
+    fn kill_all(&self, id: &ContainerId) -> Result<()> {
+        release::kill_all(&self.shared, id)
+    }
+
+    fn pause(&self, id: &ContainerId) -> Result<()> {
+        release::freeze(&self.shared, id, true)
+    }
+
+    fn resume(&self, id: &ContainerId) -> Result<()> {
+        release::freeze(&self.shared, id, false)
+    }
+
+    /// See the trait; a target that does not run yet is remembered until it does.
+    fn attach(&self, target: &Target, options: AttachOptions) -> Result<OwnedFd> {
+        let (ours, theirs) = stream_pair().map_err(|error| about(target, "cannot attach to", error))?;
+        if let Some(known) = self.shared.table.get_or_wait(target, options, theirs)? {
+            let (known, theirs) = known;
+            known
+                .channel
+                .say(&Request::Attach(options), &[theirs.as_fd()])
+                .map_err(|_| not_running(target))?;
+        }
+        Ok(ours)
+    }
+
+    fn resize(&self, target: &Target, size: TerminalSize) -> Result<()> {
+        self.known(target)?
+            .channel
+            .say(&Request::Resize(size), &[])
+            .map_err(|error| about(target, "cannot resize the terminal of", error))
+    }
+
+    fn processes(&self, id: &ContainerId) -> Result<Vec<i32>> {
+        release::processes(&self.shared, id)
+    }
+
+    fn logs(
+        &self,
+        id: &ContainerId,
+        query: LogQuery,
+    ) -> Result<Box<dyn Iterator<Item = Result<LogEntry>> + Send>> {
+        let path = logs::path(&self.shared.directories.containers.join(id.as_str()), id);
+        let shared = Arc::clone(&self.shared);
+        let target = Target::container(id.clone());
+        let words = format!("cannot read the log of {id}");
+        let ended = Box::new(move || shared.table.get(&target).is_none());
+        let reader = LogReader::open(path, query, ended)
+            .map_err(|error| Error::internal(words.clone()).because(error))?;
+        Ok(Box::new(
+            reader.map(move |entry| entry.map_err(|error| Error::internal(words.clone()).because(error))),
+        ))
+    }
+
+    fn release(&self, id: &ContainerId) -> Result<()> {
+        release::container(&self.shared, id)
+    }
+}
+
+fn not_running(target: &Target) -> Error {
+    match &target.exec {
+        None => Error::conflict(format!("container {} is not running", target.id)),
+        Some(exec) => Error::conflict(format!("exec {exec} of container {} is not running", target.id)),
+    }
+}
+
+fn about(target: &Target, doing: &str, error: std::io::Error) -> Error {
+    let what = target.exec.as_ref().map_or_else(String::new, |exec| format!("exec {exec} of "));
+    Error::internal(format!("{doing} {what}container {}", target.id)).because(error)
+}

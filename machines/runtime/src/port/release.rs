@@ -1,0 +1,105 @@
+//! What is done with a container as a whole, through its cgroup: listed, frozen, killed, removed.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use dhow_model::ports::Target;
+use dhow_model::{ContainerId, Error, Result};
+
+use super::{Shared, not_running};
+use crate::cgroups::{Cgroup, CgroupPath};
+use crate::monitor::record::{self, State};
+
+/// The host's ids of its processes.
+pub(super) fn processes(shared: &Shared, id: &ContainerId) -> Result<Vec<i32>> {
+    let target = Target::container(id.clone());
+    let known = shared.table.get(&target).ok_or_else(|| not_running(&target))?;
+    match find(shared, &known.cgroup)? {
+        Some(cgroup) => {
+            Ok(cgroup.processes()?.iter().map(|process| process.as_raw_nonzero().get()).collect())
+        }
+        None => Ok(vec![known.running.pid]),
+    }
+}
+
+/// Freezes or thaws it.
+pub(super) fn freeze(shared: &Shared, id: &ContainerId, frozen: bool) -> Result<()> {
+    let target = Target::container(id.clone());
+    let known = shared.table.get(&target).ok_or_else(|| not_running(&target))?;
+    let cgroup = find(shared, &known.cgroup)?
+        .ok_or_else(|| Error::conflict(format!("container {id} has no cgroup that could be frozen")))?;
+    if frozen { cgroup.freeze() } else { cgroup.thaw() }
+}
+
+/// Kills every process of it; it is no error that none is left.
+pub(super) fn kill_all(shared: &Shared, id: &ContainerId) -> Result<()> {
+    if let Some(known) = shared.table.get(&Target::container(id.clone())) {
+        // Also where there is no cgroup.
+        let _ = dhow_sys::signal::send(&known.process, libc::SIGKILL);
+    }
+    kill_cgroup(shared, &cgroup_of(shared, id)?)
+}
+
+/// Kills every process of a cgroup, frozen or not.
+pub(super) fn kill_cgroup(shared: &Shared, path: &str) -> Result<()> {
+    match find(shared, path)? {
+        Some(cgroup) => {
+            cgroup.kill_all()?;
+            if cgroup.is_frozen() {
+                // The killed can only die when they are thawed (version 1).
+                cgroup.thaw()?;
+            }
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Removes what is left of a container that has ended.
+pub(super) fn container(shared: &Shared, id: &ContainerId) -> Result<()> {
+    shared.table.forget_waiting(id);
+    if shared.table.get(&Target::container(id.clone())).is_some() {
+        return Err(Error::conflict(format!(
+            "container {id} is running: stop the container before removing"
+        )));
+    }
+    let path = cgroup_of(shared, id)?;
+    if let Some(cgroup) = find(shared, &path)? {
+        // Where the container had no pid namespace of its own, its first process did not take the
+        // others with it.
+        cgroup.kill_all()?;
+        cgroup.delete()?;
+    }
+    match std::fs::remove_dir_all(shared.directory(id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::internal(format!("cannot remove the run directory of container {id}")).because(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The cgroup of a container that runs, or that ran last; empty when there is none.
+fn cgroup_of(shared: &Shared, id: &ContainerId) -> Result<String> {
+    if let Some(known) = shared.table.get(&Target::container(id.clone())) {
+        return Ok(known.cgroup.clone());
+    }
+    let failed = |error: io::Error| {
+        Error::internal(format!("cannot read the state record of container {id}")).because(error)
+    };
+    match record::open_directory(&shared.directory(id)) {
+        Ok(directory) => {
+            let state: Option<State> = record::read(directory.as_fd(), record::STATE).map_err(failed)?;
+            Ok(state.map(|state| state.cgroup).unwrap_or_default())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn find(shared: &Shared, path: &str) -> Result<Option<Cgroup>> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    let cgroup = Cgroup::open(&shared.layout, &CgroupPath::parse(path)?)?;
+    Ok(cgroup.exists().then_some(cgroup))
+}

@@ -1,0 +1,152 @@
+//! Starts: one word to the launcher, one plan to the monitor that it makes, one answer.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use dhow_model::container::Running;
+use dhow_model::ports::{ExecPlan, StartFailure, StartPlan, Target};
+use dhow_model::{ContainerId, Error};
+
+use super::failure::{self, Verb};
+use super::table::{Known, Waiting};
+use super::{LauncherRuntime, not_running};
+use crate::monitor::channel::Channel;
+use crate::monitor::message::{PlanRef, Report, Request, TaskRef, send_plan};
+use crate::monitor::record::{self, Names};
+
+/// Starts a container.
+pub(super) fn container(runtime: &LauncherRuntime, plan: &StartPlan) -> Result<Running, StartFailure> {
+    let target = Target::container(plan.id.clone());
+    if runtime.shared.table.get(&target).is_some() {
+        let error = Error::conflict(format!("container {} is running", plan.id));
+        return Err(StartFailure { exit_code: 128, error });
+    }
+    let directory = make_directory(runtime, &plan.id)
+        .map_err(|error| failure::own(Verb::Start, "cannot make its run directory", &error))?;
+    let task = TaskRef::Container(plan);
+    let started = begin(runtime, &target, PlanRef { directory: &directory, task }, cgroup_of(plan));
+    if started.is_err() {
+        let _ = std::fs::remove_dir_all(&directory);
+    }
+    started
+}
+
+/// Starts one more process in a container.
+pub(super) fn exec(runtime: &LauncherRuntime, plan: &ExecPlan) -> Result<Running, StartFailure> {
+    let container = Target::container(plan.target.id.clone());
+    let named = plan.target.exec.as_ref().is_some_and(|id| is_exec_id(id));
+    if !named || runtime.shared.table.get(&container).is_none() {
+        runtime.shared.table.take_waiting(&plan.target);
+        return Err(StartFailure { exit_code: 126, error: not_running(&container) });
+    }
+    let directory = runtime.shared.directory(&plan.target.id);
+    let task = TaskRef::Exec(plan);
+    begin(runtime, &plan.target, PlanRef { directory: &directory, task }, String::new())
+}
+
+/// Has a monitor made, gives it the plan and waits for its answer.
+fn begin(
+    runtime: &LauncherRuntime,
+    target: &Target,
+    plan: PlanRef<'_>,
+    cgroup: String,
+) -> Result<Running, StartFailure> {
+    let verb = if target.exec.is_some() { Verb::Exec } else { Verb::Start };
+    let waiting = runtime.shared.table.take_waiting(target);
+    let mut answered = ask(runtime, verb, &plan, &waiting);
+    if matches!(answered, Err(Unanswered::Lost(_))) && runtime.launcher.is_gone() {
+        // It was killed with our word unread. No monitor has the plan; another launcher gets it.
+        answered = ask(runtime, verb, &plan, &waiting);
+    }
+    // Only the monitor holds them now: their end is seen when it lets them go.
+    drop(waiting);
+    let Answer { channel, running, process } = answered.map_err(|unanswered| match unanswered {
+        Unanswered::Lost(error) => failure::own(verb, "its monitor ended", &error),
+        Unanswered::Failed(failure) => failure,
+    })?;
+    let started = running.clone();
+    let target = target.clone();
+    let (known, late) =
+        runtime.shared.table.insert(|token| Known { target, token, channel, process, running, cgroup });
+    for (options, client) in late {
+        // A process that ended at once: the client sees the end of its stream.
+        let _ = known.channel.say(&Request::Attach(options), &[client.as_fd()]);
+    }
+    runtime.watch.add(&known).map_err(|error| failure::own(verb, "cannot watch its monitor", &error))?;
+    Ok(started)
+}
+
+/// A monitor that holds a process now.
+struct Answer {
+    channel: Channel,
+    running: Running,
+    process: OwnedFd,
+}
+
+/// Why there is none.
+enum Unanswered {
+    /// No monitor said a word.
+    Lost(io::Error),
+    /// It says why.
+    Failed(StartFailure),
+}
+
+fn ask(
+    runtime: &LauncherRuntime,
+    verb: Verb,
+    plan: &PlanRef<'_>,
+    waiting: &[Waiting],
+) -> Result<Answer, Unanswered> {
+    let channel = runtime
+        .launcher
+        .monitor()
+        .map_err(|error| Unanswered::Failed(failure::own(verb, "cannot start the launcher", &error)))?;
+    for (options, client) in waiting {
+        channel.say(&Request::Attach(*options), &[client.as_fd()]).map_err(Unanswered::Lost)?;
+    }
+    send_plan(&channel, plan).map_err(Unanswered::Lost)?;
+    let received = channel.receive().and_then(|packet| packet.ok_or(io::ErrorKind::UnexpectedEof.into()));
+    let mut packet = received.map_err(Unanswered::Lost)?;
+    let wrong = |error: io::Error| Unanswered::Failed(failure::own(verb, "unexpected answer", &error));
+    match packet.message::<Report>().map_err(wrong)? {
+        Report::Running(running) => match packet.descriptors.pop() {
+            Some(process) => Ok(Answer { channel, running, process }),
+            None => Err(wrong(io::ErrorKind::InvalidData.into())),
+        },
+        Report::Failed { exit_code, invalid, message } => {
+            Err(Unanswered::Failed(Report::failure(exit_code, invalid, message)))
+        }
+        Report::OutOfMemory | Report::Exited(_) => Err(wrong(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+/// Makes the run directory, or clears what the last run of the container left in it.
+fn make_directory(runtime: &LauncherRuntime, id: &ContainerId) -> io::Result<PathBuf> {
+    let path = runtime.shared.directory(id);
+    match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+        Ok(()) => Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            clear(&path)?;
+            Ok(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn clear(path: &Path) -> io::Result<()> {
+    let directory = record::open_directory(path)?;
+    record::remove(directory.as_fd(), &Names::of(None).exit);
+    record::remove(directory.as_fd(), record::STATE);
+    Ok(())
+}
+
+fn cgroup_of(plan: &StartPlan) -> String {
+    plan.spec.linux.as_ref().map(|linux| linux.cgroups_path.clone()).unwrap_or_default()
+}
+
+/// 64 hexadecimal digits: it becomes the name of a file.
+pub(super) fn is_exec_id(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
