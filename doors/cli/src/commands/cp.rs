@@ -60,16 +60,31 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     }
     match (Place::parse(source), Place::parse(destination)) {
         (Place::In { container, path }, Place::Here(here)) => {
-            from_container(session, parsed, checked(container)?, path, here)
+            from_container(session, parsed, checked(container)?, path, &absolute(here)?)
         }
         (Place::Here(here), Place::In { container, path }) => {
-            to_container(session, parsed, here, checked(container)?, path)
+            to_container(session, parsed, &absolute(here)?, checked(container)?, path)
         }
         (Place::In { .. }, Place::In { .. }) => {
             Err(Error::said("copying between containers is not supported"))
         }
         (Place::Here(_), Place::Here(_)) => Err(Error::said("must specify at least one container source")),
     }
+}
+
+/// The path from the root on; what it ends in stays.
+fn absolute(here: &str) -> Result<String> {
+    if here == "-" || here.starts_with('/') {
+        return Ok(here.to_owned());
+    }
+    let folder = std::env::current_dir().map_err(Error::io("find the working directory"))?;
+    let path = archive::clean(&format!("{}/{here}", folder.display()));
+    let end = match () {
+        () if archive::is_inside(here) => "/.",
+        () if archive::is_folder(here) => "/",
+        () => "",
+    };
+    Ok(path + end)
 }
 
 /// What the engine tells of a path.
