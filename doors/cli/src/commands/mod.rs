@@ -36,6 +36,7 @@ mod rmi;
 mod run;
 mod save;
 mod start;
+mod stats;
 mod stop;
 mod top;
 mod tree;
@@ -110,6 +111,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &save::EXPORT,
     &save::SAVE,
     &start::COMMAND,
+    &stats::COMMAND,
     &stop::RESTART,
     &stop::STOP,
     &top::COMMAND,

@@ -8,7 +8,10 @@ pub(crate) fn fields(record: &str) -> Result<Vec<String>, String> {
     let mut fields = Vec::new();
     let mut rest = record;
     loop {
-        let (field, tail) = if rest.starts_with('"') { quoted(&rest[1..])? } else { plain(rest)? };
+        let (field, tail) = match rest.strip_prefix('"') {
+            Some(inner) => quoted(inner)?,
+            None => plain(rest)?,
+        };
         fields.push(field);
         match tail {
             Some(tail) => rest = tail,

@@ -45,11 +45,6 @@ pub(crate) fn local_nanoseconds(nanoseconds: i64) -> String {
     format!("{}{}", zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f"), zoned.strftime("%:z"))
 }
 
-/// Reads a moment written by RFC 3339, in seconds since 1970.
-pub(crate) fn parse(text: &str) -> Option<i64> {
-    text.parse::<Timestamp>().ok().map(Timestamp::as_second)
-}
-
 /// A moment by RFC 3339 as `docker version` prints build times: `Thu May  7 21:09:36 2026`.
 pub(crate) fn calendar(text: &str) -> String {
     match text.parse::<Timestamp>() {

@@ -12,16 +12,16 @@ use serde_json::{Value as Json, json};
 
 /// One request, without what may differ: the API version in the path, the order of parameters.
 #[derive(Debug, PartialEq)]
-pub struct Sent {
-    pub method: String,
-    pub path: String,
+pub(crate) struct Sent {
+    pub(crate) method: String,
+    pub(crate) path: String,
     query: BTreeMap<String, Vec<String>>,
     body: Json,
 }
 
 impl Sent {
     /// The request in a few words.
-    pub fn title(sent: Option<&Sent>) -> String {
+    pub(crate) fn title(sent: Option<&Sent>) -> String {
         sent.map_or_else(
             || "nothing".to_owned(),
             |sent| format!("{} {} {:?}", sent.method, sent.path, sent.query),
@@ -29,7 +29,7 @@ impl Sent {
     }
 
     /// Tells what differs from another request.
-    pub fn differences(&self, other: &Sent, lines: &mut Vec<String>) {
+    pub(crate) fn differences(&self, other: &Sent, lines: &mut Vec<String>) {
         let (mine, theirs) = (Sent::title(Some(self)), Sent::title(Some(other)));
         if mine != theirs {
             lines.push(format!("docker: {mine}, dhow: {theirs}"));
@@ -54,13 +54,13 @@ fn differing(at: &str, a: &Json, b: &Json, lines: &mut Vec<String>) {
 }
 
 /// The server, for one test.
-pub struct Recorder {
-    pub host: String,
+pub(crate) struct Recorder {
+    pub(crate) host: String,
     sent: Arc<Mutex<Vec<Sent>>>,
 }
 
 impl Recorder {
-    pub fn start(folder: &Path) -> Recorder {
+    pub(crate) fn start(folder: &Path) -> Recorder {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let socket = folder.join(format!("recorder-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         let listener = UnixListener::bind(&socket).expect("listen");
@@ -76,7 +76,7 @@ impl Recorder {
     }
 
     /// What was asked since the last time.
-    pub fn taken(&self) -> Vec<Sent> {
+    pub(crate) fn taken(&self) -> Vec<Sent> {
         std::mem::take(&mut self.sent.lock().expect("the list"))
     }
 }
