@@ -7,3 +7,4 @@ pub mod launcher;
 pub mod logs;
 pub mod monitor;
 pub mod port;
+pub mod seccomp;

@@ -16,5 +16,6 @@ pub mod mount;
 pub mod path;
 pub mod process;
 pub mod procfs;
+pub mod seccomp;
 pub mod signal;
 pub mod terminal;
