@@ -2,6 +2,8 @@
 //!
 //! [`register`] makes an image appear, [`remove`] takes it away.
 
+mod commit;
+mod import;
 pub(crate) mod register;
 mod remove;
 
@@ -91,12 +93,12 @@ impl Images for ImageStore {
         Err(Error::not_implemented("save is not served yet"))
     }
 
-    fn import(&self, _request: ImportRequest, _tar: &mut dyn Read) -> Result<ImageId> {
-        Err(Error::not_implemented("import is not served yet"))
+    fn import(&self, request: ImportRequest, tar: &mut dyn Read) -> Result<ImageId> {
+        self.core.import(request, tar)
     }
 
-    fn commit(&self, _request: CommitRequest) -> Result<ImageId> {
-        Err(Error::not_implemented("commit is not served yet"))
+    fn commit(&self, request: CommitRequest) -> Result<ImageId> {
+        self.core.commit(request)
     }
 }
 

@@ -176,14 +176,6 @@ impl Core {
         self.database.write(Durability::Relaxed, move |connection| snapshot_row(connection, &id, &snapshot))
     }
 
-    /// The trees below the writable layer, topmost first.
-    pub(crate) fn lower(&self, layers: &[DiffId]) -> Vec<PathBuf> {
-        if layers.is_empty() {
-            return vec![self.layout.empty()];
-        }
-        layers.iter().rev().map(|layer| self.layout.layer(layer).join("fs")).collect()
-    }
-
     /// After a volatile mount that was not unmounted in order, overlayfs refuses the same work
     /// directory: what was not synced may be lost. Here only the engine was: nothing is.
     fn renew_work(&self, work: &Path) -> Result<()> {

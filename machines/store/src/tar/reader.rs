@@ -84,6 +84,11 @@ impl<R: BufRead> Reader<R> {
         self.position
     }
 
+    /// Bytes of the entry's contents that the archive still has: fewer than its size where it is sparse.
+    pub const fn stored(&self) -> u64 {
+        self.body.stored
+    }
+
     /// The next piece of the contents: where it belongs in the file, and its bytes.
     ///
     /// Holes are left out. `None` is the end.

@@ -1,0 +1,123 @@
+//! What the stories share: a store in a temporary directory, small trees and tars, a container.
+#![allow(dead_code, unreachable_pub, reason = "each story uses its part")]
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dhow_model::ports::{Durability, Images as _, ImportRequest, RootfsPlan, Snapshots as _};
+use dhow_model::{ContainerId, ImageId};
+use dhow_oci::{ImageConfig, Reference};
+use dhow_store::Store;
+use dhow_store::tar::{Entry, Writer};
+
+/// Whether these tests can run: they own files as everybody and mount overlays.
+pub fn able() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("not run: needs root");
+    }
+    root
+}
+
+pub struct Place {
+    pub directory: tempfile::TempDir,
+    pub store: Store,
+}
+
+pub fn place() -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    Place { directory, store }
+}
+
+impl Place {
+    pub fn root(&self) -> PathBuf {
+        self.directory.path().join("store")
+    }
+
+    /// Closes the store and opens it again, as the next engine does.
+    pub fn reopen(self) -> Self {
+        let Self { directory, store } = self;
+        drop(store);
+        let store = Store::open(&directory.path().join("store")).unwrap();
+        Self { directory, store }
+    }
+
+    pub fn import(&self, name: &str, tar: &[u8]) -> ImageId {
+        let config = ImageConfig {
+            architecture: "amd64".into(),
+            os: "linux".into(),
+            created: Some("2026-01-02T03:04:05Z".into()),
+            ..ImageConfig::default()
+        };
+        let request = ImportRequest { config, message: "a test".into(), reference: Some(reference(name)) };
+        self.store.images.import(request, &mut &tar[..]).unwrap()
+    }
+
+    pub fn container(&self, number: u8, image: Option<&ImageId>) -> ContainerId {
+        let id = ContainerId::from_random([number; 32]);
+        self.store.snapshots.prepare(&id, image, Durability::Committed).unwrap();
+        id
+    }
+
+    pub fn upper(&self, id: &ContainerId) -> PathBuf {
+        match self.store.snapshots.rootfs(id, false).unwrap() {
+            RootfsPlan::Overlay { upper, .. } => upper,
+            RootfsPlan::Directory(_) => panic!("an overlay is wanted"),
+        }
+    }
+
+    /// Runs a shell line in the container's tree, in a mount namespace of its own.
+    pub fn run(&self, id: &ContainerId, line: &str) {
+        let RootfsPlan::Overlay { lower, upper, work, .. } = self.store.snapshots.rootfs(id, false).unwrap()
+        else {
+            panic!("an overlay is wanted")
+        };
+        let lower: Vec<_> = lower.iter().map(|path| path.display().to_string()).collect();
+        let target = self.directory.path().join("mounted");
+        std::fs::create_dir_all(&target).unwrap();
+        let script = format!(
+            "set -e; mount -t overlay overlay -o lowerdir={},upperdir={},workdir={} {t}; cd {t}; {line}",
+            lower.join(":"),
+            upper.display(),
+            work.display(),
+            t = target.display(),
+        );
+        let status = Command::new("unshare").args(["-m", "sh", "-c", &script]).status().unwrap();
+        assert!(status.success(), "{line}");
+    }
+}
+
+pub fn reference(name: &str) -> Reference {
+    Reference::parse_tagged(name).unwrap()
+}
+
+/// A tar of regular files in the order given, with the directories before them.
+pub fn tar(files: &[(&str, &str)]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new());
+    for (path, contents) in files {
+        let entry = if path.ends_with('/') {
+            Entry::directory(*path)
+        } else {
+            Entry::file(*path, contents.len() as u64)
+        };
+        writer.append(&entry, &mut contents.as_bytes()).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+/// Names below a directory, sorted, `/` behind directories.
+pub fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A handle on a directory.
+pub fn handle(path: &Path) -> std::os::fd::OwnedFd {
+    std::fs::File::open(path).unwrap().as_fd().try_clone_to_owned().unwrap()
+}
