@@ -1,5 +1,7 @@
 //! Layers below and above a real overlay: what a container changes, deletes and makes anew.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::fs;

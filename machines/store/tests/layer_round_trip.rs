@@ -1,5 +1,7 @@
 //! Trees become tars and trees again, and nothing is lost; GNU tar is the other judge.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::fs;

@@ -118,3 +118,82 @@ fn xattrs(path: &Path) -> String {
     }
     text
 }
+
+/// A header block with any type, size and fields, right or wrong; the checksum is right.
+pub(crate) struct Raw {
+    block: [u8; 512],
+    data: Vec<u8>,
+}
+
+impl Raw {
+    pub(crate) fn new(flag: u8, name: &str) -> Self {
+        let mut raw = Self { block: [0; 512], data: Vec::new() };
+        raw.block[156] = flag;
+        raw.block[257..265].copy_from_slice(b"ustar\x0000");
+        raw.put(0, name.as_bytes()).put(100, b"0000644").put(108, b"0000000").put(116, b"0000000");
+        raw.put(136, b"00000000000").size(0)
+    }
+
+    fn put(&mut self, at: usize, bytes: &[u8]) -> &mut Self {
+        self.block[at..at + bytes.len()].copy_from_slice(bytes);
+        self
+    }
+
+    /// Writes bytes at an offset of the block.
+    pub(crate) fn with(mut self, at: usize, bytes: &[u8]) -> Self {
+        self.put(at, bytes);
+        self
+    }
+
+    pub(crate) fn link(self, target: &str) -> Self {
+        self.with(157, target.as_bytes())
+    }
+
+    /// Makes the dialect GNU's.
+    pub(crate) fn gnu(self) -> Self {
+        self.with(257, b"ustar  \0")
+    }
+
+    /// What the header claims.
+    pub(crate) fn size(&mut self, size: u64) -> Self {
+        self.put(124, format!("{size:011o}\0").as_bytes());
+        Self { block: self.block, data: std::mem::take(&mut self.data) }
+    }
+
+    /// Contents, with their true size.
+    pub(crate) fn data(mut self, data: &[u8]) -> Self {
+        self.data = data.to_vec();
+        self.size(data.len() as u64)
+    }
+
+    /// A PAX header of these records.
+    pub(crate) fn pax(records: &[(&str, &str)]) -> Self {
+        let mut data = String::new();
+        for (key, value) in records {
+            let body = format!(" {key}={value}\n");
+            let mut length = body.len() + 1;
+            while format!("{length}{body}").len() != length {
+                length += 1;
+            }
+            data += &format!("{length}{body}");
+        }
+        Self::new(b'x', "PaxHeaders/x").data(data.as_bytes())
+    }
+
+    pub(crate) fn bytes(mut self) -> Vec<u8> {
+        self.put(148, b"        ");
+        let sum: u32 = self.block.iter().map(|byte| u32::from(*byte)).sum();
+        self.put(148, format!("{sum:06o}\0 ").as_bytes());
+        let mut bytes = self.block.to_vec();
+        bytes.extend_from_slice(&self.data);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+}
+
+/// An archive of raw headers, with its end.
+pub(crate) fn archive(headers: Vec<Raw>) -> Vec<u8> {
+    let mut bytes: Vec<u8> = headers.into_iter().flat_map(Raw::bytes).collect();
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}
