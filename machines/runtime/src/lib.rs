@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod cgroups;
+pub mod command;
 pub mod container;
 pub mod launcher;
 pub mod logs;

@@ -18,4 +18,5 @@ pub mod process;
 pub mod procfs;
 pub mod seccomp;
 pub mod signal;
+pub mod signalfd;
 pub mod terminal;

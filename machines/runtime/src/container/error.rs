@@ -67,6 +67,18 @@ impl Error {
     }
 }
 
+impl From<Error> for dhow_model::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error.stage {
+            Stage::Configuration | Stage::ProgramNotFound | Stage::ProgramNotExecutable => {
+                dhow_model::Kind::InvalidArgument
+            }
+            Stage::Setup | Stage::Hook | Stage::Lost => dhow_model::Kind::Internal,
+        };
+        Self::new(kind, format!("unable to start container process: {error}"))
+    }
+}
+
 /// Adds the step to an error on its way up.
 pub(crate) trait Context<T> {
     /// `what` names the step and its object.

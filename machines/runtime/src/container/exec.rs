@@ -81,7 +81,7 @@ fn run(
     talk: &Talk,
 ) -> ! {
     let Err(error) = steps(request, identity, program, first, talk);
-    init::fail(&error, talk, false)
+    init::fail(&error, talk)
 }
 
 fn steps(

@@ -26,7 +26,9 @@ use rustix::process::Pid;
 pub use error::{Error, Result, Stage};
 pub use exec::spawn_exec;
 pub use hooks::{HookKind, run as run_hooks};
-pub use spawn::{Init, spawn_init};
+pub use plan::mounts::option_names as mount_options;
+pub use rights::names as capability_names;
+pub use spawn::{Init, open_gate, spawn_init};
 
 /// A container to make.
 pub struct InitRequest<'a> {
@@ -93,6 +95,6 @@ pub struct Placement<'a> {
 pub enum Gate {
     /// [`Init::start`] in the process that made it.
     Parent,
-    /// A byte in this fifo, open for both directions (`dhow runtime start` writes it).
-    Fifo(OwnedFd),
+    /// Whoever connects to this socket and says so ([`open_gate`], in `dhow runtime start`).
+    Socket(OwnedFd),
 }

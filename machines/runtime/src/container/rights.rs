@@ -47,6 +47,12 @@ pub(crate) const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// All names as the specification writes them.
+#[must_use]
+pub fn names() -> Vec<String> {
+    NAMES.iter().map(|name| format!("CAP_{name}")).collect()
+}
+
 /// The five sets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Rights {

@@ -36,14 +36,31 @@ impl Init {
     /// # Errors
     /// What the process says; it has ended then, and waits to be reaped.
     pub fn start(self) -> Result<()> {
-        self.talk.say(&Word::Go, None)?;
-        match self.talk.listen()? {
-            (Word::End, _) => Ok(()),
-            (Word::Failed(error), _) => Err(error),
-            (word, _) => Err(Error::at(
-                Stage::Lost,
-                format!("the container's process said {word:?} instead of starting"),
-            )),
+        let_go(&self.talk)
+    }
+
+    /// Ends it before its program was executed.
+    pub fn kill(self) {
+        end(&Child { pid: self.pid, pidfd: self.pidfd });
+    }
+}
+
+/// Lets a process execute its program through the socket of its gate ([`Gate::Socket`](super::Gate)),
+/// and waits until it has.
+///
+/// # Errors
+/// What the process says; it has ended then.
+pub fn open_gate(socket: OwnedFd) -> Result<()> {
+    let_go(&Talk(socket))
+}
+
+fn let_go(talk: &Talk) -> Result<()> {
+    talk.say(&Word::Go, None)?;
+    match talk.listen()? {
+        (Word::End, _) => Ok(()),
+        (Word::Failed(error), _) => Err(error),
+        (word, _) => {
+            Err(Error::at(Stage::Lost, format!("the container's process said {word:?} instead of starting")))
         }
     }
 }
@@ -55,7 +72,7 @@ impl Init {
 pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
     let plan = plan::plan(request.spec)?;
     let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the container's process")?;
-    let flags = plan.namespaces.clone_flags(request.placement.birth.is_some());
+    let flags = plan.namespaces.clone_flags();
     let options = CloneOptions {
         namespaces: flags,
         cgroup: request.placement.birth.as_ref().map(|fd| fd.as_fd()),
@@ -65,7 +82,7 @@ pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
     let child = clone3(options).doing(|| "make the container's process")?;
     let Some(child) = child else {
         drop(here);
-        init::run(request, &plan, &Talk(there));
+        init::run(request, &plan, there);
     };
     drop(there);
     let talk = Talk(here);

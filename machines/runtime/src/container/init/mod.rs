@@ -29,21 +29,21 @@ pub(super) use identity::{assume, label};
 pub(super) use program::{Program, connect_streams};
 
 /// Never returns: it ends as the program, or says why it cannot.
-pub(super) fn run(request: InitRequest<'_>, plan: &Plan, talk: &Talk) -> ! {
-    let alone = matches!(request.gate, Gate::Fifo(_));
-    let Err(error) = steps(request, plan, talk);
-    fail(&error, talk, alone)
+pub(super) fn run(request: InitRequest<'_>, plan: &Plan, talk: OwnedFd) -> ! {
+    let mut talk = Talk(talk);
+    let Err(error) = steps(request, plan, &mut talk);
+    fail(&error, &talk)
 }
 
-/// Tells the parent and ends; who comes after the parent reads it on standard error.
-pub(super) fn fail(error: &Error, talk: &Talk, alone: bool) -> ! {
-    if talk.say(&Word::Failed(error.clone()), None).is_err() || alone {
+/// Tells the parent, or whoever opened the gate, and ends.
+pub(super) fn fail(error: &Error, talk: &Talk) -> ! {
+    if talk.say(&Word::Failed(error.clone()), None).is_err() {
         eprintln!("dhow: {error}");
     }
     dhow_sys::fork::exit_now(error.exit_code())
 }
 
-fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &Talk) -> Result<std::convert::Infallible> {
+fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<std::convert::Infallible> {
     // Who enters the container's namespaces later must not look into this process (CVE-2016-9962).
     process::set_dumpable(false).doing(|| "become undumpable")?;
     talk.wait_for_go()?;
@@ -89,7 +89,7 @@ fn namespaces(plan: &Plan, request: &InitRequest<'_>) -> Result<()> {
         dhow_sys::identity::set_user(0).doing(|| "become root of the user namespace")?;
         process::set_dumpable(false).doing(|| "become undumpable")?;
     }
-    if namespaces.is_new(NamespaceKind::Cgroup) && request.placement.birth.is_none() {
+    if namespaces.is_new(NamespaceKind::Cgroup) {
         unshare(UnshareFlags::NEWCGROUP).doing(|| "make a cgroup namespace")?;
     }
     rustix::process::setsid().doing(|| "make a session")?;
@@ -172,15 +172,16 @@ fn sysctls(plan: &Plan) -> Result<()> {
 }
 
 /// Says that everything is there, and waits to be told to execute the program.
-fn wait_at_gate(gate: &Gate, talk: &Talk) -> Result<()> {
+fn wait_at_gate(gate: &Gate, talk: &mut Talk) -> Result<()> {
     talk.say(&Word::Created, None)?;
-    match gate {
-        Gate::Parent => talk.wait_for_go(),
-        Gate::Fifo(fifo) => {
-            let mut byte = [0];
-            rustix::io::retry_on_intr(|| rustix::io::read(fifo, &mut byte))
-                .map(drop)
-                .doing(|| "wait for start")
+    let Gate::Socket(socket) = gate else { return talk.wait_for_go() };
+    loop {
+        let flags = rustix::net::SocketFlags::CLOEXEC;
+        let visitor = rustix::io::retry_on_intr(|| rustix::net::accept_with(socket, flags));
+        *talk = Talk(visitor.doing(|| "wait for start")?);
+        // Others only look whether somebody waits here.
+        if matches!(talk.listen(), Ok((Word::Go, _))) {
+            return Ok(());
         }
     }
 }

@@ -77,7 +77,9 @@ fn joined(lower: &[PathBuf]) -> String {
 /// pivot_root(2) wants a mount that is somewhere: it is laid over the directory it is made of.
 fn attach(tree: &OwnedFd, place: &Path) -> Result<()> {
     let what = || format!("mount the root file system at {}", place.display());
-    rustix::mount::move_mount(tree, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).doing(what)?;
+    // A bundle's root may be named by a link; it is the caller's own.
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    rustix::mount::move_mount(tree, "", CWD, place, flags).doing(what)?;
     // pivot_root(2) refuses a shared mount; a bind of one is shared too.
     let private = Attributes { propagation: libc::MS_PRIVATE, ..Attributes::default() };
     set_attributes(tree, private, false, None).doing(|| "make the root mount private")

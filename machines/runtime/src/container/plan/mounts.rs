@@ -107,6 +107,18 @@ const SUPERBLOCK_FLAGS: &[&str] = &["sync", "dirsync", "mand", "lazytime", "sile
 const WITHOUT_EFFECT: &[&str] =
     &["async", "nomand", "nolazytime", "loud", "defaults", "iversion", "noiversion"];
 
+/// Every option that is understood and not handed to the file system.
+#[must_use]
+pub fn option_names() -> Vec<String> {
+    let plain = ATTRIBUTES.iter().map(|(name, ..)| *name).chain(PROPAGATION.iter().map(|(name, _)| *name));
+    let recursive = plain.clone().map(|name| format!("r{name}"));
+    let others = ["bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap"];
+    let others = others.iter().chain(SUPERBLOCK_FLAGS).chain(WITHOUT_EFFECT).copied();
+    let mut names: Vec<String> = plain.chain(others).map(str::to_owned).chain(recursive).collect();
+    names.sort();
+    names
+}
+
 /// Works out one mount.
 pub(super) fn plan(mount: &Mount) -> Result<MountPlan> {
     let bind = mount.options.iter().any(|o| o == "bind" || o == "rbind") || mount.kind == "bind";

@@ -46,16 +46,12 @@ impl NamespacePlan {
 
     /// The `CLONE_NEW*` flags of those that clone3(2) makes.
     ///
-    /// A cgroup namespace shows as its root the group that its maker is in, so without birth in the
-    /// group (`in_cgroup`) it is made later, by the process itself. A time namespace is made by the
-    /// parent, for its children.
+    /// A cgroup namespace shows as its root the group that its maker is in (also with
+    /// `CLONE_INTO_CGROUP`, where that is the parent), so the process makes it later, by itself. A time
+    /// namespace is made by the parent, for its children.
     #[must_use]
-    pub fn clone_flags(&self, in_cgroup: bool) -> u64 {
-        let at_clone = |kind: &&NamespaceKind| match kind {
-            NamespaceKind::Cgroup => in_cgroup,
-            NamespaceKind::Time => false,
-            _ => true,
-        };
+    pub fn clone_flags(&self) -> u64 {
+        let at_clone = |kind: &&NamespaceKind| !matches!(kind, NamespaceKind::Cgroup | NamespaceKind::Time);
         self.new.iter().filter(at_clone).map(|kind| flag(*kind)).fold(0, |all, one| all | one)
     }
 }
