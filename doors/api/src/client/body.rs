@@ -14,7 +14,8 @@ const CHUNK_LINE: usize = 4096;
 pub struct Body {
     connection: Option<Connection>,
     framing: Framing,
-    idle: Idle,
+    /// Where the connection goes afterwards; nowhere if the engine said that it closes it.
+    idle: Option<Idle>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(crate) enum Framing {
 }
 
 impl Body {
-    pub(crate) fn new(connection: Connection, framing: Framing, idle: Idle) -> Body {
+    pub(crate) fn new(connection: Connection, framing: Framing, idle: Option<Idle>) -> Body {
         let mut body = Body { connection: Some(connection), framing, idle };
         if framing == Framing::Counted(0) {
             body.finish();
@@ -46,7 +47,7 @@ impl Body {
             return;
         };
         if self.framing != Framing::UntilEnd
-            && let Ok(mut idle) = self.idle.lock()
+            && let Some(Ok(mut idle)) = self.idle.as_ref().map(|idle| idle.lock())
         {
             idle.push(connection);
         }

@@ -48,29 +48,10 @@ impl Connection {
         self.reader
     }
 
-    /// Sends the request and reads the head. [`Error::Stale`] when the connection was closed before
-    /// one byte came back.
-    pub(crate) fn exchange(
-        mut self,
-        prefix: &str,
-        request: &mut Request<'_>,
-        idle: &Idle,
-    ) -> Result<Response, Error> {
-        let head_only = request.method == "HEAD";
-        // A failed write is not the end: an engine that refuses an upload answers first and then
-        // closes, and its answer says more than "broken pipe".
+    /// Sends the request; what comes back is read by [`Pending::answer`].
+    pub(crate) fn begin(mut self, prefix: &str, request: &mut Request<'_>) -> Pending {
         let written = write_request(self.reader.get_mut(), prefix, request);
-        let head = match self.read_head() {
-            Ok(head) => head,
-            Err(Error::Stale) => return Err(written.err().map_or(Error::Stale, stale_write)),
-            Err(error) => return Err(error),
-        };
-        let framing = head.framing(head_only);
-        Ok(Response {
-            status: head.status,
-            headers: head.headers,
-            body: Body::new(self, framing, idle.clone()),
-        })
+        Pending { connection: self, written, head_only: request.method == "HEAD" }
     }
 
     fn read_head(&mut self) -> Result<Head, Error> {
@@ -92,6 +73,32 @@ impl Connection {
             }
         }
         Head::parse(&text)
+    }
+}
+
+/// A request that was sent and whose answer was not read yet.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    connection: Connection,
+    written: io::Result<()>,
+    head_only: bool,
+}
+
+impl Pending {
+    /// Reads the head of the answer. [`Error::Stale`] when the connection was closed before one byte
+    /// came back.
+    pub(crate) fn answer(mut self, idle: &Idle) -> Result<Response, Error> {
+        // A failed write is not the end: an engine that refuses an upload answers first and then
+        // closes, and its answer says more than "broken pipe".
+        let head = match self.connection.read_head() {
+            Ok(head) => head,
+            Err(Error::Stale) => return Err(self.written.err().map_or(Error::Stale, stale_write)),
+            Err(error) => return Err(error),
+        };
+        let closes = head.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        let kept = (!closes).then(|| idle.clone());
+        let body = Body::new(self.connection, head.framing(self.head_only), kept);
+        Ok(Response { status: head.status, headers: head.headers, body })
     }
 }
 

@@ -24,7 +24,7 @@ pub use request::{Payload, Query, Request};
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use connection::Connection;
+use connection::{Connection, Pending};
 
 /// A client of one engine. Cloning is cheap; clones share the idle connections.
 #[derive(Clone, Debug)]
@@ -71,21 +71,54 @@ impl Client {
         Ok(Hijacked::new(response))
     }
 
+    /// Sends a request and does not wait for the answer, so that a second one can be on its way too.
+    /// Only for use right after another request: a connection that grew stale is not replaced.
+    pub fn begin(&self, mut request: Request<'_>) -> Result<Promise, Error> {
+        let reused = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match reused {
+            Some(connection) => connection,
+            None => Connection::open(&self.endpoint)?,
+        };
+        Ok(Promise { pending: connection.begin(&self.prefix, &mut request), idle: self.idle.clone() })
+    }
+
     /// A reused connection may have been closed by the engine meanwhile; a request that can be
     /// sent again is then sent on a fresh one.
     fn exchange(&self, mut request: Request<'_>) -> Result<Response, Error> {
         let reused = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(connection) = reused {
-            match connection.exchange(&self.prefix, &mut request, &self.idle) {
+            match connection.begin(&self.prefix, &mut request).answer(&self.idle) {
                 Err(Error::Stale) if request.is_repeatable() => {}
                 Err(Error::Stale) => return Err(Error::stale()),
                 other => return other,
             }
         }
         let fresh = Connection::open(&self.endpoint)?;
-        match fresh.exchange(&self.prefix, &mut request, &self.idle) {
+        match fresh.begin(&self.prefix, &mut request).answer(&self.idle) {
             Err(Error::Stale) => Err(Error::stale()),
             other => other,
         }
+    }
+}
+
+/// An answer that is on its way.
+#[derive(Debug)]
+pub struct Promise {
+    pending: Pending,
+    idle: Idle,
+}
+
+impl Promise {
+    /// Waits for the head of the answer.
+    pub fn response(self) -> Result<Response, Error> {
+        match self.pending.answer(&self.idle) {
+            Err(Error::Stale) => Err(Error::stale()),
+            other => other?.into_result(),
+        }
+    }
+
+    /// Waits until the connection is a raw two-way stream; the request must have asked for it.
+    pub fn hijacked(self) -> Result<Hijacked, Error> {
+        Ok(Hijacked::new(self.response()?))
     }
 }

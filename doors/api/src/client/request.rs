@@ -114,7 +114,9 @@ impl<'a> Request<'a> {
         self
     }
 
-    pub(crate) fn upgrade(mut self) -> Request<'a> {
+    /// Asks that the connection become a raw stream.
+    #[must_use]
+    pub fn upgrade(mut self) -> Request<'a> {
         self.upgrade = true;
         self
     }

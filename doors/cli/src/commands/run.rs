@@ -97,10 +97,13 @@ fn in_foreground(
         tty,
         detach_keys: if tty && attach_stdin { detach::parse(&keys).unwrap_or_default() } else { Vec::new() },
     };
-    let connection = client.hijack(attach_request(id, &streams, &keys)).map_err(Error::from)?;
+    // Both are on their way at once: neither needs the other's answer.
+    let attaching = client.begin(attach_request(id, &streams, &keys).upgrade())?;
+    let waiting = client.begin(wait_request(id, request.host_config.auto_remove))?;
+    let connection = attaching.hijacked()?;
+    let status = waiting.response()?;
     let forward = parsed.is_left_on("sig-proxy");
     let resize = tty && terminal::is_output();
-    let status = wait(client, id, request.host_config.auto_remove)?;
     if let Err(error) = create::start(client, id) {
         if request.host_config.auto_remove {
             let _ = exit_status(status);
@@ -125,10 +128,11 @@ pub(crate) fn attach_request<'a>(id: &str, streams: &Streams, keys: &str) -> Req
         .query_some("detachKeys", Some(keys).filter(|keys| !keys.is_empty()))
 }
 
-/// Asks for the exit status; the answer's head comes at once, its body when the container ends.
-pub(crate) fn wait(client: &Client, id: &str, until_removed: bool) -> Result<Response> {
+/// The question for the exit status; the answer's head comes at once, its body when the container
+/// ends.
+pub(crate) fn wait_request<'a>(id: &str, until_removed: bool) -> Request<'a> {
     let condition = if until_removed { "removed" } else { "next-exit" };
-    Ok(client.send(Request::post(&["containers", id, "wait"]).query("condition", condition))?)
+    Request::post(&["containers", id, "wait"]).query("condition", condition)
 }
 
 #[derive(Deserialize)]

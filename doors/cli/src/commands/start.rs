@@ -4,7 +4,7 @@ use dhow_api::client::Request;
 use serde::Deserialize;
 
 use super::each::checked;
-use super::run::{attach_request, ended, exit_status, wait};
+use super::run::{attach_request, ended, exit_status, wait_request};
 use super::{Arity, Command, create};
 use crate::error::{Error, Result};
 use crate::flags::{Parsed, STRING, SWITCH, flag};
@@ -113,7 +113,7 @@ fn start_attached(session: &Session, parsed: &Parsed) -> Result<()> {
         detach_keys: detach::parse(&keys).unwrap_or_default(),
     };
     let connection = client.hijack(attach_request(&container.id, &streams, &keys))?;
-    let status = wait(client, &container.id, container.host_config.auto_remove)?;
+    let status = client.send(wait_request(&container.id, container.host_config.auto_remove))?;
     if let Err(error) = create::start(client, &container.id) {
         if container.host_config.auto_remove {
             let _ = exit_status(status);
