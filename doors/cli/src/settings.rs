@@ -1,6 +1,7 @@
 //! The user's settings: `config.json` and the contexts beside it, in docker's form and, where
 //! nothing else is said, in docker's place.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -19,6 +20,18 @@ pub(crate) struct Settings {
     pub(crate) networks_format: String,
     pub(crate) stats_format: String,
     pub(crate) prune_filters: Vec<String>,
+    proxies: BTreeMap<String, Proxies>,
+}
+
+/// The proxies that containers are told of.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Proxies {
+    http_proxy: String,
+    https_proxy: String,
+    no_proxy: String,
+    ftp_proxy: String,
+    all_proxy: String,
 }
 
 /// The folder of the settings.
@@ -43,6 +56,27 @@ impl Settings {
             eprintln!("WARNING: Error loading config file: {}: {error}", path.display());
             Settings::default()
         })
+    }
+}
+
+impl Settings {
+    /// The variables by which containers of this engine learn of proxies, in both spellings.
+    pub(crate) fn proxy_variables(&self, host: &str) -> Vec<(String, &str)> {
+        let Some(proxies) = self.proxies.get(host).or_else(|| self.proxies.get("default")) else {
+            return Vec::new();
+        };
+        let named = [
+            ("HTTP_PROXY", &proxies.http_proxy),
+            ("HTTPS_PROXY", &proxies.https_proxy),
+            ("NO_PROXY", &proxies.no_proxy),
+            ("FTP_PROXY", &proxies.ftp_proxy),
+            ("ALL_PROXY", &proxies.all_proxy),
+        ];
+        let set = named.iter().filter(|(_, value)| !value.is_empty());
+        set.flat_map(|(name, value)| {
+            [((*name).to_owned(), value.as_str()), (name.to_lowercase(), value.as_str())]
+        })
+        .collect()
     }
 }
 

@@ -22,6 +22,7 @@ const CONTAINERS: &[&str] = &[
     "create -e A=1 -e B= -e NOT_SET_ANYWHERE busybox",
     "create -e A=1 -e A=2 busybox",
     "create --env-file {dir}/env -e C=3 busybox",
+    "create -e HTTP_PROXY=mine -e no_proxy= busybox",
     "create --label a=b --label c -l d= busybox",
     "create --label-file {dir}/env busybox",
     "create --annotation a=b --annotation c=d busybox",
@@ -192,6 +193,8 @@ fn compare(lines: &[&str], matters: fn(&Sent) -> bool) {
     std::fs::write(path.join("env"), "# comment\nX=1\nY=two words\n").expect("write a file");
     std::fs::write(path.join("profile.json"), "{ \"defaultAction\" : \"SCMP_ACT_ALLOW\" }")
         .expect("write a file");
+    let proxies = "{\"proxies\":{\"default\":{\"httpProxy\":\"http://p:1\",\"noProxy\":\"a,b\"}}}";
+    std::fs::write(path.join("config.json"), proxies).expect("write a file");
     let mut wrong = Vec::new();
     for line in lines {
         let words = split(&line.replace("{dir}", &path.to_string_lossy()));

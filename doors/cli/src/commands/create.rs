@@ -42,7 +42,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     };
     check_pull(parsed).map_err(refused)?;
     let mut request = CreateRequest::of(parsed).map_err(refused)?;
-    let id = create(session.client()?, parsed, &mut request)?;
+    let id = create(session, parsed, &mut request)?;
     session.print_line(&id)
 }
 
@@ -65,7 +65,8 @@ struct Created {
 }
 
 /// Creates the container, pulling its image where that is wanted; gives its id.
-pub(crate) fn create(client: &Client, parsed: &Parsed, request: &mut CreateRequest) -> Result<String> {
+pub(crate) fn create(session: &Session, parsed: &Parsed, request: &mut CreateRequest) -> Result<String> {
+    let client = session.client()?;
     if parsed.is_on("use-api-socket") {
         return Err(Error::said("--use-api-socket: not served yet"));
     }
@@ -74,6 +75,7 @@ pub(crate) fn create(client: &Client, parsed: &Parsed, request: &mut CreateReque
         pull(client, parsed, &request.config.image)?;
     }
     request.host_config.console_size = terminal::size();
+    request.config.add_variables(session.settings().proxy_variables(&client.endpoint().to_string()));
     let created = match post(client, parsed, request) {
         Err(error) if error.is_not_found() && matches!(parsed.text_or_empty("pull"), "" | "missing") => {
             if !parsed.is_on("quiet") {

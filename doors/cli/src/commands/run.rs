@@ -52,7 +52,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         attach_stdin || attach_stdout || attach_stderr
     };
     let client = session.client()?;
-    let id = create::create(client, parsed, &mut request).map_err(with_status)?;
+    let id = create::create(session, parsed, &mut request).map_err(with_status)?;
     if attached {
         return in_foreground(session, client, parsed, &request, &id);
     }

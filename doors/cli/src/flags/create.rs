@@ -229,6 +229,18 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Adds variables that the command line did not set itself.
+    pub(crate) fn add_variables(&mut self, variables: Vec<(String, &str)>) {
+        for (name, value) in variables {
+            let is_set = |known: &String| known.split('=').next() == Some(&name);
+            if !self.env.iter().flatten().any(is_set) {
+                self.env.get_or_insert_default().push(format!("{name}={value}"));
+            }
+        }
+    }
+}
+
 impl HostConfig {
     fn of(parsed: &Parsed) -> Result<HostConfig, String> {
         let text = |name: &str| parsed.text_or_empty(name).to_owned();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Flag;
 
-/// Text is folded at this width, as docker's is when it does not write to a terminal.
+/// Text is folded at this width where there is no terminal to fold it to.
 const WIDTH: usize = 80;
 
 /// The lines that explain the flags.
@@ -14,9 +14,13 @@ pub(crate) fn options(tables: &[&[Flag]]) -> String {
     flags.sort_by_key(|flag| flag.long);
     let heads: Vec<String> = flags.iter().map(|flag| head(flag)).collect();
     let column = heads.iter().map(String::len).max().unwrap_or(0) + 3;
+    let width = match crate::stream::terminal::size() {
+        [_, 0] => WIDTH,
+        [_, columns] => usize::from(columns),
+    };
     let mut page = String::new();
     for (flag, head) in flags.iter().zip(&heads) {
-        let mut lines = fold(flag.help, WIDTH.saturating_sub(column).max(24)).into_iter();
+        let mut lines = fold(flag.help, width.saturating_sub(column).max(24)).into_iter();
         // Writing to a String cannot fail.
         let _ = writeln!(page, "{head:column$}{}", lines.next().unwrap_or_default());
         for line in lines {
