@@ -12,6 +12,6 @@ fn main() -> ExitCode {
     }
     match arguments.next() {
         Some(verb) if verb == "runtime" => dhow_runtime::command::run(arguments),
-        _ => ExitCode::FAILURE,
+        _ => dhow_cli::run(std::env::args_os()),
     }
 }
