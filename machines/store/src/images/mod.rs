@@ -1,7 +1,9 @@
 //! Images: configurations, names, and the layers they stand on.
 //!
-//! [`register`] makes an image appear, [`remove`] takes it away.
+//! [`register`] makes an image appear, [`remove`] takes it away; [`archive`] loads and saves, [`import`]
+//! and [`commit`] make images of one new layer.
 
+mod archive;
 mod commit;
 mod import;
 pub(crate) mod register;
@@ -82,15 +84,15 @@ impl Images for ImageStore {
 
     fn load(
         &self,
-        _archive: &mut dyn Read,
-        _platform: Option<&Platform>,
-        _progress: &mut dyn FnMut(LoadProgress),
+        archive: &mut dyn Read,
+        platform: Option<&Platform>,
+        progress: &mut dyn FnMut(LoadProgress),
     ) -> Result<Vec<Loaded>> {
-        Err(Error::not_implemented("load is not served yet"))
+        self.core.load(archive, platform, progress)
     }
 
-    fn save(&self, _items: &[SaveItem], _format: SaveFormat, _out: &mut dyn Write) -> Result<()> {
-        Err(Error::not_implemented("save is not served yet"))
+    fn save(&self, items: &[SaveItem], format: SaveFormat, out: &mut dyn Write) -> Result<()> {
+        self.core.save(items, format, out)
     }
 
     fn import(&self, request: ImportRequest, tar: &mut dyn Read) -> Result<ImageId> {

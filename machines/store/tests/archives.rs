@@ -1,0 +1,289 @@
+//! Archives made by other tools are loaded, and ours are read by them.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dhow_model::image::Loaded;
+use dhow_model::ports::{Images as _, SaveFormat, SaveItem, Snapshots as _};
+use dhow_model::{Kind, Result};
+use dhow_oci::Platform;
+use support::{Place, able, names, place, reference, tar};
+
+fn have(tools: &[&str]) -> bool {
+    let missing = tools.iter().find(|tool| Command::new(tool).arg("--version").output().is_err());
+    if let Some(tool) = missing {
+        eprintln!("not run: needs {tool}");
+    }
+    missing.is_none()
+}
+
+fn sh(directory: &Path, line: &str) {
+    let output = Command::new("sh").args(["-ec", line]).current_dir(directory).output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// An OCI layout of two layers by umoci: `layout`, tag `latest`.
+fn layout(directory: &Path) -> PathBuf {
+    sh(
+        directory,
+        "umoci init --layout layout
+         umoci new --image layout:latest
+         mkdir -p tree/etc tree/bin; echo hello >tree/etc/motd; ln -s motd tree/etc/link
+         ln tree/etc/motd tree/etc/hard; chmod 4755 tree/bin; head -c 300000 /dev/urandom >tree/bin/large
+         umoci insert --image layout:latest tree /
+         mkdir more; echo second >more/file
+         umoci insert --image layout:latest more /more
+         umoci insert --image layout:latest --whiteout /etc/link",
+    );
+    directory.join("layout")
+}
+
+fn load(place: &Place, archive: &[u8]) -> Result<Vec<Loaded>> {
+    place.store.images.load(&mut &archive[..], None, &mut |_| {})
+}
+
+fn load_file(place: &Place, path: &Path) -> Vec<Loaded> {
+    load(place, &std::fs::read(path).unwrap()).unwrap()
+}
+
+fn save(place: &Place, items: &[SaveItem]) -> Vec<u8> {
+    let mut out = Vec::new();
+    place.store.images.save(items, SaveFormat::Both, &mut out).unwrap();
+    out
+}
+
+#[test]
+fn every_form_of_an_image_is_the_same_image() {
+    if !able() || !have(&["umoci", "skopeo"]) {
+        return;
+    }
+    let made = tempfile::tempdir().unwrap();
+    layout(made.path());
+    sh(
+        made.path(),
+        "tar -C layout -cf plain.tar .
+         gzip -k plain.tar; zstd -q plain.tar; xz -k plain.tar; bzip2 -k plain.tar
+         skopeo copy -q oci:layout:latest docker-archive:docker.tar:app:1.0
+         skopeo copy -q oci:layout:latest oci-archive:oci.tar:app:1.0
+         skopeo copy -q --dest-compress-format zstd docker-archive:docker.tar oci-archive:zstd.tar:app:1.0",
+    );
+    let (mut ids, mut layers) = (Vec::new(), Vec::new());
+    for name in [
+        "plain.tar",
+        "plain.tar.gz",
+        "plain.tar.zst",
+        "plain.tar.xz",
+        "plain.tar.bz2",
+        "docker.tar",
+        "oci.tar",
+        "zstd.tar",
+    ] {
+        let place = place();
+        let loaded = load_file(&place, &made.path().join(name));
+        assert_eq!(loaded.len(), 1, "{name}");
+        let image = place.store.images.by_id(&loaded[0].id).unwrap().unwrap();
+        let named = !name.starts_with("plain");
+        assert_eq!(
+            image.references.iter().map(|r| r.familiar()).collect::<Vec<_>>(),
+            if named { vec!["app:1.0"] } else { vec![] },
+            "{name}"
+        );
+        assert_eq!(image.config.rootfs.diff_ids.len(), 3, "{name}");
+        let container = place.container(1, Some(&loaded[0].id));
+        place.run(&container, "grep -q hello etc/hard; test ! -L etc/link; grep -q second more/file; test $(stat -c %a bin) = 4755");
+        let place = place.reopen();
+        assert!(names(&place.root().join("staging")).is_empty());
+        // skopeo writes another configuration for Docker; the layers stay what they are.
+        ids.push((!matches!(name, "docker.tar" | "zstd.tar")).then_some(loaded[0].id));
+        layers.push(image.config.rootfs.diff_ids.clone());
+    }
+    assert!(layers.iter().all(|diff_ids| *diff_ids == layers[0]), "{layers:?}");
+    assert!(ids.iter().flatten().all(|id| Some(*id) == ids[0]), "{ids:?}");
+}
+
+#[test]
+fn what_is_saved_is_read_by_others_and_by_us() {
+    if !able() || !have(&["umoci", "skopeo"]) {
+        return;
+    }
+    let made = tempfile::tempdir().unwrap();
+    layout(made.path());
+    sh(made.path(), "skopeo copy -q oci:layout:latest oci-archive:oci.tar:app:1.0");
+    let first = place();
+    let loaded = load_file(&first, &made.path().join("oci.tar"));
+    let second = first.import("other:2", &tar(&[("file", "contents")]));
+    let items = [
+        SaveItem {
+            id: loaded[0].id,
+            references: vec![reference("app:1.0"), reference("registry.example/x/app:b")],
+        },
+        SaveItem { id: second, references: vec![reference("other:2")] },
+    ];
+    let saved = save(&first, &items);
+    assert!(saved == save(&first, &items), "the same images give the same bytes");
+
+    std::fs::write(made.path().join("saved.tar"), &saved).unwrap();
+    for name in ["app:1.0", "registry.example/x/app:b", "other:2"] {
+        sh(made.path(), &format!("skopeo copy -q docker-archive:saved.tar:{name} dir:out && rm -r out"));
+    }
+    let unnamed = save(&first, &[SaveItem { id: second, references: vec![] }]);
+    std::fs::write(made.path().join("unnamed.tar"), &unnamed).unwrap();
+    sh(
+        made.path(),
+        "skopeo copy -q oci-archive:unnamed.tar dir:out && skopeo copy -q docker-archive:unnamed.tar dir:out2",
+    );
+
+    let other = place();
+    let again = load(&other, &saved).unwrap();
+    assert_eq!(again.iter().map(|l| l.id).collect::<Vec<_>>(), [loaded[0].id, second]);
+    assert!(saved == save(&other, &items), "what was loaded is saved as it came");
+}
+
+#[test]
+fn a_layer_that_its_tree_cannot_tell_is_saved_byte_for_byte_too() {
+    if !able() {
+        return;
+    }
+    // The same file twice: the tree has the second one only.
+    let twice = tar(&[("file", "first"), ("other", "x"), ("file", "later")]);
+    let place = place();
+    let archive = docker_archive(&twice, None);
+    let loaded = load(&place, &archive).unwrap();
+    let layer = place.store.images.by_id(&loaded[0].id).unwrap().unwrap().config.rootfs.diff_ids[0];
+    assert_eq!(layer, dhow_oci::Digest::of(&twice));
+    let saved = save(&place, &[SaveItem { id: loaded[0].id, references: vec![reference("app")] }]);
+    let second = self::place();
+    assert_eq!(load(&second, &saved).unwrap(), loaded);
+    // What is imported gets a tar of its own instead.
+    let id = place.import("imported", &twice);
+    save(&place, &[SaveItem { id, references: vec![] }]);
+}
+
+/// An archive of one layer, with a lie about its diff id where one is given.
+fn docker_archive(layer: &[u8], diff_id: Option<&str>) -> Vec<u8> {
+    let diff_id = diff_id.map_or_else(|| dhow_oci::Digest::of(layer).to_string(), str::to_owned);
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
+    );
+    let manifest = r#"[{"Config":"config.json","RepoTags":["app:latest"],"Layers":["layer.tar"]}]"#;
+    archive(&[
+        ("layer.tar", layer),
+        ("config.json", config.as_bytes()),
+        ("manifest.json", manifest.as_bytes()),
+    ])
+}
+
+fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = dhow_store::tar::Writer::new(Vec::new());
+    for (name, bytes) in members {
+        writer.append(&dhow_store::tar::Entry::file(*name, bytes.len() as u64), &mut &bytes[..]).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+#[test]
+fn a_wrong_archive_is_refused_by_name_and_leaves_nothing() {
+    if !able() {
+        return;
+    }
+    let layer = tar(&[("file", "contents")]);
+    let good = docker_archive(&layer, None);
+    let hostile = tar(&[("../outside", "x")]);
+    let manifest = |text: &str| archive(&[("config.json", b"{}"), ("manifest.json", text.as_bytes())]);
+    let cases: Vec<(Vec<u8>, &str)> = vec![
+        (archive(&[("file", b"x")]), "manifest.json: no such file or directory"),
+        (b"this is no tar at all".to_vec(), "invalid archive"),
+        (Vec::new(), "manifest.json: no such file"),
+        (good[..good.len() / 2].to_vec(), "invalid archive"),
+        (
+            docker_archive(&layer, Some(&format!("sha256:{}", "ab".repeat(32)))),
+            "layer.tar is not the image's layer",
+        ),
+        (docker_archive(&hostile, None), "outside"),
+        (manifest("{}"), "manifest.json"),
+        (manifest("[{\"Config\":\"absent.json\",\"Layers\":[]}]"), "absent.json: no such file"),
+        (manifest("[{\"Config\":\"../../etc/passwd\",\"Layers\":[]}]"), "passwd: no such file"),
+        (manifest("[{\"Config\":\"config.json\",\"Layers\":[]}]"), "configuration config.json"),
+        (archive(&[("a", b"1"), ("./a", b"2")]), "two members"),
+        (archive(&[("repositories", b"{}")]), "before Docker 1.10"),
+        (
+            archive(&[
+                ("oci-layout", b"{\"imageLayoutVersion\":\"1.0.0\"}"),
+                ("index.json", b"{\"schemaVersion\":2,\"manifests\":[],\"layers\":[]}"),
+            ]),
+            "both",
+        ),
+        (archive(&[("oci-layout", b"{\"imageLayoutVersion\":\"9\"}"), ("index.json", b"{}")]), "version"),
+    ];
+    let place = place();
+    for (bytes, word) in &cases {
+        let error = load(&place, bytes).unwrap_err();
+        assert!(error.report().contains(word), "{word}: {}", error.report());
+        assert_eq!(error.kind(), Kind::InvalidArgument, "{}", error.report());
+    }
+    assert!(place.store.images.list().unwrap().is_empty());
+    for directory in ["staging", "layers", "blobs/sha256"] {
+        assert!(names(&place.root().join(directory)).is_empty(), "{directory}");
+    }
+}
+
+#[test]
+fn any_changed_byte_is_noticed_or_means_nothing() {
+    if !able() {
+        return;
+    }
+    let layer = tar(&[("etc/", ""), ("etc/motd", "hello\n")]);
+    let good = docker_archive(&layer, None);
+    let expected = load(&place(), &good).unwrap()[0].id;
+    for at in (0..good.len()).step_by(37) {
+        let mut altered = good.clone();
+        altered[at] ^= 0x20;
+        let place = place();
+        if let Ok(loaded) = load(&place, &altered) {
+            // The configuration may be another one: then it is another image, whole as such.
+            for image in loaded {
+                let found = place.store.images.by_id(&image.id).unwrap().unwrap();
+                if image.id == expected {
+                    assert_eq!(found.config.rootfs.diff_ids, [dhow_oci::Digest::of(&layer)]);
+                }
+                save(&place, &[SaveItem { id: image.id, references: vec![] }]);
+            }
+        } else {
+            assert!(place.store.images.list().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn of_an_index_the_wanted_platform_is_taken() {
+    if !able() || !have(&["umoci", "skopeo", "jq"]) {
+        return;
+    }
+    let made = tempfile::tempdir().unwrap();
+    sh(
+        made.path(),
+        r#"umoci init --layout l
+        for a in amd64 arm64; do umoci new --image l:$a; umoci config --image l:$a --architecture $a; done
+        digest() { jq -c "[.manifests[] | select(.annotations[\"org.opencontainers.image.ref.name\"]==\"$1\")][0] | {mediaType,digest,size,platform:{architecture:\"$1\",os:\"linux\"}}" l/index.json; }
+        printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[%s,%s]}' "$(digest arm64)" "$(digest amd64)" >list
+        sum=$(sha256sum list | cut -d' ' -f1); cp list l/blobs/sha256/$sum
+        printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:%s","size":%s,"annotations":{"org.opencontainers.image.ref.name":"app:1"}}]}' $sum $(stat -c %s list) >l/index.json
+        tar -C l -cf l.tar ."#,
+    );
+    let bytes = std::fs::read(made.path().join("l.tar")).unwrap();
+    let place = place();
+    for (platform, expected) in
+        [(None, "amd64"), (Some("linux/arm64"), "arm64"), (Some("linux/amd64"), "amd64")]
+    {
+        let platform = platform.map(|text| Platform::parse(text).unwrap());
+        let loaded = place.store.images.load(&mut &bytes[..], platform.as_ref(), &mut |_| {}).unwrap();
+        assert_eq!(loaded.len(), 1);
+        let image = place.store.images.by_reference(&reference("app:1")).unwrap().unwrap();
+        assert_eq!(image.config.architecture, expected);
+    }
+    let absent = Platform::parse("linux/s390x").unwrap();
+    let refused = place.store.images.load(&mut &bytes[..], Some(&absent), &mut |_| {}).unwrap_err();
+    assert_eq!(refused.kind(), Kind::NotFound);
+}
