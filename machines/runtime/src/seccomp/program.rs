@@ -64,13 +64,13 @@ pub fn compile(policy: &Policy) -> Result<Vec<Instruction>> {
     let mut assembler = Assembler::default();
     let mut sections = Vec::new();
     for calls in policy.architectures.iter().filter(|calls| calls.architecture != Architecture::X32) {
-        let x32 = policy.architectures.iter().find(|other| {
-            other.architecture == Architecture::X32
-                && other.architecture.audit() == calls.architecture.audit()
-        });
-        let ranges = ranges(calls, x32, policy.default);
-        let search = assembler.search(&ranges, policy.default);
-        assembler.fall_to(search);
+        let start = if calls.architecture == Architecture::X86_64 {
+            let x32 = policy.architectures.iter().find(|other| other.architecture == Architecture::X32);
+            assembler.section_x86_64(calls, x32, policy.default)
+        } else {
+            assembler.search(&ranges(calls, 0, policy.default), policy.default)
+        };
+        assembler.fall_to(start);
         let start = assembler.push(LOAD_WORD, NUMBER);
         sections.push((calls.architecture.audit(), start));
     }
@@ -91,19 +91,23 @@ enum Outcome<'a> {
     Check(&'a [Alternative]),
 }
 
-/// The line of all numbers of one audit architecture, cut where the outcome changes.
-fn ranges<'a>(calls: &'a Calls, x32: Option<&'a Calls>, default: Action) -> Vec<Range<'a>> {
-    let mut line = Line { ranges: Vec::new() };
-    line.add(calls, 0, default);
-    if calls.architecture == Architecture::X86_64 {
-        match x32 {
-            Some(x32) => line.add(x32, X32_BIT, default),
-            // Numbers of an architecture that was not named; -1 is that of a call a tracer has cancelled.
-            None => {
-                line.cut(X32_BIT, Outcome::Give(Action::KILL_PROCESS));
-                line.cut(u32::MAX, Outcome::Give(default));
-            }
+/// The line of all numbers from `first` on, cut where the outcome changes.
+fn ranges(calls: &Calls, first: u32, default: Action) -> Vec<Range<'_>> {
+    let mut line = Line { ranges: Vec::with_capacity(256) };
+    line.cut(first, Outcome::Give(default));
+    for (number, decision) in &calls.decisions {
+        if *number < first {
+            continue;
         }
+        let outcome = match decision {
+            Decision::Always(action) => Outcome::Give(*action),
+            Decision::First(alternatives) => Outcome::Check(alternatives),
+        };
+        line.cut(*number, outcome);
+        line.cut(number.saturating_add(1), Outcome::Give(default));
+    }
+    if let Some(newest) = calls.newest {
+        line.cut(newest.saturating_add(1), Outcome::Give(Action::errno(ENOSYS)));
     }
     line.ranges
 }
@@ -113,21 +117,6 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn add(&mut self, calls: &'a Calls, from: u32, default: Action) {
-        self.cut(from, Outcome::Give(default));
-        for (number, decision) in &calls.decisions {
-            let outcome = match decision {
-                Decision::Always(action) => Outcome::Give(*action),
-                Decision::First(alternatives) => Outcome::Check(alternatives),
-            };
-            self.cut(*number, outcome);
-            self.cut(number.saturating_add(1), Outcome::Give(default));
-        }
-        if let Some(newest) = calls.newest {
-            self.cut(newest.saturating_add(1), Outcome::Give(Action::errno(ENOSYS)));
-        }
-    }
-
     /// From `number` on, the outcome is another one; numbers come in ascending order.
     fn cut(&mut self, number: u32, outcome: Outcome<'a>) {
         if self.ranges.last().is_some_and(|(last, _)| *last == number) {
@@ -138,6 +127,9 @@ impl<'a> Line<'a> {
         }
     }
 }
+
+/// x32 has numbers of its own from here on; below it has those of x86_64.
+const X32_OWN: u32 = 512;
 
 const ENOSYS: u16 = 38;
 
@@ -217,6 +209,29 @@ impl Assembler {
         let short = |distance: usize| u8::try_from(distance).unwrap_or(u8::MAX);
         let (if_true, if_false) = (short(self.distance(if_true)), short(self.distance(if_false)));
         self.put(Instruction { code, if_true, if_false, value })
+    }
+
+    /// x86_64 and x32 have one AUDIT_ARCH; the mark in the number tells them apart.
+    ///
+    /// Below 512 x32 is answered as x86_64: the same names have the same numbers there, and what x32
+    /// has not is refused by the kernel itself. That saves a third of the program and of the time to
+    /// install it.
+    fn section_x86_64(&mut self, calls: &Calls, x32: Option<&Calls>, default: Action) -> Label {
+        let search = self.search(&ranges(calls, 0, default), default);
+        let marked = match x32 {
+            Some(x32) => {
+                let own = self.search(&ranges(x32, X32_BIT | X32_OWN, default), default);
+                self.fall_to(search);
+                let shared = self.push(AND, !X32_BIT);
+                self.branch(JUMP_GREATER_OR_EQUAL, X32_BIT | X32_OWN, own, shared)
+            }
+            None => {
+                // An architecture that was not named; -1 is that of a call a tracer has cancelled.
+                let (kill, cancelled) = (self.give(Action::KILL_PROCESS), self.give(default));
+                self.branch(JUMP_EQUAL, u32::MAX, cancelled, kill)
+            }
+        };
+        self.branch(JUMP_GREATER_OR_EQUAL, X32_BIT, marked, search)
     }
 
     /// Binary search; the number has been loaded.

@@ -171,10 +171,34 @@ fn condition(source: &SeccompArgument) -> Result<Condition> {
     Ok(Condition { argument, comparison, value: source.value })
 }
 
+/// An alternative of a rule, or what a rule comes to for a collecting call.
+enum Found<'a> {
+    Rule(&'a Alternative),
+    Collected(u64, Action),
+}
+
+impl Found<'_> {
+    fn always(&self) -> Option<Action> {
+        match self {
+            Self::Rule(alternative) => alternative.conditions.is_empty().then_some(alternative.action),
+            Self::Collected(..) => None,
+        }
+    }
+
+    fn alternative(&self) -> Alternative {
+        match self {
+            Self::Rule(alternative) => (*alternative).clone(),
+            Self::Collected(which, action) => {
+                let condition = Condition { argument: 0, comparison: Comparison::Equal, value: *which };
+                Alternative { conditions: vec![condition], action: *action }
+            }
+        }
+    }
+}
+
 impl Calls {
     fn of(architecture: Architecture, rules: &[Rule<'_>], default: Action) -> Self {
-        // Pairs of number and alternative, by number and then in the order of the profile.
-        let mut found: Vec<(u32, Alternative)> = Vec::new();
+        let mut found: Vec<(u32, Found<'_>)> = Vec::with_capacity(512);
         let mut newest = None;
         for rule in rules {
             for call in &rule.calls {
@@ -183,11 +207,12 @@ impl Calls {
                 // What does the same as no rule is none: it must not hide another one.
                 let wanted = rule.alternatives.iter().filter(|alternative| alternative.action != default);
                 for alternative in wanted {
-                    found.extend(number.map(|number| (number, alternative.clone())));
+                    found.extend(number.map(|number| (number, Found::Rule(alternative))));
                     found.extend(collected(*call, architecture, alternative, default));
                 }
             }
         }
+        // Stable: rules of one call stay in the order of the profile.
         found.sort_by_key(|(number, _)| *number);
         newest = newest.max(found.last().map(|(number, _)| *number));
         let decisions = found.chunk_by(|one, other| one.0 == other.0).map(decide).collect();
@@ -199,27 +224,25 @@ impl Calls {
 ///
 /// Arguments of a collected call are in memory, where no filter can look. A rule with conditions is
 /// left out when it would open what the profile closes, and holds without them when it would close.
-fn collected(
+fn collected<'a>(
     call: SystemCall,
     architecture: Architecture,
     alternative: &Alternative,
     default: Action,
-) -> Option<(u32, Alternative)> {
-    if architecture != Architecture::X86 || !(alternative.conditions.is_empty() || default.is_permissive()) {
+) -> Option<(u32, Found<'a>)> {
+    let opens_unseen = !alternative.conditions.is_empty() && !default.is_permissive();
+    if architecture != Architecture::X86 || opens_unseen {
         return None;
     }
     let (name, which) = call.multiplexed()?;
-    let number = SystemCall::find(name)?.number(architecture)?;
-    let condition = Condition { argument: 0, comparison: Comparison::Equal, value: which };
-    Some((number, Alternative { conditions: vec![condition], action: alternative.action }))
+    let number = SystemCall::find(name)?.number(Architecture::X86)?;
+    Some((number, Found::Collected(which, alternative.action)))
 }
 
-fn decide(group: &[(u32, Alternative)]) -> (u32, Decision) {
-    let number = group[0].0;
-    let without = group.iter().find(|(_, alternative)| alternative.conditions.is_empty());
-    let decision = match without {
-        Some((_, alternative)) => Decision::Always(alternative.action),
-        None => Decision::First(group.iter().map(|(_, alternative)| alternative.clone()).collect()),
+fn decide(group: &[(u32, Found<'_>)]) -> (u32, Decision) {
+    let decision = match group.iter().find_map(|(_, found)| found.always()) {
+        Some(action) => Decision::Always(action),
+        None => Decision::First(group.iter().map(|(_, found)| found.alternative()).collect()),
     };
-    (number, decision)
+    (group[0].0, decision)
 }

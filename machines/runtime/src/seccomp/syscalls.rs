@@ -1,7 +1,7 @@
 //! The numbers of a system call.
 
 use super::architecture::{Architecture, X32_BIT};
-use super::table::{ROWS, Row, X32};
+use super::table::{ROWS, Row};
 
 /// A system call that some architecture has.
 #[derive(Debug, Clone, Copy)]
@@ -28,17 +28,15 @@ impl SystemCall {
     /// Its number, with the mark of x32.
     #[must_use]
     pub fn number(self, architecture: Architecture) -> Option<u32> {
-        let (name, x86_64, x86, arm, aarch64) = *self.0;
-        match architecture {
-            Architecture::X86_64 => u32::try_from(x86_64).ok(),
-            Architecture::X86 => u32::try_from(x86).ok(),
-            Architecture::Arm => u32::try_from(arm).ok(),
-            Architecture::Aarch64 => u32::try_from(aarch64).ok(),
-            Architecture::X32 => {
-                let own = X32.binary_search_by_key(&name, |entry| entry.0).ok().map(|at| X32[at].1);
-                u32::try_from(own.unwrap_or(x86_64)).ok().map(|number| number | X32_BIT)
-            }
-        }
+        let (_, x86_64, x86, x32, arm, aarch64) = *self.0;
+        let number = match architecture {
+            Architecture::X86_64 => x86_64,
+            Architecture::X86 => x86,
+            Architecture::X32 => return u32::try_from(x32).ok().map(|number| number | X32_BIT),
+            Architecture::Arm => arm,
+            Architecture::Aarch64 => aarch64,
+        };
+        u32::try_from(number).ok()
     }
 
     /// x86 also makes these calls through one of two collecting calls, whose first argument tells which:
