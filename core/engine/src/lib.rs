@@ -1,1 +1,78 @@
 //! The use cases, one file a verb.
+//!
+//! [`Engine`] holds the ports and what is known: [`containers`], [`execs`], [`images`] and
+//! [`volumes`] are its verbs, [`plan`] works out what a container needs (pure), [`monitor`] is the one
+//! road back from the runtime, [`boot`] what a new engine does first, [`events`] what listeners hear,
+//! [`system`] what the engine says of itself.
+//!
+//! Verbs that change something are plain functions and run to their end, whatever the client does
+//! (decision 4). Each container has a lock of its own; no lock is held over all of them while
+//! something slow is done.
+
+pub mod boot;
+pub mod containers;
+pub mod events;
+pub mod execs;
+pub mod images;
+pub mod monitor;
+mod names;
+pub mod plan;
+mod registry;
+pub mod settings;
+pub mod system;
+pub mod volumes;
+
+use std::sync::Arc;
+
+use dhow_model::ports::{Host, Images, Records, Runtime, Snapshots, Volumes};
+
+pub use events::Events;
+pub use registry::Entry;
+pub use settings::Settings;
+
+/// The ports by which the engine reaches the world.
+#[derive(Clone)]
+pub struct Ports {
+    /// Images.
+    pub images: Arc<dyn Images>,
+    /// Writable layers.
+    pub snapshots: Arc<dyn Snapshots>,
+    /// Containers on record.
+    pub records: Arc<dyn Records>,
+    /// Volumes.
+    pub volumes: Arc<dyn Volumes>,
+    /// Processes.
+    pub runtime: Arc<dyn Runtime>,
+    /// The host.
+    pub host: Arc<dyn Host>,
+}
+
+/// The engine.
+pub struct Engine {
+    ports: Ports,
+    settings: Settings,
+    registry: registry::Registry,
+    execs: execs::Registry,
+    events: Events,
+    volume_lock: std::sync::Mutex<()>,
+}
+
+impl Engine {
+    /// The ports, for what only passes through (streams).
+    #[must_use]
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// What it was configured with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What happens, as it happens.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+}

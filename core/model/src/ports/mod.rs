@@ -7,12 +7,14 @@
 //! A machine implements each trait; `testkit` has a fake of those that are slow or need rights, and
 //! one contract suite both pass.
 
+mod host;
 mod images;
 mod records;
 mod runtime;
 mod snapshots;
 mod volumes;
 
+pub use host::{DeviceNode, Host, HostFacts, PathKind};
 pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem};
 pub use records::{Durability, Records};
 pub use runtime::{

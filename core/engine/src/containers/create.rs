@@ -1,0 +1,161 @@
+//! `create`: adds a writable layer and settings to an image; nothing runs.
+
+use dhow_model::container::{Config, HostConfig, State};
+use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
+use dhow_oci::Platform;
+
+use crate::plan::{merge, mounts, validate};
+use crate::registry::durability;
+use crate::{Engine, names};
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default)]
+pub struct CreateRequest {
+    /// The container's name; empty for one of ours.
+    pub name: String,
+    /// The platform that the image must have.
+    pub platform: Option<Platform>,
+    /// What runs.
+    pub config: Config,
+    /// Limits, mounts, privileges.
+    pub host_config: HostConfig,
+}
+
+/// A container that was created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its id.
+    pub id: ContainerId,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+impl Engine {
+    /// Creates a container.
+    ///
+    /// # Errors
+    /// In Docker's words: a wrong setting, a missing image, a name that is taken.
+    pub fn create_container(&self, request: CreateRequest) -> Result<Created> {
+        let CreateRequest { name, platform, config, host_config } = request;
+        let (image, image_name) = self.image_for(&config.image, platform.as_ref())?;
+        let config = merge::with_image(config, image.as_ref());
+        let host_config = merge::with_settings(host_config, &self.settings);
+        let warnings = validate::check(&config, &host_config, self.ports.host.facts())?;
+        self.check_joined(&host_config)?;
+        let id = ContainerId::from_random(self.ports.host.random());
+        let name = self.take_name(&name, &id)?;
+        let record = Container {
+            config: merge::with_id(config, &id, &host_config),
+            created: Timestamp::now(),
+            image: image.as_ref().map(|image| image.id),
+            platform: image.as_ref().map(platform_of),
+            mounts: Vec::new(),
+            state: State::created(),
+            restart_count: 0,
+            extra: std::collections::BTreeMap::new(),
+            id,
+            name,
+            image_name,
+            host_config,
+        };
+        let name = record.name.clone();
+        let id = record.id.clone();
+        match self.prepare(record) {
+            Ok(()) => Ok(Created { id, warnings }),
+            Err(error) => {
+                self.registry.release(&name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the writable layer and the volumes, and writes the record last: a crash before that leaves
+    /// what the next start clears.
+    fn prepare(&self, mut record: Container) -> Result<()> {
+        let durability = durability(&record);
+        self.ports.snapshots.prepare(&record.id, record.image.as_ref(), durability)?;
+        let made = self.resolve_mounts(&mut record).and_then(|()| {
+            self.populate(&record)?;
+            self.ports.records.put_container(&record, durability)
+        });
+        if let Err(error) = made {
+            self.undo_create(&record);
+            return Err(error);
+        }
+        for mount in record.mounts.iter().filter(|mount| !mount.name.is_empty()) {
+            tracing::debug!(volume = mount.name, "mounted by {}", record.id.short());
+        }
+        let entry = self.registry.add(record);
+        self.tell_container(&entry.record(), "create", &[]);
+        Ok(())
+    }
+
+    fn undo_create(&self, record: &Container) {
+        if let Err(error) = self.ports.snapshots.remove(&record.id) {
+            tracing::warn!(container = record.id.short(), "undo create: {}", error.report());
+        }
+        for volume in record.mounts.iter().filter(|mount| mounts::is_anonymous(&mount.name)) {
+            if let Err(error) = self.ports.volumes.remove(&volume.name) {
+                tracing::warn!(volume = volume.name, "undo create: {}", error.report());
+            }
+        }
+    }
+
+    /// Fills empty volumes with what the image has at their place.
+    fn populate(&self, record: &Container) -> Result<()> {
+        for mount in record.mounts.iter().filter(|mount| mount.copy_up) {
+            self.ports.volumes.populate(&mount.name, &record.id, &mount.destination)?;
+        }
+        Ok(())
+    }
+
+    fn image_for(&self, name: &str, platform: Option<&Platform>) -> Result<(Option<Image>, String)> {
+        if name.is_empty() {
+            return Err(Error::invalid("config cannot be empty in order to create a container"));
+        }
+        let image = self.image(name)?;
+        let found = platform_of(&image);
+        match platform {
+            Some(wanted) if !found.runs_on(wanted) => Err(Error::not_found(format!(
+                "image with reference {name} was found but does not provide the specified platform ({wanted})"
+            ))),
+            _ => Ok((Some(image), name.to_owned())),
+        }
+    }
+
+    /// Containers whose namespaces are joined are named by id from now on.
+    fn check_joined(&self, host_config: &HostConfig) -> Result<()> {
+        for mode in [&host_config.network_mode, &host_config.ipc_mode, &host_config.pid_mode] {
+            if let Some(other) = mode.strip_prefix("container:") {
+                self.container(other)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_name(&self, wanted: &str, id: &ContainerId) -> Result<ContainerName> {
+        if !wanted.is_empty() {
+            let name: ContainerName = wanted.parse().map_err(|error| Error::invalid(format!("{error}")))?;
+            self.registry.reserve(&name, id)?;
+            return Ok(name);
+        }
+        let generated = (0..64).filter_map(|attempt| names::generate(self.ports.host.random(), attempt));
+        for name in generated {
+            if self.registry.reserve(&name, id).is_ok() {
+                return Ok(name);
+            }
+        }
+        let name: ContainerName = id.short().parse().map_err(|error| Error::internal(format!("{error}")))?;
+        self.registry.reserve(&name, id)?;
+        Ok(name)
+    }
+}
+
+pub(crate) fn platform_of(image: &Image) -> Platform {
+    Platform {
+        architecture: image.config.architecture.clone(),
+        os: image.config.os.clone(),
+        variant: image.config.variant.clone(),
+        os_version: String::new(),
+    }
+}

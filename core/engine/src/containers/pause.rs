@@ -1,0 +1,43 @@
+//! `pause` and `unpause`: the freezer, which no process can notice or refuse.
+
+use dhow_model::container::{Refusal, State};
+use dhow_model::{Error, Result};
+
+use super::refused;
+use crate::Engine;
+
+impl Engine {
+    /// Freezes every process of a container.
+    ///
+    /// # Errors
+    /// Conflict when it does not run or is frozen.
+    pub fn pause_container(&self, text: &str) -> Result<()> {
+        let entry = self.container(text)?;
+        let _turn = entry.turn();
+        let record = entry.record();
+        let running = record.state.must_be_active().map_err(|refusal| match refusal {
+            Refusal::Paused => Error::conflict(format!("Container {} is already paused", record.id)),
+            Refusal::NotRunning => Error::conflict(format!("Container {} is not running", record.id)),
+            other => refused(&record)(other),
+        })?;
+        self.ports.runtime.pause(&record.id)?;
+        entry.set_state(&self.ports, State::Paused(running.clone()))?;
+        self.tell_container(&record, "pause", &[]);
+        Ok(())
+    }
+
+    /// Thaws it.
+    ///
+    /// # Errors
+    /// Conflict when it is not frozen.
+    pub fn unpause_container(&self, text: &str) -> Result<()> {
+        let entry = self.container(text)?;
+        let _turn = entry.turn();
+        let record = entry.record();
+        let running = record.state.may_unpause().map_err(refused(&record))?;
+        self.ports.runtime.resume(&record.id)?;
+        entry.set_state(&self.ports, State::Running(running.clone()))?;
+        self.tell_container(&record, "unpause", &[]);
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! `rm` and `prune`: removes the writable layer of a container that does not run.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dhow_model::container::{MountKind, State};
+use dhow_model::{Container, ContainerId, Error, Kind, Result};
+
+use super::refused;
+use crate::plan::mounts;
+use crate::{Engine, Entry};
+
+/// What the kernel may take to end a killed process before it is an error.
+const LONGEST_KILL: Duration = Duration::from_secs(30);
+
+/// How a container is removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// One that runs is killed.
+    pub force: bool,
+    /// Its anonymous volumes go too.
+    pub volumes: bool,
+}
+
+/// What `prune` removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// The containers.
+    pub ids: Vec<ContainerId>,
+    /// Bytes that their writable layers took.
+    pub reclaimed: u64,
+}
+
+impl Engine {
+    /// Removes a container.
+    ///
+    /// # Errors
+    /// Conflict when it runs and force is not asked for.
+    pub fn remove_container(self: &Arc<Self>, text: &str, removal: Removal) -> Result<()> {
+        let entry = self.container(text)?;
+        let record = entry.record();
+        if let (Err(refusal), false) = (record.state.may_remove(), removal.force) {
+            return Err(refused(&record)(refusal));
+        }
+        if record.state.running().is_some() {
+            self.kill_and_wait(&entry)?;
+        }
+        let _turn = entry.turn();
+        if !self.registry.has(&record.id) {
+            // Its own end has removed it while it was killed.
+            return Ok(());
+        }
+        let record = entry.record();
+        record.state.may_remove().map_err(refused(&record))?;
+        self.remove_stopped(&entry, removal.volumes)
+    }
+
+    /// The record says first that it is going: the next engine finishes what this one could not.
+    fn remove_stopped(&self, entry: &Entry, volumes: bool) -> Result<()> {
+        let record = entry.record();
+        if record.state != State::Removing {
+            entry.set_state(&self.ports, State::Removing)?;
+        }
+        self.ports.runtime.release(&record.id)?;
+        self.ports.snapshots.remove(&record.id)?;
+        self.ports.records.delete_container(&record.id, crate::registry::durability(&record))?;
+        self.execs.forget(&record.id);
+        self.registry.forget(&record.id);
+        self.tell_container(&record, "destroy", &[]);
+        if volumes {
+            self.remove_anonymous(&record);
+        }
+        Ok(())
+    }
+
+    /// The process is killed, and its end taken like any other.
+    fn kill_and_wait(&self, entry: &Entry) -> Result<()> {
+        let record = entry.record();
+        match self.ports.runtime.kill_all(&record.id) {
+            Err(error) if error.kind() != Kind::NotFound => return Err(error),
+            _ => {}
+        }
+        let end = Instant::now() + LONGEST_KILL;
+        while entry.record().state.running().is_some() {
+            if Instant::now() > end {
+                return Err(Error::internal(format!("container {}: its process does not end", record.id)));
+            }
+            entry.wait_briefly();
+        }
+        Ok(())
+    }
+
+    fn remove_anonymous(&self, record: &Container) {
+        let volumes = record.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
+        for mount in volumes.filter(|mount| mounts::is_anonymous(&mount.name)) {
+            match self.remove_volume(&mount.name, false) {
+                // Another container uses it, or it is gone: either is as it should be.
+                Err(error) if !matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {
+                    tracing::warn!(volume = mount.name, "remove: {}", error.report());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Removes every container that does not run and that `keep` does not want.
+    ///
+    /// # Errors
+    /// When one cannot be removed; those before it are gone.
+    pub fn prune_containers(self: &Arc<Self>, wanted: impl Fn(&Container) -> bool) -> Result<Pruned> {
+        let mut pruned = Pruned::default();
+        for entry in self.registry.all() {
+            let record = entry.record();
+            if record.state.running().is_some() || !wanted(&record) {
+                continue;
+            }
+            let size = self.ports.snapshots.usage(&record.id).unwrap_or_default().writable;
+            match self.remove_container(record.id.as_str(), Removal::default()) {
+                Ok(()) => {
+                    pruned.reclaimed += size;
+                    pruned.ids.push(record.id.clone());
+                }
+                // It was started or removed meanwhile.
+                Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let more = [("reclaimed".to_owned(), pruned.reclaimed.to_string())].into();
+        self.tell(dhow_model::event::EventKind::Container, "prune", "", more);
+        Ok(pruned)
+    }
+}

@@ -1,0 +1,107 @@
+//! `start`: makes the isolated space for a container and runs its process.
+
+use std::sync::Arc;
+
+use dhow_model::container::{Exit, Running, State};
+use dhow_model::ports::{LogOptions, StartFailure, StartPlan, StdioPlan, TerminalSize};
+use dhow_model::{Container, Result, Timestamp};
+
+use super::refused;
+use crate::plan::{files, logs, spec};
+use crate::{Engine, Entry};
+
+impl Engine {
+    /// Starts a container.
+    ///
+    /// # Errors
+    /// Not modified when it runs; in Docker's words when its program cannot be executed.
+    pub fn start_container(self: &Arc<Self>, text: &str) -> Result<()> {
+        let entry = self.container(text)?;
+        let turn = entry.turn();
+        let started = self.start_entry(&entry);
+        drop(turn);
+        if started.is_err() && entry.record().state.exit().is_some() {
+            self.after_end(&entry);
+        }
+        started
+    }
+
+    /// The same by who has the container's turn already.
+    pub(crate) fn start_entry(&self, entry: &Arc<Entry>) -> Result<()> {
+        let record = entry.record();
+        record.state.may_start().map_err(refused(&record))?;
+        let plan = self.start_plan(&record)?;
+        match self.ports.runtime.start(plan) {
+            Ok(running) => self.started(entry, running),
+            Err(failure) => self.not_started(entry, failure),
+        }
+    }
+
+    /// Plans all as a value; what is written on the way are files of the container's own directory.
+    fn start_plan(&self, record: &Container) -> Result<StartPlan> {
+        let facts = self.gather(record)?;
+        let spec = spec::plan(record, &facts)?;
+        let directory = self.ports.snapshots.directory(&record.id);
+        for (name, bytes) in files::contents(record, &facts) {
+            self.ports.host.write_file(&directory.join(name), &bytes)?;
+        }
+        Ok(StartPlan {
+            id: record.id.clone(),
+            spec: Arc::new(spec),
+            rootfs: self.ports.snapshots.rootfs(&record.id, record.host_config.auto_remove)?,
+            stdio: stdio(record),
+            log: logs::options(&record.host_config.log_config)?,
+            directory,
+            init: record.host_config.init.unwrap_or(self.settings.init),
+        })
+    }
+
+    fn started(&self, entry: &Entry, running: Running) -> Result<()> {
+        let record = entry.set_state(&self.ports, State::Running(running))?;
+        self.tell_container(&record, "start", &[]);
+        Ok(())
+    }
+
+    fn not_started(&self, entry: &Entry, failure: StartFailure) -> Result<()> {
+        let record = entry.record();
+        let now = Timestamp::now();
+        let never_ran = matches!(record.state, State::Created { .. });
+        let exit = Exit {
+            code: failure.exit_code,
+            error: failure.error.report(),
+            started: record.state.exit().map_or(Timestamp::NEVER, |exit| exit.started),
+            finished: if never_ran { Timestamp::NEVER } else { now },
+            oom_killed: false,
+        };
+        let state = if never_ran {
+            State::Created { failure: Some(exit.clone()) }
+        } else {
+            State::Exited(exit.clone())
+        };
+        if let Err(error) = entry.set_state(&self.ports, state) {
+            tracing::error!(container = record.id.short(), "record a failed start: {}", error.report());
+        }
+        if let Err(error) = self.ports.runtime.release(&record.id) {
+            tracing::warn!(container = record.id.short(), "release after a failed start: {}", error.report());
+        }
+        self.tell_container(&record, "die", &[("exitCode", exit.code.to_string())]);
+        Err(failure.error)
+    }
+}
+
+fn stdio(record: &Container) -> StdioPlan {
+    let [rows, columns] = record.host_config.console_size;
+    let number = |value: u32| u16::try_from(value).unwrap_or(u16::MAX);
+    StdioPlan {
+        terminal: record.config.tty,
+        open_stdin: record.config.open_stdin,
+        stdin_once: record.config.stdin_once,
+        size: (rows > 0 && columns > 0)
+            .then(|| TerminalSize { rows: number(rows), columns: number(columns) }),
+    }
+}
+
+/// Whether what it writes can be read back.
+pub(crate) fn has_log(record: &Container) -> bool {
+    !matches!(logs::options(&record.host_config.log_config), Ok(LogOptions::None))
+}

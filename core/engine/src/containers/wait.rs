@@ -1,0 +1,83 @@
+//! `wait`: until a container has ended, will end next, or is gone.
+
+use std::sync::Arc;
+
+use dhow_model::container::{Exit, State};
+use dhow_model::{Error, Result};
+
+use crate::{Engine, Entry};
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WaitCondition {
+    /// That it does not run: at once when it does not.
+    #[default]
+    NotRunning,
+    /// The next end, also of a container that is not started yet.
+    NextExit,
+    /// That it is gone.
+    Removed,
+}
+
+impl WaitCondition {
+    /// Reads the word of the API; empty is the default.
+    ///
+    /// # Errors
+    /// Invalid argument, in Docker's words.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "" | "not-running" => Ok(Self::NotRunning),
+            "next-exit" => Ok(Self::NextExit),
+            "removed" => Ok(Self::Removed),
+            other => Err(Error::invalid(format!("invalid condition: {other:?}"))),
+        }
+    }
+}
+
+/// A wait that has begun: what happens from here on counts.
+#[derive(Debug)]
+pub struct Wait {
+    entry: Arc<Entry>,
+    condition: WaitCondition,
+    changes: tokio::sync::watch::Receiver<u64>,
+}
+
+impl Engine {
+    /// Begins to wait for a container.
+    ///
+    /// # Errors
+    /// `No such container: …`
+    pub fn wait_container(&self, text: &str, condition: WaitCondition) -> Result<Wait> {
+        let entry = self.container(text)?;
+        let changes = entry.watch();
+        Ok(Wait { entry, condition, changes })
+    }
+
+    /// Waits to the end: how the container ended.
+    pub async fn waited(&self, mut wait: Wait) -> Exit {
+        let mut last = wait.entry.record().state.exit().cloned();
+        let mut ran = wait.entry.record().state.running().is_some();
+        loop {
+            let record = wait.entry.record();
+            let gone = !self.registry.has(&record.id);
+            if let Some(exit) = record.state.exit() {
+                last = Some(exit.clone());
+            }
+            let ended = record.state.running().is_none();
+            let failed = matches!(record.state, State::Created { failure: Some(_) });
+            let done = match wait.condition {
+                _ if gone => true,
+                WaitCondition::NotRunning => ended,
+                WaitCondition::NextExit => ended && (ran || failed),
+                WaitCondition::Removed => false,
+            };
+            if done {
+                return last.unwrap_or_default();
+            }
+            ran |= !ended;
+            if wait.changes.changed().await.is_err() {
+                return last.unwrap_or_default();
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Verbs of execs: further processes in running containers.
+//!
+//! An exec is known while its container runs, and for a while after its own end; it is not recorded.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
+use dhow_model::container::{Exit, Refusal};
+use dhow_model::ports::{AttachOptions, ExecPlan, StdioPlan, Target, TerminalSize};
+use dhow_model::{ContainerId, Error, Result};
+
+use crate::Engine;
+use crate::containers::attach::Attached;
+use crate::containers::refused;
+use crate::plan::{exec, spec};
+use crate::registry::lock;
+
+/// What a client asks for (Engine API, `ExecConfig`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Its standard input is attached.
+    pub attach_stdin: bool,
+    /// Its standard output is attached.
+    pub attach_stdout: bool,
+    /// Its standard error is attached.
+    pub attach_stderr: bool,
+    /// It has a terminal.
+    pub tty: bool,
+    /// Keys that detach, for `inspect`.
+    pub detach_keys: String,
+    /// Rows and columns of the terminal.
+    pub console_size: Option<TerminalSize>,
+    /// Further environment.
+    pub env: Vec<String>,
+    /// The program and its arguments.
+    pub cmd: Vec<String>,
+    /// Everything is allowed.
+    pub privileged: bool,
+    /// `user[:group]`; empty is the container's.
+    pub user: String,
+    /// The directory; empty is the container's.
+    pub working_dir: String,
+}
+
+/// An exec as `inspect` shows it.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// The container.
+    pub container: ContainerId,
+    /// What was asked for.
+    pub request: Arc<ExecRequest>,
+    /// Where it is in its life.
+    pub state: ExecState,
+}
+
+/// Where an exec is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecState {
+    /// Not started.
+    Created,
+    /// On its way.
+    Starting,
+    /// It runs, as this process of the host.
+    Running(i32),
+    /// It has ended.
+    Ended(Exit),
+}
+
+/// All execs that are known.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    all: Mutex<BTreeMap<String, Exec>>,
+}
+
+impl Registry {
+    /// Forgets those of a container.
+    pub(crate) fn forget(&self, container: &ContainerId) {
+        lock(&self.all).retain(|_, exec| exec.container != *container);
+    }
+
+    fn set(&self, id: &str, state: ExecState) -> Option<Exec> {
+        let mut all = lock(&self.all);
+        let exec = all.get_mut(id)?;
+        exec.state = state;
+        Some(exec.clone())
+    }
+}
+
+impl Engine {
+    /// Notes an exec; nothing runs yet.
+    ///
+    /// # Errors
+    /// Conflict when the container does not run or is paused.
+    pub fn create_exec(&self, text: &str, request: ExecRequest) -> Result<String> {
+        let entry = self.container(text)?;
+        let record = entry.record();
+        record.state.must_be_active().map_err(|refusal| match refusal {
+            Refusal::Paused => {
+                Error::conflict(format!("Container {text} is paused, unpause the container before exec"))
+            }
+            Refusal::NotRunning => Error::conflict(format!("container {} is not running", record.id)),
+            other => refused(&record)(other),
+        })?;
+        if request.cmd.is_empty() {
+            return Err(Error::invalid("No exec command specified"));
+        }
+        let id = ContainerId::from_random(self.ports.host.random()).to_string();
+        let action = format!("exec_create: {}", request.cmd.join(" "));
+        let exec = Exec {
+            id: id.clone(),
+            container: record.id.clone(),
+            request: Arc::new(request),
+            state: ExecState::Created,
+        };
+        lock(&self.execs.all).insert(id.clone(), exec);
+        self.tell_container(&record, &action, &[("execID", id.clone())]);
+        Ok(id)
+    }
+
+    /// An exec by its id.
+    ///
+    /// # Errors
+    /// `No such exec instance: …`
+    pub fn exec(&self, id: &str) -> Result<Exec> {
+        let found = lock(&self.execs.all).get(id).cloned();
+        found.ok_or_else(|| {
+            Error::not_found(format!("No such exec instance: {}", crate::registry::shorten(id)))
+        })
+    }
+
+    /// The execs of a container that run.
+    #[must_use]
+    pub fn execs_of(&self, container: &ContainerId) -> Vec<String> {
+        let all = lock(&self.execs.all);
+        let of = |exec: &&Exec| exec.container == *container && matches!(exec.state, ExecState::Running(_));
+        all.values().filter(of).map(|exec| exec.id.clone()).collect()
+    }
+
+    /// Opens a stream to an exec, before it is started: nothing that it writes is lost.
+    ///
+    /// # Errors
+    /// Conflict when it was started before.
+    pub fn attach_exec(&self, id: &str) -> Result<Attached> {
+        let exec = self.exec(id)?;
+        if exec.state != ExecState::Created {
+            return Err(Error::conflict(format!("exec {id} has already been started")));
+        }
+        let request = &exec.request;
+        let options = AttachOptions {
+            stdin: request.attach_stdin,
+            stdout: request.attach_stdout,
+            stderr: request.attach_stderr,
+        };
+        let stream: OwnedFd = self.ports.runtime.attach(&target(&exec), options)?;
+        Ok(Attached { stream, terminal: request.tty })
+    }
+
+    /// Runs an exec; returns when its program was executed.
+    ///
+    /// # Errors
+    /// Conflict when it was started before; in Docker's words when the program cannot be executed.
+    pub fn start_exec(&self, id: &str, size: Option<TerminalSize>) -> Result<()> {
+        let exec = self.exec(id)?;
+        if exec.state != ExecState::Created {
+            return Err(Error::conflict(format!("exec {id} has already been started")));
+        }
+        self.execs.set(id, ExecState::Starting);
+        let done = self.run_exec(&exec, size);
+        if let Err((code, _)) = &done {
+            self.execs.set(id, ExecState::Ended(Exit { code: *code, ..Exit::default() }));
+        }
+        done.map_err(|(_, error)| error)
+    }
+
+    fn run_exec(&self, exec: &Exec, size: Option<TerminalSize>) -> Result<(), (i32, Error)> {
+        let plan = self.exec_plan(exec, size).map_err(|error| (126, error))?;
+        let entry = self.container(exec.container.as_str()).map_err(|error| (126, error))?;
+        let action = format!("exec_start: {}", exec.request.cmd.join(" "));
+        match self.ports.runtime.exec(plan) {
+            Ok(running) => {
+                self.exec_runs(&exec.id, running.pid);
+                self.tell_container(&entry.record(), &action, &[("execID", exec.id.clone())]);
+                Ok(())
+            }
+            Err(failure) => Err((failure.exit_code, failure.error)),
+        }
+    }
+
+    /// Its end may have been told before its start was answered.
+    fn exec_runs(&self, id: &str, pid: i32) {
+        let mut all = lock(&self.execs.all);
+        if let Some(exec) = all.get_mut(id).filter(|exec| exec.state == ExecState::Starting) {
+            exec.state = ExecState::Running(pid);
+        }
+    }
+
+    fn exec_plan(&self, exec: &Exec, size: Option<TerminalSize>) -> Result<ExecPlan> {
+        let entry = self.container(exec.container.as_str())?;
+        let record = entry.record();
+        let running = record.state.must_be_active().map_err(refused(&record))?;
+        let facts = self.gather(&record)?;
+        let spec = spec::plan(&record, &facts)?;
+        let process = exec::plan(&record, &exec.request, &spec, &facts)?;
+        Ok(ExecPlan {
+            target: target(exec),
+            pid: running.pid,
+            process: Arc::new(process),
+            spec: Arc::new(spec),
+            stdio: StdioPlan {
+                terminal: exec.request.tty,
+                open_stdin: exec.request.attach_stdin,
+                stdin_once: true,
+                size: size.or(exec.request.console_size),
+            },
+        })
+    }
+
+    /// Sets the size of an exec's terminal.
+    ///
+    /// # Errors
+    /// Conflict when it does not run.
+    pub fn resize_exec(&self, id: &str, size: TerminalSize) -> Result<()> {
+        let exec = self.exec(id)?;
+        match exec.state {
+            ExecState::Running(_) => self.ports.runtime.resize(&target(&exec), size),
+            _ => Err(Error::conflict(format!("exec process {id} is not running"))),
+        }
+    }
+
+    pub(crate) fn exec_ended(&self, id: &str, exit: Exit) {
+        let code = exit.code;
+        let Some(exec) = self.execs.set(id, ExecState::Ended(exit)) else { return };
+        if let Ok(entry) = self.container(exec.container.as_str()) {
+            let more = [("execID", id.to_owned()), ("exitCode", code.to_string())];
+            self.tell_container(&entry.record(), "exec_die", &more);
+        }
+    }
+}
+
+fn target(exec: &Exec) -> Target {
+    Target { id: exec.container.clone(), exec: Some(exec.id.clone()) }
+}

@@ -1,0 +1,218 @@
+//! `import`: an image of one layer from a flat tar; and the changes that `import` and `commit` take.
+
+use std::io::Read;
+
+use dhow_model::ports::ImportRequest;
+use dhow_model::{Error, ImageId, Result, Timestamp};
+use dhow_oci::image::{ContainerDefaults, Empty};
+use dhow_oci::{ImageConfig, Platform, Reference};
+
+use crate::Engine;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Import {
+    /// The name to give; nothing leaves it unnamed.
+    pub reference: Option<Reference>,
+    /// A comment.
+    pub message: String,
+    /// Lines of a Dockerfile.
+    pub changes: Vec<String>,
+    /// What it runs on; nothing is this machine.
+    pub platform: Option<Platform>,
+}
+
+impl Engine {
+    /// Makes an image of a flat tar.
+    ///
+    /// # Errors
+    /// A change that is none; what is wrong with the archive.
+    pub fn import_image(&self, request: Import, tar: &mut dyn Read) -> Result<ImageId> {
+        let platform = request.platform.unwrap_or_else(Platform::host);
+        let mut config = ImageConfig {
+            architecture: platform.architecture,
+            os: platform.os,
+            variant: platform.variant,
+            created: Some(Timestamp::now().to_string()),
+            comment: request.message.clone(),
+            ..ImageConfig::default()
+        };
+        apply_changes(&mut config.config, &request.changes)?;
+        let name = request.reference.as_ref().map(Reference::familiar);
+        let import = ImportRequest { config, message: request.message, reference: request.reference };
+        let id = self.ports.images.import(import, tar)?;
+        self.tell_image("import", &id.to_string(), &name.unwrap_or_else(|| id.to_string()));
+        Ok(id)
+    }
+}
+
+/// Applies lines of a Dockerfile to the defaults of an image.
+///
+/// # Errors
+/// Invalid argument for an instruction that changes no metadata.
+pub(crate) fn apply_changes(defaults: &mut ContainerDefaults, lines: &[String]) -> Result<()> {
+    lines
+        .iter()
+        .map(|line| line.trim())
+        .filter(|line| !line.is_empty())
+        .try_for_each(|line| apply(defaults, line))
+}
+
+fn apply(defaults: &mut ContainerDefaults, line: &str) -> Result<()> {
+    let (instruction, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    let missing = || Error::invalid(format!("{} requires at least one argument", instruction.to_uppercase()));
+    if rest.is_empty() && !matches!(instruction.to_uppercase().as_str(), "CMD" | "ENTRYPOINT") {
+        return Err(missing());
+    }
+    match instruction.to_uppercase().as_str() {
+        "CMD" => defaults.cmd = Some(words_or_shell(rest, defaults.shell.as_deref())?),
+        "ENTRYPOINT" => defaults.entrypoint = Some(words_or_shell(rest, defaults.shell.as_deref())?),
+        "ENV" => pairs(rest)?.into_iter().for_each(|(name, value)| set_env(defaults, &name, &value)),
+        "LABEL" => defaults.labels.get_or_insert_default().extend(pairs(rest)?),
+        "USER" => defaults.user = rest.into(),
+        "WORKDIR" => defaults.working_dir = absolute(&defaults.working_dir, rest),
+        "STOPSIGNAL" => defaults.stop_signal = rest.into(),
+        "EXPOSE" => rest.split_whitespace().try_for_each(|port| expose(defaults, port))?,
+        "VOLUME" => {
+            let paths =
+                json_words(rest).unwrap_or_else(|| rest.split_whitespace().map(str::to_owned).collect());
+            defaults.volumes.get_or_insert_default().extend(paths.into_iter().map(|path| (path, Empty {})));
+        }
+        "ONBUILD" => defaults.on_build.get_or_insert_default().push(rest.into()),
+        "SHELL" => {
+            let words = json_words(rest)
+                .ok_or_else(|| Error::invalid("SHELL requires the arguments to be in JSON form"))?;
+            defaults.shell = Some(words);
+        }
+        "HEALTHCHECK" => return Err(Error::not_implemented("HEALTHCHECK as a change is not supported yet")),
+        other => {
+            return Err(Error::invalid(format!("{} is not a valid change command", other.to_lowercase())));
+        }
+    }
+    Ok(())
+}
+
+fn json_words(text: &str) -> Option<Vec<String>> {
+    serde_json::from_str(text).ok()
+}
+
+fn words_or_shell(text: &str, shell: Option<&[String]>) -> Result<Vec<String>> {
+    if let Some(words) = json_words(text) {
+        return Ok(words);
+    }
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut words = shell.map_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()], <[String]>::to_vec);
+    words.push(text.into());
+    Ok(words)
+}
+
+/// `NAME=value …` with quotes, or the old form `NAME the rest`.
+fn pairs(text: &str) -> Result<Vec<(String, String)>> {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if !first.contains('=') {
+        let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        return Ok(vec![(name.into(), value.trim().into())]);
+    }
+    let wrong = |word: &str| {
+        Error::invalid(format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value"))
+    };
+    let words = split_quoted(text)?;
+    words
+        .iter()
+        .map(|word| {
+            word.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).ok_or_else(|| wrong(word))
+        })
+        .collect()
+}
+
+/// Words separated by spaces; quotes keep spaces, a backslash keeps the next character.
+fn split_quoted(text: &str) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        match (character, quote) {
+            ('\\', None | Some('"')) => word.get_or_insert_default().extend(characters.next()),
+            (c, Some(q)) if c == q => quote = None,
+            ('"' | '\'', None) => {
+                quote = Some(character);
+                word.get_or_insert_default();
+            }
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    if quote.is_some() {
+        return Err(Error::invalid(format!(
+            "unexpected end of statement while looking for matching quote in {text:?}"
+        )));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+fn set_env(defaults: &mut ContainerDefaults, name: &str, value: &str) {
+    let prefix = format!("{name}=");
+    let pair = format!("{prefix}{value}");
+    match defaults.env.iter_mut().find(|pair| pair.starts_with(&prefix)) {
+        Some(old) => *old = pair,
+        None => defaults.env.push(pair),
+    }
+}
+
+fn expose(defaults: &mut ContainerDefaults, port: &str) -> Result<()> {
+    let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
+    let valid =
+        number.split('-').all(|n| n.parse::<u16>().is_ok()) && matches!(protocol, "tcp" | "udp" | "sctp");
+    if !valid {
+        return Err(Error::invalid(format!("invalid containerPort: {port}")));
+    }
+    defaults.exposed_ports.get_or_insert_default().insert(format!("{number}/{protocol}"), Empty {});
+    Ok(())
+}
+
+fn absolute(base: &str, path: &str) -> String {
+    if path.starts_with('/') { path.into() } else { format!("{}/{path}", base.trim_end_matches('/')) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(lines: &[&str]) -> Result<ContainerDefaults> {
+        let mut defaults = ContainerDefaults::default();
+        apply_changes(&mut defaults, &lines.iter().map(|l| (*l).to_owned()).collect::<Vec<_>>())?;
+        Ok(defaults)
+    }
+
+    #[test]
+    fn changes_are_lines_of_a_dockerfile() {
+        let defaults = changed(&[
+            "CMD [\"a\", \"b c\"]",
+            "entrypoint run me",
+            "ENV A=1 B=\"two words\" C=x\\ y",
+            "ENV A 2 and more",
+            "EXPOSE 80 53/udp",
+            "WORKDIR /srv",
+            "WORKDIR app",
+            "LABEL a.b=c",
+        ])
+        .unwrap();
+        assert_eq!(defaults.cmd.unwrap(), ["a", "b c"]);
+        assert_eq!(defaults.entrypoint.unwrap(), ["/bin/sh", "-c", "run me"]);
+        assert_eq!(defaults.env, ["A=2 and more", "B=two words", "C=x y"]);
+        assert_eq!(defaults.exposed_ports.unwrap().into_keys().collect::<Vec<_>>(), ["53/udp", "80/tcp"]);
+        assert_eq!(defaults.working_dir, "/srv/app");
+    }
+
+    #[test]
+    fn what_changes_no_metadata_is_refused() {
+        for wrong in ["RUN ls", "FROM x", "ENV", "EXPOSE http", "SHELL sh -c", "ENV A=\"x"] {
+            assert!(changed(&[wrong]).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Verbs of images.
+
+pub mod import;
+pub mod remove;
+pub mod transfer;
+
+use dhow_model::{Error, Image, ImageId, Result};
+use dhow_oci::{Digest, Reference};
+
+use crate::Engine;
+use crate::registry::shorten;
+
+impl Engine {
+    /// All images, the newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn images(&self) -> Result<Vec<Image>> {
+        self.ports.images.list()
+    }
+
+    /// The image that a client means: by name, by id, or by the beginning of its id.
+    ///
+    /// # Errors
+    /// `No such image: …`
+    pub fn image(&self, text: &str) -> Result<Image> {
+        let found = match self.image_id(text)? {
+            Some(id) => self.ports.images.by_id(&id)?,
+            None => self.image_by_name(text)?,
+        };
+        let found = match found {
+            None => self.image_by_prefix(text)?,
+            found => found,
+        };
+        found.ok_or_else(|| no_such(text))
+    }
+
+    /// The configuration of an image, byte for byte.
+    ///
+    /// # Errors
+    /// `No such image: …`
+    pub fn image_config(&self, text: &str) -> Result<Vec<u8>> {
+        self.ports.images.config_bytes(&self.image(text)?.id)
+    }
+
+    fn image_id(&self, text: &str) -> Result<Option<ImageId>> {
+        Ok(text.parse::<Digest>().or_else(|_| Digest::from_hex(text)).ok())
+    }
+
+    fn image_by_name(&self, text: &str) -> Result<Option<Image>> {
+        match Reference::parse_tagged(text) {
+            Ok(reference) => self.ports.images.by_reference(&reference),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn image_by_prefix(&self, text: &str) -> Result<Option<Image>> {
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        let digits = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if hex.is_empty() || hex.len() > 64 || !hex.bytes().all(digits) {
+            return Ok(None);
+        }
+        match self.ports.images.by_id_prefix(hex)?.as_slice() {
+            [] => Ok(None),
+            [id] => self.ports.images.by_id(id),
+            _ => Err(Error::invalid(format!("ambiguous reference: {text}"))),
+        }
+    }
+
+    /// Gives an image a further name.
+    ///
+    /// # Errors
+    /// Invalid argument for a name out of its grammar.
+    pub fn tag_image(&self, text: &str, repository: &str, tag: &str) -> Result<()> {
+        let image = self.image(text)?;
+        let reference = named(repository, tag)?.ok_or_else(|| Error::invalid("invalid reference format"))?;
+        self.ports.images.tag(&reference, &image.id)?;
+        self.tell_image("tag", &image.id.to_string(), &reference.familiar());
+        Ok(())
+    }
+
+    pub(crate) fn tell_image(&self, action: &str, id: &str, name: &str) {
+        let attributes = [("name".to_owned(), name.to_owned())].into();
+        self.tell(dhow_model::event::EventKind::Image, action, id, attributes);
+    }
+}
+
+/// `No such image: …`, with the tag that was meant.
+pub(crate) fn no_such(text: &str) -> Error {
+    let meant =
+        Reference::parse_tagged(text).map_or_else(|_| shorten(text), |reference| reference.familiar());
+    Error::not_found(format!("No such image: {meant}"))
+}
+
+/// A repository and a tag as the API gives them; nothing when there is no repository.
+///
+/// # Errors
+/// Invalid argument, in Docker's words.
+pub fn named(repository: &str, tag: &str) -> Result<Option<Reference>> {
+    if repository.is_empty() {
+        return Ok(None);
+    }
+    let wrong = |error: dhow_oci::reference::InvalidReference| Error::invalid(error.to_string());
+    let reference = Reference::parse(repository).map_err(wrong)?;
+    if reference.digest().is_some() {
+        return Err(Error::invalid("refusing to create a tag with a digest reference"));
+    }
+    let reference = if tag.is_empty() { reference } else { reference.with_tag(tag).map_err(wrong)? };
+    Ok(Some(reference.or_latest()))
+}

@@ -1,0 +1,73 @@
+//! The one road back: what the runtime tells, to state, record, event and those who wait.
+
+use std::sync::Arc;
+
+use dhow_model::container::{Exit, State};
+use dhow_model::ports::{RuntimeEvent, Target};
+
+use crate::containers::remove::Removal;
+use crate::{Engine, Entry};
+
+impl Engine {
+    /// Takes what the runtime tells. Called on a thread of its own, in the order in which it happened.
+    pub fn take(self: &Arc<Self>, event: RuntimeEvent) {
+        match event {
+            RuntimeEvent::Exited { target, exit } => self.exited(&target, exit),
+            RuntimeEvent::OutOfMemory { id } => {
+                if let Ok(entry) = self.registry.find(id.as_str()) {
+                    self.tell_container(&entry.record(), "oom", &[]);
+                }
+            }
+        }
+    }
+
+    fn exited(self: &Arc<Self>, target: &Target, exit: Exit) {
+        match &target.exec {
+            Some(exec) => self.exec_ended(exec, exit),
+            None => {
+                let Ok(entry) = self.registry.find(target.id.as_str()) else { return };
+                // A start that is still on its way holds the turn: its state is written before this one.
+                let turn = entry.turn();
+                self.ended(&entry, exit);
+                drop(turn);
+                self.after_end(&entry);
+            }
+        }
+    }
+
+    /// Records the end of a container's process. The caller has the container's turn.
+    pub(crate) fn ended(&self, entry: &Entry, exit: Exit) {
+        let record = entry.record();
+        if record.state.running().is_none() {
+            return;
+        }
+        // What cannot be released now is found by the next start of the container or the engine.
+        if let Err(error) = self.ports.runtime.release(&record.id) {
+            tracing::warn!(container = record.id.short(), "release: {}", error.report());
+        }
+        let more = [("exitCode", exit.code.to_string())];
+        if let Err(error) = entry.set_state(&self.ports, State::Exited(exit.clone())) {
+            // The state in memory is the truth for those who ask; the next engine finds the exit record gone
+            // and says what it can.
+            tracing::error!(container = record.id.short(), "record the exit: {}", error.report());
+            let mut changed = (*record).clone();
+            changed.state = State::Exited(exit);
+            entry.replace(changed);
+        }
+        self.tell_container(&record, "die", &more);
+    }
+
+    /// What follows an end: a container that asked for it is removed.
+    pub(crate) fn after_end(self: &Arc<Self>, entry: &Arc<Entry>) {
+        let record = entry.record();
+        if !record.host_config.auto_remove {
+            return;
+        }
+        let removal = Removal { force: true, volumes: true };
+        if let Err(error) = self.remove_container(record.id.as_str(), removal) {
+            if error.kind() != dhow_model::Kind::NotFound {
+                tracing::warn!(container = record.id.short(), "remove after its end: {}", error.report());
+            }
+        }
+    }
+}

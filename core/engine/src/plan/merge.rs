@@ -1,0 +1,159 @@
+//! What was asked for, completed by the image's defaults and the engine's settings.
+
+use std::collections::BTreeMap;
+
+use dhow_model::container::{Config, HostConfig};
+use dhow_model::{ContainerId, Image};
+use dhow_oci::image::ContainerDefaults;
+
+use crate::Settings;
+
+/// Completes the settings with the image's defaults, by Docker's rules.
+#[must_use]
+pub fn with_image(mut config: Config, image: Option<&Image>) -> Config {
+    let Some(image) = image else { return config };
+    let defaults = &image.config.config;
+    if config.user.is_empty() {
+        config.user.clone_from(&defaults.user);
+    }
+    if config.working_dir.is_empty() {
+        config.working_dir.clone_from(&defaults.working_dir);
+    }
+    if config.stop_signal.is_empty() {
+        config.stop_signal.clone_from(&defaults.stop_signal);
+    }
+    config.stop_timeout = config.stop_timeout.or(defaults.stop_timeout);
+    config.shell = config.shell.or_else(|| defaults.shell.clone());
+    // The image's command are arguments of the image's entry point: a new entry point takes them away.
+    if config.entrypoint.as_ref().is_none_or(Vec::is_empty) {
+        let without = config.entrypoint.as_ref().is_some_and(Vec::is_empty) && config.cmd.is_some();
+        if config.cmd.as_ref().is_none_or(Vec::is_empty) {
+            config.cmd.clone_from(&defaults.cmd);
+        }
+        if !without && config.entrypoint.is_none() {
+            config.entrypoint.clone_from(&defaults.entrypoint);
+        }
+    }
+    config.env = env(config.env, &defaults.env);
+    merge_maps(&mut config.labels, defaults.labels.as_ref());
+    merge_maps(&mut config.exposed_ports, defaults.exposed_ports.as_ref());
+    if let Some(volumes) = &defaults.volumes {
+        merge_maps(config.volumes.get_or_insert_default(), Some(volumes));
+    }
+    if config.healthcheck.is_none() {
+        config.healthcheck.clone_from(&defaults.healthcheck);
+    }
+    config
+}
+
+/// The image's pairs first, those of the same name replaced, a name alone removed.
+fn env(own: Vec<String>, image: &[String]) -> Vec<String> {
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
+    let given: Vec<String> = own.iter().map(|pair| name(pair)).collect();
+    let kept = image.iter().filter(|pair| !given.contains(&name(pair))).cloned();
+    kept.chain(own.into_iter().filter(|pair| pair.contains('='))).collect()
+}
+
+fn merge_maps<V: Clone>(own: &mut BTreeMap<String, V>, image: Option<&BTreeMap<String, V>>) {
+    for (key, value) in image.into_iter().flatten() {
+        own.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+}
+
+/// Completes what the engine has defaults for.
+#[must_use]
+pub fn with_settings(mut host: HostConfig, settings: &Settings) -> HostConfig {
+    if host.network_mode.is_empty() {
+        host.network_mode = "default".into();
+    }
+    if host.ipc_mode.is_empty() {
+        host.ipc_mode = "private".into();
+    }
+    if host.cgroupns_mode.is_empty() {
+        host.cgroupns_mode = if host.privileged { "host".into() } else { "private".into() };
+    }
+    if host.shm_size == 0 {
+        host.shm_size = settings.shm_size;
+    }
+    if host.log_config.kind.is_empty() {
+        host.log_config = settings.log.clone();
+    }
+    if host.restart_policy.name.is_empty() {
+        host.restart_policy.name = "no".into();
+    }
+    if host.runtime.is_empty() {
+        host.runtime = "dhow".into();
+    }
+    if !host.privileged {
+        host.masked_paths.get_or_insert_with(super::rights::masked_paths);
+        host.readonly_paths.get_or_insert_with(super::rights::readonly_paths);
+    }
+    host
+}
+
+/// The host name, where nobody gave one.
+#[must_use]
+pub fn with_id(mut config: Config, id: &ContainerId, host: &HostConfig) -> Config {
+    let own = host.uts_mode != "host"
+        && host.network_mode != "host"
+        && !host.network_mode.starts_with("container:");
+    if config.hostname.is_empty() && own {
+        config.hostname = id.short().into();
+    }
+    config
+}
+
+/// The program and its arguments.
+pub fn command(config: &Config) -> impl Iterator<Item = &String> {
+    config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten())
+}
+
+/// The settings as defaults of an image, for `commit`.
+#[must_use]
+pub fn to_defaults(config: &Config) -> ContainerDefaults {
+    ContainerDefaults {
+        user: config.user.clone(),
+        exposed_ports: Some(config.exposed_ports.clone()).filter(|ports| !ports.is_empty()),
+        env: config.env.clone(),
+        entrypoint: config.entrypoint.clone(),
+        cmd: config.cmd.clone(),
+        volumes: config.volumes.clone().filter(|volumes| !volumes.is_empty()),
+        working_dir: config.working_dir.clone(),
+        labels: Some(config.labels.clone()).filter(|labels| !labels.is_empty()),
+        stop_signal: config.stop_signal.clone(),
+        stop_timeout: config.stop_timeout,
+        args_escaped: false,
+        healthcheck: config.healthcheck.clone(),
+        on_build: config.on_build.clone(),
+        shell: config.shell.clone(),
+    }
+}
+
+/// What a client gave, completed by what the container has.
+#[must_use]
+pub fn completed(mut given: ContainerDefaults, own: &ContainerDefaults) -> ContainerDefaults {
+    if given.user.is_empty() {
+        given.user.clone_from(&own.user);
+    }
+    if given.working_dir.is_empty() {
+        given.working_dir.clone_from(&own.working_dir);
+    }
+    if given.stop_signal.is_empty() {
+        given.stop_signal.clone_from(&own.stop_signal);
+    }
+    if given.entrypoint.as_ref().is_none_or(Vec::is_empty) {
+        if given.cmd.as_ref().is_none_or(Vec::is_empty) {
+            given.cmd.clone_from(&own.cmd);
+        }
+        given.entrypoint.clone_from(&own.entrypoint);
+    }
+    given.env = env(given.env, &own.env);
+    given.stop_timeout = given.stop_timeout.or(own.stop_timeout);
+    given.healthcheck = given.healthcheck.or_else(|| own.healthcheck.clone());
+    given.shell = given.shell.or_else(|| own.shell.clone());
+    given.on_build = given.on_build.or_else(|| own.on_build.clone());
+    merge_maps(given.labels.get_or_insert_default(), own.labels.as_ref());
+    merge_maps(given.exposed_ports.get_or_insert_default(), own.exposed_ports.as_ref());
+    merge_maps(given.volumes.get_or_insert_default(), own.volumes.as_ref());
+    given
+}

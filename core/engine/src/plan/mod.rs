@@ -1,0 +1,128 @@
+//! What a container needs, worked out as values by pure code.
+//!
+//! [`merge`] completes what was asked for, [`validate`] refuses what is wrong or not served,
+//! [`mounts`] resolves binds and volumes; [`gather`](crate::Engine::gather) then looks up all that the
+//! plan depends on, as [`Facts`], and [`spec`] makes the OCI configuration of it.
+
+pub mod exec;
+pub mod files;
+pub mod logs;
+pub mod merge;
+pub mod mounts;
+pub mod resources;
+pub mod rights;
+pub mod signal;
+pub mod spec;
+pub mod user;
+pub mod validate;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dhow_model::ports::{DeviceNode, HostFacts};
+use dhow_model::{Container, Error, Result};
+
+use crate::{Engine, Settings};
+
+/// The most that is read of a file of a container or of the host.
+const LONGEST_FILE: u64 = 4 << 20;
+
+/// Everything that a plan depends on beside the record.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The host.
+    pub host: HostFacts,
+    /// The engine's configuration.
+    pub settings: Settings,
+    /// `/etc/passwd` of the container.
+    pub passwd: String,
+    /// `/etc/group` of the container.
+    pub group: String,
+    /// Devices of the host by the path that was asked for.
+    pub devices: BTreeMap<String, Vec<DeviceNode>>,
+    /// First processes of the containers whose namespaces are joined, by what was asked for.
+    pub joined: BTreeMap<String, Joined>,
+    /// `/etc/resolv.conf` of the host.
+    pub resolv_conf: String,
+    /// `/etc/hosts` of the host.
+    pub hosts: String,
+    /// The container's own directory on the host.
+    pub directory: PathBuf,
+}
+
+/// A container whose namespaces are joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Its first process.
+    pub pid: i32,
+    /// Its own directory on the host.
+    pub directory: PathBuf,
+}
+
+impl Engine {
+    /// Looks up all that the plan of a container depends on.
+    ///
+    /// # Errors
+    /// A device that is not there, a joined container that does not run.
+    pub(crate) fn gather(&self, record: &Container) -> Result<Facts> {
+        let of_container = |path: &str| -> Result<String> {
+            Ok(text(self.ports.snapshots.read_file(&record.id, Path::new(path), LONGEST_FILE)?))
+        };
+        let of_host = |path: &str| -> Result<String> {
+            Ok(text(self.ports.host.read_file(Path::new(path), LONGEST_FILE)?))
+        };
+        Ok(Facts {
+            host: self.ports.host.facts().clone(),
+            settings: self.settings.clone(),
+            passwd: of_container("/etc/passwd")?,
+            group: of_container("/etc/group")?,
+            devices: self.devices(record)?,
+            joined: self.joined(record)?,
+            resolv_conf: of_host("/etc/resolv.conf")?,
+            hosts: of_host("/etc/hosts")?,
+            directory: self.ports.snapshots.directory(&record.id),
+        })
+    }
+
+    fn devices(&self, record: &Container) -> Result<BTreeMap<String, Vec<DeviceNode>>> {
+        let host = &record.host_config;
+        let mut wanted: Vec<&str> =
+            host.devices.iter().flatten().map(|device| device.path_on_host.as_str()).collect();
+        wanted.extend(resources::throttled_devices(host));
+        if host.privileged {
+            wanted.push("/dev");
+        }
+        let look = |path: &str| -> Result<(String, Vec<DeviceNode>)> {
+            let found = self.ports.host.devices(Path::new(path))?;
+            if found.is_empty() {
+                return Err(Error::invalid(format!(
+                    "error gathering device information while adding custom device {path:?}: no such file or directory"
+                )));
+            }
+            Ok((path.to_owned(), found))
+        };
+        wanted.into_iter().map(look).collect()
+    }
+
+    fn joined(&self, record: &Container) -> Result<BTreeMap<String, Joined>> {
+        let host = &record.host_config;
+        let modes = [&host.network_mode, &host.ipc_mode, &host.pid_mode];
+        let names = modes.into_iter().filter_map(|mode| mode.strip_prefix("container:"));
+        let look = |name: &str| -> Result<(String, Joined)> {
+            let other = self.container(name)?.record();
+            let Ok(running) = other.state.must_run() else {
+                return Err(Error::conflict(format!(
+                    "cannot join network of a non running container: {}",
+                    other.id
+                )));
+            };
+            let directory = self.ports.snapshots.directory(&other.id);
+            Ok((name.to_owned(), Joined { pid: running.pid, directory }))
+        };
+        names.map(look).collect()
+    }
+}
+
+fn text(bytes: Option<Vec<u8>>) -> String {
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+}

@@ -1,0 +1,146 @@
+//! Capabilities, filter, labels, and what is hidden.
+
+use dhow_model::container::HostConfig;
+use dhow_model::{Container, Error, Result};
+use dhow_oci::capabilities::{self, CapabilitySet};
+use dhow_oci::profile::{self, Circumstances, Profile};
+use dhow_oci::runtime::{Capabilities, Seccomp};
+
+use super::Facts;
+
+/// Paths that nobody in a container may look at (Docker's list).
+const MASKED: [&str; 14] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+    "/sys/devices/system/cpu/cpu0/thermal_throttle",
+    "/sys/devices/system/cpu/cpu1/thermal_throttle",
+];
+/// Paths that nobody in a container may write (Docker's list).
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// The default list, as it is recorded and shown.
+#[must_use]
+pub fn masked_paths() -> Vec<String> {
+    MASKED.map(str::to_owned).to_vec()
+}
+
+/// The default list, as it is recorded and shown.
+#[must_use]
+pub fn readonly_paths() -> Vec<String> {
+    READ_ONLY.map(str::to_owned).to_vec()
+}
+
+/// The security options, read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// A profile's JSON or `unconfined`; nothing is the default.
+    pub seccomp: Option<String>,
+    /// The AppArmor profile; nothing is the default.
+    pub apparmor: Option<String>,
+    /// SELinux label options.
+    pub labels: Vec<String>,
+    /// Nothing gains rights.
+    pub no_new_privileges: Option<bool>,
+    /// No path is hidden.
+    pub unmasked: bool,
+}
+
+/// Reads `SecurityOpt`.
+///
+/// # Errors
+/// Invalid argument, in Docker's words.
+pub fn options(host: &HostConfig) -> Result<Options> {
+    let mut options = Options::default();
+    for text in host.security_opt.iter().flatten() {
+        let (name, value) = text.split_once('=').or_else(|| text.split_once(':')).unwrap_or((text, ""));
+        match (name, value) {
+            ("no-new-privileges", "" | "true") => options.no_new_privileges = Some(true),
+            ("no-new-privileges", "false") => options.no_new_privileges = Some(false),
+            ("seccomp", value) if !value.is_empty() => options.seccomp = Some(value.into()),
+            ("apparmor", value) if !value.is_empty() => options.apparmor = Some(value.into()),
+            ("label", value) if !value.is_empty() => options.labels.push(value.into()),
+            ("systempaths", "unconfined") => options.unmasked = true,
+            ("writable-cgroups", _) => {
+                return Err(Error::not_implemented(
+                    "security option \"writable-cgroups\" is not supported yet",
+                ));
+            }
+            _ => return Err(Error::invalid(format!("invalid --security-opt 2: {text:?}"))),
+        }
+    }
+    if options.labels.iter().any(|label| label != "disable") {
+        return Err(Error::not_implemented(
+            "security option \"label\" is not supported yet, but for label=disable",
+        ));
+    }
+    Ok(options)
+}
+
+/// The capabilities that a container has.
+///
+/// # Errors
+/// Invalid argument for a name that is none.
+pub fn capability_set(host: &HostConfig, may: u64) -> Result<CapabilitySet> {
+    let all = CapabilitySet(may);
+    if host.privileged {
+        return Ok(all);
+    }
+    let none = Vec::new();
+    let (add, drop) = (host.cap_add.as_ref().unwrap_or(&none), host.cap_drop.as_ref().unwrap_or(&none));
+    let set = capabilities::DEFAULT.adjusted(add, drop, all);
+    set.map(|set| set.and(all)).map_err(|unknown| Error::invalid(format!("invalid capability: {unknown}")))
+}
+
+/// The five sets of a process: inheritable stays empty (CVE-2022-24769), and a user other than root
+/// has none in force.
+#[must_use]
+pub fn process_sets(set: CapabilitySet, uid: u32) -> Capabilities {
+    let names = set.names();
+    let in_force = if uid == 0 { names.clone() } else { Vec::new() };
+    Capabilities {
+        bounding: names,
+        effective: in_force.clone(),
+        permitted: in_force,
+        ..Capabilities::default()
+    }
+}
+
+/// The filter of system calls; none for an unconfined container.
+///
+/// # Errors
+/// Invalid argument for a profile that cannot be read.
+pub fn seccomp(
+    record: &Container,
+    options: &Options,
+    set: CapabilitySet,
+    facts: &Facts,
+) -> Result<Option<Seccomp>> {
+    if !facts.host.seccomp {
+        return Ok(None);
+    }
+    let circumstances = Circumstances {
+        capabilities: set,
+        architecture: std::env::consts::ARCH,
+        kernel: profile::kernel_version(&facts.host.kernel).unwrap_or((0, 0)),
+    };
+    let chosen = options.seccomp.as_deref().or(facts.settings.seccomp_profile.as_deref());
+    match chosen {
+        Some("unconfined") => Ok(None),
+        _ if record.host_config.privileged => Ok(None),
+        None | Some("builtin") => Ok(Some(profile::default_profile(circumstances))),
+        Some(json) => {
+            let wrong = |error: profile::ProfileError| Error::invalid(error.to_string());
+            Profile::parse(json).map_err(wrong)?.resolve(circumstances).map_err(wrong)
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The OCI configuration of a container.
+
+use dhow_model::container::{Config, HostConfig, MountKind, MountPoint};
+use dhow_model::{Container, Error, Result};
+use dhow_oci::runtime::{
+    ConsoleSize, Linux, Mount, Namespace, NamespaceKind, Process, Rlimit, Root, Spec, User, VERSION,
+};
+
+use super::rights::{self, Options};
+use super::{Facts, Joined, files, merge, resources, user};
+
+/// The search path of a container whose image has none.
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Works out the configuration.
+///
+/// # Errors
+/// In Docker's words: a user that is not there, an option that is none.
+pub fn plan(record: &Container, facts: &Facts) -> Result<Spec> {
+    let host = &record.host_config;
+    let options = rights::options(host)?;
+    let own_names = host.uts_mode != "host";
+    Ok(Spec {
+        oci_version: VERSION.into(),
+        root: Some(Root { path: "rootfs".into(), readonly: host.readonly_rootfs }),
+        hostname: if own_names { record.config.hostname.clone() } else { String::new() },
+        domainname: if own_names { record.config.domainname.clone() } else { String::new() },
+        mounts: mounts(record, facts)?,
+        hooks: None,
+        annotations: host.annotations.clone(),
+        linux: Some(linux(record, &options, facts)?),
+        process: Some(process(record, &options, facts)?),
+    })
+}
+
+fn process(record: &Container, options: &Options, facts: &Facts) -> Result<Process> {
+    let (config, host) = (&record.config, &record.host_config);
+    let none = Vec::new();
+    let further = host.group_add.as_ref().unwrap_or(&none);
+    let identity = user::resolve(&config.user, further, &facts.passwd, &facts.group)?;
+    let set = rights::capability_set(host, facts.host.capabilities)?;
+    let [rows, columns] = host.console_size;
+    Ok(Process {
+        terminal: config.tty,
+        console_size: (rows > 0 && columns > 0)
+            .then(|| ConsoleSize { height: rows.into(), width: columns.into() }),
+        user: User {
+            uid: identity.uid,
+            gid: identity.gid,
+            additional_gids: identity.groups,
+            ..User::default()
+        },
+        args: merge::command(config).cloned().collect(),
+        env: env(config, &identity.home),
+        cwd: if config.working_dir.is_empty() { "/".into() } else { config.working_dir.clone() },
+        capabilities: Some(rights::process_sets(set, identity.uid)),
+        rlimits: rlimits(host, facts),
+        no_new_privileges: options.no_new_privileges.unwrap_or(facts.settings.no_new_privileges),
+        apparmor_profile: apparmor(host, options, facts),
+        oom_score_adj: i32::try_from(host.oom_score_adj).ok().filter(|score| *score != 0),
+        ..Process::default()
+    })
+}
+
+fn apparmor(host: &HostConfig, options: &Options, facts: &Facts) -> String {
+    if !facts.host.apparmor || host.privileged {
+        return String::new();
+    }
+    // No profile of ours is loaded yet: only what was asked for is applied.
+    options.apparmor.clone().filter(|profile| profile != "unconfined").unwrap_or_default()
+}
+
+/// What every process gets, unless the image or the user says otherwise.
+pub(super) fn env(config: &Config, home: &str) -> Vec<String> {
+    let mut env = config.env.clone();
+    let has = |env: &[String], name: &str| env.iter().any(|pair| pair.split('=').next() == Some(name));
+    let mut first = Vec::new();
+    if !has(&env, "PATH") {
+        first.push(format!("PATH={PATH}"));
+    }
+    if !has(&env, "HOSTNAME") {
+        first.push(format!("HOSTNAME={}", config.hostname));
+    }
+    if config.tty && !has(&env, "TERM") {
+        first.push("TERM=xterm".into());
+    }
+    if !has(&env, "HOME") {
+        env.push(format!("HOME={home}"));
+    }
+    first.extend(env);
+    first
+}
+
+fn rlimits(host: &HostConfig, facts: &Facts) -> Vec<Rlimit> {
+    let own = host.ulimits.iter().flatten();
+    let given: Vec<&str> = own.clone().map(|limit| limit.name.as_str()).collect();
+    let general = facts.settings.ulimits.iter().filter(|limit| !given.contains(&limit.name.as_str()));
+    let number = |value: i64| u64::try_from(value).unwrap_or(u64::MAX);
+    let rlimit = |limit: &dhow_model::container::Ulimit| Rlimit {
+        kind: format!("RLIMIT_{}", limit.name.to_uppercase()),
+        hard: number(limit.hard),
+        soft: number(limit.soft),
+    };
+    general.chain(own).map(rlimit).collect()
+}
+
+fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> {
+    let host = &record.host_config;
+    let set = rights::capability_set(host, facts.host.capabilities)?;
+    let hidden = !(options.unmasked || host.privileged);
+    let visible = |paths: &Option<Vec<String>>, default: fn() -> Vec<String>| match paths {
+        _ if !hidden => Vec::new(),
+        Some(paths) => paths.clone(),
+        None => default(),
+    };
+    Ok(Linux {
+        sysctl: host.sysctls.clone(),
+        resources: Some(resources::plan(host, facts)?),
+        cgroups_path: cgroups_path(record, facts),
+        namespaces: namespaces(host, facts)?,
+        devices: resources::nodes(host, facts),
+        seccomp: rights::seccomp(record, options, set, facts)?,
+        rootfs_propagation: root_propagation(&record.mounts),
+        masked_paths: visible(&host.masked_paths, rights::masked_paths),
+        readonly_paths: visible(&host.readonly_paths, rights::readonly_paths),
+        ..Linux::default()
+    })
+}
+
+fn cgroups_path(record: &Container, facts: &Facts) -> String {
+    let own = record.host_config.cgroup_parent.as_str();
+    let parent = if own.is_empty() { facts.settings.cgroup_parent.as_str() } else { own };
+    format!("/{}/{}", parent.trim_matches('/'), record.id)
+}
+
+/// A bind that shares what is mounted below it needs a root that does.
+fn root_propagation(mounts: &[MountPoint]) -> String {
+    let has = |kind: &str| mounts.iter().any(|mount| mount.propagation.trim_start_matches('r') == kind);
+    if has("shared") {
+        "shared".into()
+    } else if has("slave") {
+        "slave".into()
+    } else {
+        String::new()
+    }
+}
+
+fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
+    let new = |kind| Namespace { kind, path: None };
+    let joined = |kind, file: &str, mode: &str| -> Result<Namespace> {
+        let other = other(mode, facts)?;
+        Ok(Namespace { kind, path: Some(format!("/proc/{}/ns/{file}", other.pid).into()) })
+    };
+    let mut all = vec![new(NamespaceKind::Mount)];
+    match host.network_mode.as_str() {
+        "host" => {}
+        mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Network, "net", mode)?),
+        _ => all.push(new(NamespaceKind::Network)),
+    }
+    match host.uts_mode.as_str() {
+        "host" => {}
+        // Who shares the network shares the name that belongs to its address.
+        _ if host.network_mode.starts_with("container:") => {
+            all.push(joined(NamespaceKind::Uts, "uts", &host.network_mode)?);
+        }
+        _ => all.push(new(NamespaceKind::Uts)),
+    }
+    match host.ipc_mode.as_str() {
+        "host" => {}
+        mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Ipc, "ipc", mode)?),
+        _ => all.push(new(NamespaceKind::Ipc)),
+    }
+    match host.pid_mode.as_str() {
+        "host" => {}
+        mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Pid, "pid", mode)?),
+        _ => all.push(new(NamespaceKind::Pid)),
+    }
+    if host.cgroupns_mode != "host" {
+        all.push(new(NamespaceKind::Cgroup));
+    }
+    Ok(all)
+}
+
+fn other<'a>(mode: &str, facts: &'a Facts) -> Result<&'a Joined> {
+    let name = mode.strip_prefix("container:").unwrap_or_default();
+    facts.joined.get(name).ok_or_else(|| Error::internal(format!("{mode} was not looked up")))
+}
+
+/// What every container has, what was asked for, and the files made for it; what lies below something
+/// comes after it.
+fn mounts(record: &Container, facts: &Facts) -> Result<Vec<Mount>> {
+    let host = &record.host_config;
+    let taken =
+        |place: &str| record.mounts.iter().any(|mount| mount.destination == std::path::Path::new(place));
+    let mut all: Vec<Mount> =
+        system(host, facts)?.into_iter().filter(|m| !taken(&m.destination.to_string_lossy())).collect();
+    let files = files::mounts(record, facts).into_iter();
+    all.extend(files.filter(|mount| !taken(&mount.destination.to_string_lossy())));
+    all.extend(record.mounts.iter().map(point));
+    all.sort_by_key(|mount| mount.destination.components().count());
+    Ok(all)
+}
+
+fn system(host: &HostConfig, facts: &Facts) -> Result<Vec<Mount>> {
+    let sealed = if host.privileged { "rw" } else { "ro" };
+    let mut all = vec![
+        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", sealed]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", sealed]),
+    ];
+    let bound = ["rbind", "nosuid", "noexec", "nodev"];
+    let own_queues = || mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]);
+    match host.ipc_mode.as_str() {
+        "host" => {
+            all.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &bound));
+            all.push(mount("/dev/shm", "bind", "/dev/shm", &bound));
+        }
+        mode if mode.starts_with("container:") => {
+            let shm = format!("/proc/{}/root/dev/shm", other(mode, facts)?.pid);
+            all.push(own_queues());
+            all.push(mount("/dev/shm", "bind", &shm, &bound));
+        }
+        "none" => all.push(own_queues()),
+        _ => {
+            all.push(own_queues());
+            let size = format!("size={}", host.shm_size);
+            all.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size]));
+        }
+    }
+    Ok(all)
+}
+
+pub(super) fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
+    Mount {
+        destination: destination.into(),
+        kind: kind.into(),
+        source: source.into(),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+        ..Mount::default()
+    }
+}
+
+/// A bind, volume or tmpfs that was asked for.
+fn point(point: &MountPoint) -> Mount {
+    let destination = point.destination.to_string_lossy();
+    if point.kind == MountKind::Tmpfs {
+        let options: Vec<&str> = point.options.iter().map(String::as_str).collect();
+        return mount(&destination, "tmpfs", "tmpfs", &options);
+    }
+    let mut options = vec![if point.non_recursive { "bind" } else { "rbind" }];
+    options.push(match (point.writable, point.recursive_read_only) {
+        (true, _) => "rw",
+        (false, true) => "rro",
+        (false, false) => "ro",
+    });
+    options.push(if point.propagation.is_empty() { "rprivate" } else { &point.propagation });
+    let source = match &point.subpath {
+        Some(below) => point.source.join(below),
+        None => point.source.clone(),
+    };
+    mount(&destination, "bind", &source.to_string_lossy(), &options)
+}

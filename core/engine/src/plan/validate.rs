@@ -1,0 +1,223 @@
+//! What is wrong, and what is not served yet: each refused by name, nothing ignored in silence.
+
+use dhow_model::container::{Config, HostConfig};
+use dhow_model::ports::HostFacts;
+use dhow_model::{Error, Result};
+
+use super::{logs, merge, resources, rights, signal};
+
+/// The least memory that Docker accepts, in bytes.
+const LEAST_MEMORY: i64 = 6 << 20;
+
+/// Checks completed settings, and answers what the user should know.
+///
+/// # Errors
+/// Invalid argument or not implemented, naming the field.
+pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<Vec<String>> {
+    command(config)?;
+    unserved(config, host)?;
+    modes(host)?;
+    memory(host)?;
+    processors(host, facts)?;
+    rights::options(host)?;
+    rights::capability_set(host, facts.capabilities)?;
+    logs::options(&host.log_config)?;
+    host.device_cgroup_rules.iter().flatten().try_for_each(|rule| resources::parse_rule(rule).map(drop))?;
+    if !(-1000..=1000).contains(&host.oom_score_adj) {
+        return Err(Error::invalid(format!(
+            "Invalid value {}, range for oom score adj is [-1000, 1000]",
+            host.oom_score_adj
+        )));
+    }
+    if !config.stop_signal.is_empty() {
+        signal::parse(&config.stop_signal)?;
+    }
+    ulimits(host)?;
+    hosts(host)?;
+    Ok(Vec::new())
+}
+
+fn command(config: &Config) -> Result<()> {
+    let first = merge::command(config).next();
+    if first.is_none_or(|word| word.is_empty() && config.entrypoint.as_ref().is_none_or(Vec::is_empty)) {
+        return Err(Error::invalid("no command specified"));
+    }
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        return Err(Error::invalid(format!(
+            "the working directory '{}' is invalid, it needs to be an absolute path",
+            config.working_dir
+        )));
+    }
+    let odd = config.env.iter().find(|pair| pair.starts_with('=') || pair.contains('\0'));
+    match odd {
+        Some(pair) => Err(Error::invalid(format!("invalid environment variable: {pair}"))),
+        None => hostname(&config.hostname),
+    }
+}
+
+/// It is written into files of the container: nothing but a name may get there.
+fn hostname(name: &str) -> Result<()> {
+    let valid = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if valid { Ok(()) } else { Err(Error::invalid(format!("invalid hostname: {name:?}"))) }
+}
+
+fn unserved(config: &Config, host: &HostConfig) -> Result<()> {
+    let probes = config.healthcheck.as_ref().and_then(|check| check.test.as_ref());
+    let probed = probes.and_then(|test| test.first()).is_some_and(|kind| kind != "NONE");
+    let fields = [
+        ("HostConfig.RestartPolicy", !matches!(host.restart_policy.name.as_str(), "" | "no")),
+        ("HostConfig.PortBindings", host.port_bindings.values().any(|bindings| !bindings.is_empty())),
+        ("HostConfig.PublishAllPorts", host.publish_all_ports),
+        ("HostConfig.Links", host.links.as_ref().is_some_and(|links| !links.is_empty())),
+        ("HostConfig.DeviceRequests", host.device_requests.as_ref().is_some_and(|list| !list.is_empty())),
+        ("HostConfig.StorageOpt", !host.storage_opt.is_empty()),
+        ("HostConfig.Cgroup", !host.cgroup.is_empty()),
+        ("HostConfig.Runtime", !matches!(host.runtime.as_str(), "" | "dhow" | "runc")),
+        ("HostConfig.VolumeDriver", !matches!(host.volume_driver.as_str(), "" | "local")),
+        ("HostConfig.Isolation", !matches!(host.isolation.as_str(), "" | "default")),
+        ("Config.Healthcheck", probed),
+    ];
+    match fields.iter().find(|(_, set)| *set) {
+        Some((name, _)) => Err(Error::not_implemented(format!("{name} is not supported yet"))),
+        None => Ok(()),
+    }
+}
+
+fn modes(host: &HostConfig) -> Result<()> {
+    let network = host.network_mode.as_str();
+    if !matches!(network, "default" | "none" | "host" | "bridge") && !network.starts_with("container:") {
+        return Err(Error::not_found(format!("network {network} not found")));
+    }
+    let one = |what: &str, mode: &str, allowed: &[&str], joinable: bool| {
+        let valid =
+            mode.is_empty() || allowed.contains(&mode) || (joinable && mode.starts_with("container:"));
+        if valid { Ok(()) } else { Err(Error::invalid(format!("invalid {what} mode: {mode}"))) }
+    };
+    one("IPC", &host.ipc_mode, &["private", "shareable", "host", "none"], true)?;
+    one("PID", &host.pid_mode, &["host"], true)?;
+    one("UTS", &host.uts_mode, &["host"], false)?;
+    one("userns", &host.userns_mode, &["host"], false)?;
+    one("cgroup namespace", &host.cgroupns_mode, &["private", "host"], false)?;
+    if host.auto_remove && !matches!(host.restart_policy.name.as_str(), "" | "no") {
+        return Err(Error::invalid("can't create 'AutoRemove' container with restart policy"));
+    }
+    Ok(())
+}
+
+fn memory(host: &HostConfig) -> Result<()> {
+    let wrong = |what: &str| Err(Error::invalid(what));
+    let (memory, swap) = (host.memory, host.memory_swap);
+    if memory != 0 && memory < LEAST_MEMORY {
+        return wrong("Minimum memory limit allowed is 6MB");
+    }
+    if memory > 0 && swap > 0 && swap < memory {
+        return wrong("Minimum memoryswap limit should be larger than memory limit, see usage");
+    }
+    if memory == 0 && swap > 0 {
+        return wrong("You should always set the Memory limit when using Memoryswap limit, see usage");
+    }
+    if host.memory_swappiness.is_some_and(|value| !(-1..=100).contains(&value)) {
+        let value = host.memory_swappiness.unwrap_or_default();
+        return wrong(&format!("Invalid value: {value}, valid memory swappiness range is 0-100"));
+    }
+    if host.memory_reservation > 0 && memory > 0 && memory < host.memory_reservation {
+        return wrong("Minimum memory limit can not be less than memory reservation limit, see usage");
+    }
+    if host.memory_reservation != 0 && host.memory_reservation < LEAST_MEMORY {
+        return wrong("Minimum memory reservation allowed is 6MB");
+    }
+    if host.shm_size < 0 {
+        return wrong("SHM size can not be less than 0");
+    }
+    Ok(())
+}
+
+fn processors(host: &HostConfig, facts: &HostFacts) -> Result<()> {
+    let wrong = |what: String| Err(Error::invalid(what));
+    if host.nano_cpus > 0 && host.cpu_period > 0 {
+        return wrong("Conflicting options: Nano CPUs and CPU Period cannot both be set".into());
+    }
+    if host.nano_cpus > 0 && host.cpu_quota > 0 {
+        return wrong("Conflicting options: Nano CPUs and CPU Quota cannot both be set".into());
+    }
+    let most = i64::try_from(facts.processors).unwrap_or(i64::MAX / 1_000_000_000).max(1);
+    if host.nano_cpus < 0 || host.nano_cpus > most.saturating_mul(1_000_000_000) {
+        return wrong(format!(
+            "range of CPUs is from 0.01 to {most}.00, as there are only {most} CPUs available"
+        ));
+    }
+    if host.cpu_period != 0 && !(1_000..=1_000_000).contains(&host.cpu_period) {
+        return wrong(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)".into(),
+        );
+    }
+    if host.cpu_quota > 0 && host.cpu_quota < 1_000 {
+        return wrong("CPU cfs quota can not be less than 1ms (i.e. 1000)".into());
+    }
+    if host.cpu_shares < 0 {
+        return wrong(format!("invalid CPU shares ({}): value must be a positive integer", host.cpu_shares));
+    }
+    if host.blkio_weight > 0 && !(10..=1000).contains(&host.blkio_weight) {
+        return wrong("Range of blkio weight is from 10 to 1000".into());
+    }
+    Ok(())
+}
+
+fn ulimits(host: &HostConfig) -> Result<()> {
+    const KNOWN: [&str; 15] = [
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
+    for limit in host.ulimits.iter().flatten() {
+        if !KNOWN.contains(&limit.name.as_str()) {
+            return Err(Error::invalid(format!("invalid ulimit type: {}", limit.name)));
+        }
+        if limit.hard >= 0 && (limit.soft > limit.hard || limit.soft == -1) {
+            return Err(Error::invalid(format!(
+                "ulimit soft limit must be less than or equal to hard limit: {} > {}",
+                limit.soft, limit.hard
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn hosts(host: &HostConfig) -> Result<()> {
+    for pair in host.extra_hosts.iter().flatten() {
+        let parts = pair.split_once(':').or_else(|| pair.split_once('='));
+        let wrong = |what: &str| Error::invalid(format!("bad format for add-host: {what:?}"));
+        let (name, address) = parts.ok_or_else(|| wrong(pair))?;
+        if address == "host-gateway" {
+            return Err(Error::not_implemented("host-gateway in HostConfig.ExtraHosts is not supported yet"));
+        }
+        let address: std::result::Result<std::net::IpAddr, _> = address.trim_matches(['[', ']']).parse();
+        if name.is_empty() || name.contains(char::is_whitespace) || address.is_err() {
+            return Err(Error::invalid(format!("invalid IP address in add-host: {pair:?}")));
+        }
+    }
+    let lines = host.dns.iter().chain(&host.dns_options).chain(&host.dns_search).flatten();
+    for text in lines {
+        if text.contains(char::is_whitespace) || text.contains('\0') {
+            return Err(Error::invalid(format!("invalid DNS setting: {text:?}")));
+        }
+    }
+    for server in host.dns.iter().flatten() {
+        server
+            .parse::<std::net::IpAddr>()
+            .map_err(|_| Error::invalid(format!("bad IP address: {server:?}")))?;
+    }
+    Ok(())
+}

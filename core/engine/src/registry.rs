@@ -1,0 +1,200 @@
+//! What the engine knows of containers, in memory.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+
+use dhow_model::container::State;
+use dhow_model::ports::Durability;
+use dhow_model::{Container, ContainerId, ContainerName, Error, Result};
+use tokio::sync::watch;
+
+use crate::Ports;
+
+/// One container.
+#[derive(Debug)]
+pub struct Entry {
+    record: Mutex<Arc<Container>>,
+    /// Held by a verb that changes the container, from its first step to its last.
+    verb: Mutex<()>,
+    /// Counts changes of the state; waiters look at the record when it moves.
+    changed: watch::Sender<u64>,
+    /// The same for those who wait on a thread.
+    replaced: Condvar,
+}
+
+impl Entry {
+    fn new(record: Container) -> Self {
+        Self {
+            record: Mutex::new(Arc::new(record)),
+            verb: Mutex::new(()),
+            changed: watch::Sender::new(0),
+            replaced: Condvar::new(),
+        }
+    }
+
+    /// The record as it is now.
+    #[must_use]
+    pub fn record(&self) -> Arc<Container> {
+        Arc::clone(&lock(&self.record))
+    }
+
+    /// Waits for its turn to change the container.
+    pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.verb)
+    }
+
+    /// Tells of each change of the state.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Changes the record: on disk first, then in memory, then those who wait are woken.
+    pub(crate) fn change(&self, ports: &Ports, edit: impl FnOnce(&mut Container)) -> Result<Arc<Container>> {
+        let mut changed = (*self.record()).clone();
+        edit(&mut changed);
+        ports.records.put_container(&changed, durability(&changed))?;
+        Ok(self.replace(changed))
+    }
+
+    /// The same without the disk, for what the next engine finds out by itself.
+    pub(crate) fn replace(&self, record: Container) -> Arc<Container> {
+        let record = Arc::new(record);
+        *lock(&self.record) = Arc::clone(&record);
+        self.changed.send_modify(|count| *count += 1);
+        self.replaced.notify_all();
+        record
+    }
+
+    /// Waits on this thread until the record changes, or for a tenth of a second.
+    pub(crate) fn wait_briefly(&self) {
+        let record = lock(&self.record);
+        if record.state.running().is_some() {
+            let _ = self.replaced.wait_timeout(record, std::time::Duration::from_millis(100));
+        }
+    }
+
+    /// Sets the state in memory and on disk.
+    pub(crate) fn set_state(&self, ports: &Ports, state: State) -> Result<Arc<Container>> {
+        self.change(ports, |record| record.state = state)
+    }
+}
+
+/// A container that is removed when it ends owes nothing to a power cut.
+pub(crate) fn durability(container: &Container) -> Durability {
+    if container.host_config.auto_remove { Durability::Relaxed } else { Durability::Committed }
+}
+
+/// All containers, by id and by name.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_id: BTreeMap<ContainerId, Arc<Entry>>,
+    by_name: HashMap<ContainerName, ContainerId>,
+}
+
+impl Registry {
+    /// Takes a name for a container that is being created.
+    pub(crate) fn reserve(&self, name: &ContainerName, id: &ContainerId) -> Result<()> {
+        let mut inner = write(&self.inner);
+        if let Some(owner) = inner.by_name.get(name) {
+            return Err(name_conflict(name, owner));
+        }
+        inner.by_name.insert(name.clone(), id.clone());
+        Ok(())
+    }
+
+    /// Gives a name back.
+    pub(crate) fn release(&self, name: &ContainerName) {
+        write(&self.inner).by_name.remove(name);
+    }
+
+    /// Adds a container whose name was taken before.
+    pub(crate) fn add(&self, record: Container) -> Arc<Entry> {
+        let mut inner = write(&self.inner);
+        inner.by_name.insert(record.name.clone(), record.id.clone());
+        let entry = Arc::new(Entry::new(record.clone()));
+        inner.by_id.insert(record.id, Arc::clone(&entry));
+        entry
+    }
+
+    /// Forgets a container and its name; those who wait for that are woken.
+    pub(crate) fn forget(&self, id: &ContainerId) {
+        let removed = {
+            let mut inner = write(&self.inner);
+            let removed = inner.by_id.remove(id);
+            inner.by_name.retain(|_, owner| owner != id);
+            removed
+        };
+        if let Some(entry) = removed {
+            entry.changed.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Whether a container is still known.
+    pub(crate) fn has(&self, id: &ContainerId) -> bool {
+        read(&self.inner).by_id.contains_key(id)
+    }
+
+    /// All containers, the newest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
+        let mut all: Vec<Arc<Entry>> = read(&self.inner).by_id.values().cloned().collect();
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.record().created));
+        all
+    }
+
+    /// The container that a client means: by id, by name, or by the beginning of its id.
+    pub(crate) fn find(&self, text: &str) -> Result<Arc<Entry>> {
+        let inner = read(&self.inner);
+        if let Some(entry) = text.parse().ok().and_then(|id: ContainerId| inner.by_id.get(&id)) {
+            return Ok(Arc::clone(entry));
+        }
+        let named = text.parse().ok().and_then(|name: ContainerName| inner.by_name.get(&name));
+        if let Some(entry) = named.and_then(|id| inner.by_id.get(id)) {
+            return Ok(Arc::clone(entry));
+        }
+        let mut matching =
+            inner.by_id.iter().filter(|(id, _)| !text.is_empty() && id.as_str().starts_with(text));
+        match (matching.next(), matching.next()) {
+            (Some((_, entry)), None) => Ok(Arc::clone(entry)),
+            (Some(_), Some(_)) => {
+                Err(Error::invalid(format!("Multiple IDs found with provided prefix: {}", shorten(text))))
+            }
+            _ => Err(Error::not_found(format!("No such container: {}", shorten(text)))),
+        }
+    }
+
+    /// Changes a container's name.
+    pub(crate) fn rename(&self, entry: &Entry, name: &ContainerName) -> Result<()> {
+        let id = entry.record().id.clone();
+        self.reserve(name, &id)
+    }
+}
+
+fn name_conflict(name: &ContainerName, owner: &ContainerId) -> Error {
+    Error::conflict(format!(
+        "Conflict. The container name \"/{name}\" is already in use by container \"{owner}\". You have to remove (or rename) that container to be able to reuse that name."
+    ))
+}
+
+/// What an error repeats of a client's words is bounded.
+pub(crate) fn shorten(text: &str) -> String {
+    text.chars().take(256).collect()
+}
+
+/// A verb that panicked has left what it guarded as it was: records are replaced whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}

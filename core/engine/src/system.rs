@@ -1,0 +1,50 @@
+//! What the engine says of itself.
+
+use dhow_model::container::State;
+use dhow_model::ports::HostFacts;
+use dhow_model::{Result, Timestamp};
+
+use crate::{Engine, Settings};
+
+/// What `info` tells.
+#[derive(Debug, Clone)]
+pub struct Info<'a> {
+    /// The host.
+    pub host: &'a HostFacts,
+    /// The configuration.
+    pub settings: &'a Settings,
+    /// Containers that run.
+    pub running: usize,
+    /// Containers that are paused.
+    pub paused: usize,
+    /// Containers that do neither.
+    pub stopped: usize,
+    /// Images.
+    pub images: usize,
+    /// Listeners of events.
+    pub listeners: usize,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Engine {
+    /// Counts and facts.
+    ///
+    /// # Errors
+    /// When the images cannot be listed.
+    pub fn info(&self) -> Result<Info<'_>> {
+        let entries = self.registry.all();
+        let count =
+            |wanted: fn(&State) -> bool| entries.iter().filter(|entry| wanted(&entry.record().state)).count();
+        Ok(Info {
+            host: self.ports.host.facts(),
+            settings: &self.settings,
+            running: count(|state| matches!(state, State::Running(_))),
+            paused: count(|state| matches!(state, State::Paused(_))),
+            stopped: count(|state| state.running().is_none()),
+            images: self.ports.images.list()?.len(),
+            listeners: self.events.listeners(),
+            now: Timestamp::now(),
+        })
+    }
+}

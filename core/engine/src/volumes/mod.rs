@@ -1,0 +1,132 @@
+//! Verbs of volumes.
+
+use std::collections::BTreeSet;
+
+use dhow_model::event::EventKind;
+use dhow_model::ports::VolumeRequest;
+use dhow_model::{ContainerId, Error, Result, Volume, volume};
+
+use crate::Engine;
+use crate::registry::{lock, shorten};
+
+/// What `prune` removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrunedVolumes {
+    /// Their names.
+    pub names: Vec<String>,
+    /// Bytes that their files took.
+    pub reclaimed: u64,
+}
+
+impl Engine {
+    /// Makes a volume, or answers the one of that name.
+    ///
+    /// # Errors
+    /// Invalid argument for a name out of its grammar or a driver that is not there.
+    pub fn create_volume(&self, mut request: VolumeRequest) -> Result<Volume> {
+        if request.name.is_empty() {
+            request.name = ContainerId::from_random(self.ports.host.random()).to_string();
+            request.anonymous = true;
+        }
+        volume::check_name(&request.name)?;
+        if !matches!(request.driver.as_str(), "" | "local") {
+            return Err(Error::not_found(format!(
+                "error looking up volume plugin {0}: plugin \"{0}\" not found",
+                request.driver
+            )));
+        }
+        if let Some(option) = request.options.keys().next() {
+            return Err(Error::not_implemented(format!(
+                "option {option:?} of the local volume driver is not supported yet"
+            )));
+        }
+        request.driver = "local".into();
+        let _guard = lock(&self.volume_lock);
+        let known = self.ports.volumes.get(&request.name)?.is_some();
+        let volume = self.ports.volumes.create(request)?;
+        if !known {
+            self.tell_volume("create", &volume);
+        }
+        Ok(volume)
+    }
+
+    /// A volume by its name.
+    ///
+    /// # Errors
+    /// `get …: no such volume`
+    pub fn volume(&self, name: &str) -> Result<Volume> {
+        let found = self.ports.volumes.get(name)?;
+        found.ok_or_else(|| Error::not_found(format!("get {}: no such volume", shorten(name))))
+    }
+
+    /// All volumes by name.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn volumes(&self) -> Result<Vec<Volume>> {
+        self.ports.volumes.list()
+    }
+
+    /// Containers that mount a volume.
+    #[must_use]
+    pub fn volume_users(&self, name: &str) -> Vec<ContainerId> {
+        let uses =
+            |container: &dhow_model::Container| container.mounts.iter().any(|mount| mount.name == name);
+        self.containers()
+            .iter()
+            .filter(|container| uses(container))
+            .map(|container| container.id.clone())
+            .collect()
+    }
+
+    /// Removes a volume that no container mounts.
+    ///
+    /// # Errors
+    /// Conflict, in Docker's words, when one does; with `force` it is no error when it is not there.
+    pub fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
+        let _guard = lock(&self.volume_lock);
+        let volume = match self.volume(name) {
+            Err(error) if force && error.kind() == dhow_model::Kind::NotFound => return Ok(()),
+            found => found?,
+        };
+        let users = self.volume_users(name);
+        if !users.is_empty() {
+            let users: Vec<&str> = users.iter().map(ContainerId::as_str).collect();
+            return Err(Error::conflict(format!("remove {name}: volume is in use - [{}]", users.join(", "))));
+        }
+        self.ports.volumes.remove(name)?;
+        self.tell_volume("destroy", &volume);
+        Ok(())
+    }
+
+    /// Removes volumes that no container mounts.
+    ///
+    /// # Errors
+    /// When one cannot be removed; those before it are gone.
+    pub fn prune_volumes(&self, wanted: impl Fn(&Volume) -> bool) -> Result<PrunedVolumes> {
+        let used: BTreeSet<String> =
+            self.containers().iter().flat_map(|c| c.mounts.iter().map(|m| m.name.clone())).collect();
+        let mut pruned = PrunedVolumes::default();
+        for volume in
+            self.volumes()?.into_iter().filter(|volume| !used.contains(&volume.name) && wanted(volume))
+        {
+            let size = self.ports.volumes.usage(&volume.name).unwrap_or_default();
+            match self.remove_volume(&volume.name, true) {
+                Ok(()) => {
+                    pruned.reclaimed += size;
+                    pruned.names.push(volume.name);
+                }
+                Err(error) if error.kind() == dhow_model::Kind::Conflict => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let more = [("reclaimed".to_owned(), pruned.reclaimed.to_string())].into();
+        self.tell(EventKind::Volume, "prune", "", more);
+        Ok(pruned)
+    }
+
+    fn tell_volume(&self, action: &str, volume: &Volume) {
+        let attributes = [("driver".to_owned(), volume.driver.clone())].into();
+        self.tell(EventKind::Volume, action, &volume.name, attributes);
+    }
+}

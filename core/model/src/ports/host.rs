@@ -1,0 +1,93 @@
+//! The host: what it is, and the few of its files that the engine's rules are about.
+
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+
+/// Facts and files of the host.
+pub trait Host: Send + Sync {
+    /// What the host is; the same during the engine's life.
+    fn facts(&self) -> &HostFacts;
+
+    /// Whether a path exists, links followed; and whether it is a directory.
+    fn look(&self, path: &Path) -> Result<Option<PathKind>>;
+
+    /// Makes a directory and those above it, for a bind mount whose source is missing.
+    fn make_directory(&self, path: &Path) -> Result<()>;
+
+    /// Reads a small file: at most `limit` bytes; none when it does not exist.
+    fn read_file(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>>;
+
+    /// Writes a file made for a container (`hostname`, `hosts`, `resolv.conf`), mode 0644.
+    fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()>;
+
+    /// The device at a path; for a directory all devices below it.
+    fn devices(&self, path: &Path) -> Result<Vec<DeviceNode>>;
+
+    /// Runs `ps` of the host with these arguments, for `top`: what it prints.
+    fn processes(&self, arguments: &[String]) -> Result<String>;
+
+    /// Bytes that are random.
+    fn random(&self) -> [u8; 32];
+}
+
+/// What a path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind {
+    /// A directory.
+    Directory,
+    /// Something else.
+    File,
+}
+
+/// A device of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceNode {
+    /// On the host.
+    pub path: PathBuf,
+    /// `c` or `b`.
+    pub kind: char,
+    /// Its number.
+    pub major: u32,
+    /// Its number.
+    pub minor: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+/// What the host is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Its name.
+    pub name: String,
+    /// `6.1.0-13-amd64`.
+    pub kernel: String,
+    /// `Debian GNU/Linux 12 (bookworm)`.
+    pub operating_system: String,
+    /// `12`.
+    pub os_version: String,
+    /// `x86_64`.
+    pub architecture: String,
+    /// Processors.
+    pub processors: usize,
+    /// Bytes.
+    pub memory: u64,
+    /// `1` (also hybrid) or `2`.
+    pub cgroup_version: u32,
+    /// Controllers whose limits can be set: `memory`, `cpu`, `cpuset`, `pids`, `blkio`, …
+    pub controllers: Vec<String>,
+    /// The kernel filters system calls.
+    pub seccomp: bool,
+    /// AppArmor is on.
+    pub apparmor: bool,
+    /// SELinux is on.
+    pub selinux: bool,
+    /// Bit n: capability n can be handed to containers.
+    pub capabilities: u64,
+    /// What cannot be had here, each in one sentence.
+    pub warnings: Vec<String>,
+}
