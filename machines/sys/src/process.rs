@@ -4,6 +4,8 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, RawFd};
 
+use rustix::process::Pid;
+
 /// Marks every descriptor from `first` on as closed by exec.
 ///
 /// # Errors
@@ -131,6 +133,21 @@ pub fn set_limit(resource: u32, soft: u64, hard: u64) -> io::Result<()> {
     let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the structure lives across the call.
     match unsafe { libc::setrlimit(resource, &raw const limit) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sets a limit of another process (prlimit(2)).
+///
+/// # Errors
+/// The kernel's: `EPERM` beyond its hard limit without CAP_SYS_RESOURCE.
+pub fn set_limit_of(process: Pid, resource: u32, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let process = process.as_raw_nonzero().get();
+    let no_old = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: the structure lives across the call; a null pointer asks for nothing back.
+    match unsafe { libc::syscall(libc::SYS_prlimit64, process, resource, &raw const limit, no_old) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

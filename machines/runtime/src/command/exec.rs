@@ -62,6 +62,7 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
     }
     let foreground = if detach { None } else { Some(Foreground::prepare()?) };
     let mut init = spawn(parsed, &container, &process)?;
+    init.notes.iter().for_each(|note| context.log.warn(note));
     if let (Some(path), Some(terminal)) = (parsed.value("console-socket"), init.terminal.take()) {
         console::send(Path::new(path), terminal.as_fd())?;
     }

@@ -95,6 +95,7 @@ fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut 
         no_pivot: parsed.has("no-pivot"),
         no_new_keyring: parsed.has("no-new-keyring"),
     })?;
+    init.notes.iter().for_each(|note| context.log.warn(note));
     match hand_over(parsed, container, &init) {
         Ok(()) => Ok(init),
         Err(error) => {

@@ -13,9 +13,9 @@ use super::error::{Context as _, Error, Result, Stage};
 use super::init::{self, Program};
 use super::plan::namespaces::flag;
 use super::plan::{self, IdentityPlan, ProgramPlan};
-use super::spawn::{Init, set_oom_score};
+use super::spawn::{Init, Said};
 use super::sync::{Talk, Word};
-use super::{ExecRequest, Stdio};
+use super::{ExecRequest, Stdio, outside};
 
 /// Makes a process in a container, up to its gate: [`Init::start`] lets it execute its program.
 ///
@@ -42,7 +42,7 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
     leave_pid_namespace(back)?;
     let talk = Talk(here);
     match bring_up(&request, child.pid, &identity, &talk) {
-        Ok(terminal) => Ok(Init::new(child, terminal, talk)),
+        Ok(said) => Ok(Init::new(child, said, talk)),
         Err(error) => {
             let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
             let _ = rustix::process::waitpid(Some(child.pid), rustix::process::WaitOptions::empty());
@@ -51,22 +51,16 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
     }
 }
 
-fn bring_up(
-    request: &ExecRequest<'_>,
-    pid: Pid,
-    identity: &IdentityPlan,
-    talk: &Talk,
-) -> Result<Option<OwnedFd>> {
+fn bring_up(request: &ExecRequest<'_>, pid: Pid, identity: &IdentityPlan, talk: &Talk) -> Result<Said> {
     if let Some(attach) = request.placement.attach {
         attach(pid).doing(|| "put the process in the container's cgroup")?;
     }
-    set_oom_score(pid, identity)?;
+    let mut said = Said { notes: outside::prepare(pid, identity)?, ..Said::default() };
     talk.say(&Word::Go, None)?;
-    let mut terminal = None;
     loop {
         match talk.listen()? {
-            (Word::Created, _) => return Ok(terminal),
-            (Word::Terminal, descriptors) => terminal = descriptors.into_iter().next(),
+            (Word::Created, _) => return Ok(said),
+            (Word::Terminal, descriptors) => said.terminal = descriptors.into_iter().next(),
             (Word::Failed(error), _) => return Err(error),
             _ => return Err(Error::at(Stage::Lost, "the process ended before it was created")),
         }
@@ -102,11 +96,12 @@ fn steps(
     };
     init::connect_streams(streams)?;
     init::label(identity)?;
+    let home = init::home(program, identity.uid);
     init::assume(identity, || filter.install_early())?;
-    let program = Program::find(program)?;
+    let program = Program::find(program, home)?;
     talk.say(&Word::Created, None)?;
     talk.wait_for_go()?;
-    Err(init::finish(&program, &filter, request.preserve))
+    Err(init::finish(identity, &program, &filter, request.preserve))
 }
 
 fn kinds(spec: &Spec) -> impl Iterator<Item = NamespaceKind> {

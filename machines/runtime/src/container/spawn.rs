@@ -10,9 +10,9 @@ use rustix::process::{Pid, Signal};
 
 use super::error::{Context as _, Error, Result, Stage};
 use super::join::Joined;
-use super::plan::{self, IdentityPlan, Plan};
+use super::plan::{self, Plan};
 use super::sync::{Talk, Word};
-use super::{HookKind, InitRequest, hooks, init};
+use super::{HookKind, InitRequest, hooks, init, outside};
 
 /// A container whose process waits at its gate.
 #[derive(Debug)]
@@ -23,12 +23,22 @@ pub struct Init {
     pub pidfd: OwnedFd,
     /// The master side of its terminal.
     pub terminal: Option<OwnedFd>,
+    /// What cannot be had on this machine, in words for the user: it goes on without.
+    pub notes: Vec<String>,
     talk: Talk,
 }
 
+/// What a process says on its way to its gate.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) terminal: Option<OwnedFd>,
+    pub(super) notes: Vec<String>,
+}
+
 impl Init {
-    pub(super) fn new(child: Child, terminal: Option<OwnedFd>, talk: Talk) -> Self {
-        Self { pid: child.pid, pidfd: child.pidfd, terminal, talk }
+    pub(super) fn new(child: Child, said: Said, talk: Talk) -> Self {
+        let Said { terminal, notes } = said;
+        Self { pid: child.pid, pidfd: child.pidfd, terminal, notes, talk }
     }
 
     /// Lets the process execute its program ([`Gate::Parent`]), and waits until it has.
@@ -88,7 +98,7 @@ pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
     let talk = Talk(here);
     let brought_up = joined.leave().and_then(|()| bring_up(&request, &plan, &child, &talk));
     match brought_up {
-        Ok(terminal) => Ok(Init::new(child, terminal, talk)),
+        Ok(said) => Ok(Init::new(child, said, talk)),
         Err(error) => {
             end(&child);
             Err(error)
@@ -97,20 +107,19 @@ pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
 }
 
 /// The parent's side of the conversation, up to `Created`.
-fn bring_up(request: &InitRequest<'_>, plan: &Plan, child: &Child, talk: &Talk) -> Result<Option<OwnedFd>> {
+fn bring_up(request: &InitRequest<'_>, plan: &Plan, child: &Child, talk: &Talk) -> Result<Said> {
     if let Some(attach) = request.placement.attach {
         attach(child.pid).doing(|| "put the container's process in its cgroup")?;
     }
     if plan.namespaces.is_new(NamespaceKind::User) {
         map_ids(child.pid, plan)?;
     }
-    set_oom_score(child.pid, &plan.identity)?;
+    let mut said = Said { notes: outside::prepare(child.pid, &plan.identity)?, ..Said::default() };
     talk.say(&Word::Go, None)?;
-    let mut terminal = None;
     loop {
         match talk.listen()? {
-            (Word::Created, _) => return Ok(terminal),
-            (Word::Terminal, descriptors) => terminal = descriptors.into_iter().next(),
+            (Word::Created, _) => return Ok(said),
+            (Word::Terminal, descriptors) => said.terminal = descriptors.into_iter().next(),
             (Word::Hooks, _) => {
                 for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
                     hooks::run(
@@ -149,17 +158,6 @@ pub(super) fn lines(mappings: &[IdMapping]) -> String {
         let _ = writeln!(text, "{} {} {}", map.container_id, map.host_id, map.size);
         text
     })
-}
-
-/// Written from outside: the process itself may have no right to /proc by then.
-pub(super) fn set_oom_score(pid: Pid, identity: &IdentityPlan) -> Result<()> {
-    let Some(score) = identity.oom_score else { return Ok(()) };
-    let procfs = Procfs::at_proc().doing(|| "open /proc")?;
-    let path = format!("{}/oom_score_adj", pid.as_raw_nonzero());
-    if procfs.read(&path).is_ok_and(|now| now.trim() == score.to_string()) {
-        return Ok(());
-    }
-    procfs.write(&path, score.to_string().as_bytes()).doing(|| format!("set oom_score_adj to {score}"))
 }
 
 /// Kills and reaps a process that did not come up.

@@ -5,6 +5,7 @@ use rustix::thread;
 
 use super::super::error::{Context as _, Result};
 use super::super::plan::IdentityPlan;
+use super::super::plan::identity::limit_name;
 use super::super::rights::Rights;
 
 /// Labels that take effect when the program is executed; written through a procfs of our own, so
@@ -35,10 +36,6 @@ pub(in super::super) fn label(plan: &IdentityPlan) -> Result<()> {
 /// `filter` is installed in between when it needs a right that the program will not have.
 pub(in super::super) fn assume(plan: &IdentityPlan, filter: impl FnOnce() -> Result<()>) -> Result<()> {
     schedule(plan)?;
-    for (resource, soft, hard) in &plan.limits {
-        process::set_limit(*resource, *soft, *hard)
-            .doing(|| format!("error setting rlimit type {resource} to {soft}:{hard}"))?;
-    }
     let last = identity::last_capability();
     let rights = plan.capabilities.as_ref().map(Rights::parse);
     if let Some(rights) = &rights {
@@ -62,6 +59,17 @@ pub(in super::super) fn assume(plan: &IdentityPlan, filter: impl FnOnce() -> Res
     }
     let mask = plan.umask.unwrap_or(0o022);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+    Ok(())
+}
+
+/// Sets the limits of setrlimit(2): last of all, since the setup itself may need more than the program
+/// is to have. What the parent could not raise stays as it is, which it has told.
+pub(in super::super) fn limit(plan: &IdentityPlan) -> Result<()> {
+    for (resource, soft, hard) in plan.limits.iter().copied() {
+        let what = || format!("error setting rlimit {} to {soft}:{hard}", limit_name(resource));
+        let (_, most) = process::limit(resource).doing(what)?;
+        process::set_limit(resource, soft.min(most), hard.min(most)).doing(what)?;
+    }
     Ok(())
 }
 

@@ -19,14 +19,15 @@ use dhow_sys::process;
 use rustix::thread::UnshareFlags;
 
 use super::error::{Context as _, Error, Result};
-use super::plan::Plan;
+use super::plan::{IdentityPlan, Plan};
 use super::sync::{Talk, Word};
 use super::{Gate, HookKind, InitRequest, Stdio, hooks, join};
 
 pub(super) use console::hand_over as hand_over_terminal;
 pub(super) use filter::Filter;
+use identity::limit;
 pub(super) use identity::{assume, label};
-pub(super) use program::{Program, connect_streams};
+pub(super) use program::{Program, connect_streams, home};
 
 /// Never returns: it ends as the program, or says why it cannot.
 pub(super) fn run(request: InitRequest<'_>, plan: &Plan, talk: OwnedFd) -> ! {
@@ -61,16 +62,22 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     names(plan)?;
     sysctls(plan)?;
     label(&plan.identity)?;
+    let home = program::home(&plan.program, plan.identity.uid);
     assume(&plan.identity, || filter.install_early())?;
-    let program = Program::find(&plan.program)?;
+    let program = Program::find(&plan.program, home)?;
     wait_at_gate(&request.gate, talk)?;
     hooks::run(HookKind::StartContainer, request.spec, request.id, request.bundle, own_pid())?;
-    Err(finish(&program, &filter, request.preserve))
+    Err(finish(&plan.identity, &program, &filter, request.preserve))
 }
 
-/// The last two steps of every process: its filter, and its program.
-pub(super) fn finish(program: &Program<'_>, filter: &Filter, preserve: u32) -> Error {
-    match filter.install_late() {
+/// The last steps of every process: its limits, its filter, and its program.
+pub(super) fn finish(
+    identity: &IdentityPlan,
+    program: &Program<'_>,
+    filter: &Filter,
+    preserve: u32,
+) -> Error {
+    match limit(identity).and_then(|()| filter.install_late()) {
         Ok(()) => program.execute(preserve),
         Err(error) => error,
     }

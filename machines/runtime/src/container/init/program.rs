@@ -1,12 +1,14 @@
 //! The program: found, connected, executed.
 
+use std::borrow::Cow;
 use std::ffi::{CString, OsStr};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use dhow_sys::{process, terminal};
-use rustix::fs::{Access, AtFlags, CWD, FileType};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::Stdio;
@@ -17,16 +19,24 @@ use super::super::plan::ProgramPlan;
 pub(in super::super) struct Program<'a> {
     path: CString,
     plan: &'a ProgramPlan,
+    environment: Cow<'a, [CString]>,
 }
+
+/// What is read of /etc/passwd.
+const LONGEST_PASSWD: u64 = 1 << 20;
 
 impl<'a> Program<'a> {
     /// Enters the program's directory and looks the program up, as execvp(3) does.
-    pub(in super::super) fn find(plan: &'a ProgramPlan) -> Result<Self> {
+    pub(in super::super) fn find(plan: &'a ProgramPlan, home: Option<CString>) -> Result<Self> {
         enter(&plan.directory)?;
         let path = look_up(&plan.name, search_path(plan))?;
         let path =
             CString::new(path.into_os_string().into_vec()).map_err(|_| Error::configuration("a NUL byte"))?;
-        Ok(Self { path, plan })
+        let environment = match home {
+            Some(home) => plan.environment.iter().cloned().chain([home]).collect::<Vec<_>>().into(),
+            None => plan.environment.as_slice().into(),
+        };
+        Ok(Self { path, plan, environment })
     }
 
     /// Becomes the program; returns only when that fails.
@@ -38,10 +48,32 @@ impl<'a> Program<'a> {
         if let Err(error) = process::reset_signals().doing(|| "reset signals") {
             return error;
         }
-        let cause = process::execute(&self.path, &self.plan.arguments, &self.plan.environment);
+        let cause = process::execute(&self.path, &self.plan.arguments, &self.environment);
         let name = self.path.to_string_lossy();
         refusal(&format!("exec {name}"), &cause)
     }
+}
+
+/// `HOME=…` of a user, where the environment has none: as its /etc/passwd says, or else `/`. Programs
+/// of images rely on it.
+pub(in super::super) fn home(plan: &ProgramPlan, uid: u32) -> Option<CString> {
+    if plan.environment.iter().any(|pair| pair.to_bytes().starts_with(b"HOME=")) {
+        return None;
+    }
+    CString::new(format!("HOME={}", home_of(uid).unwrap_or_else(|| "/".into()))).ok()
+}
+
+fn home_of(uid: u32) -> Option<String> {
+    // The root is the container's by now, so that no link leads anywhere else. What is no plain file
+    // could keep us waiting.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open("/etc/passwd", flags, Mode::empty()).ok()?;
+    let lines = BufReader::new(std::fs::File::from(file).take(LONGEST_PASSWD)).lines();
+    lines.map_while(|line| line.ok()).find_map(|line| {
+        let mut fields = line.split(':');
+        let found = fields.nth(2)?.parse::<u32>().ok()? == uid;
+        fields.nth(2).filter(|home| found && !home.is_empty()).map(str::to_owned)
+    })
 }
 
 /// Connects the standard streams; a terminal becomes the controlling one.

@@ -36,6 +36,7 @@ pub struct IdentityPlan {
     pub affinity: Vec<usize>,
 }
 
+/// The limits of setrlimit(2), by number.
 const LIMITS: [&str; 16] = [
     "CPU",
     "FSIZE",
@@ -72,6 +73,12 @@ const SCHEDULER_FLAGS: [(&str, u64); 7] = [
     ("SCHED_FLAG_UTIL_CLAMP_MIN", 0x20),
     ("SCHED_FLAG_UTIL_CLAMP_MAX", 0x40),
 ];
+
+/// The name of a limit: `RLIMIT_NOFILE`.
+pub(in super::super) fn limit_name(resource: u32) -> String {
+    let name = usize::try_from(resource).ok().and_then(|number| LIMITS.get(number));
+    format!("RLIMIT_{}", name.unwrap_or(&"?"))
+}
 
 /// Works out the identity of a process.
 ///

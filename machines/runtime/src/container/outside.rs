@@ -1,0 +1,63 @@
+//! What is done to a new process from outside, before it does anything: it may have no right to it, in
+//! its user namespace or without /proc.
+
+use std::io;
+
+use dhow_sys::procfs::Procfs;
+use rustix::process::Pid;
+
+use super::error::{Context as _, Result};
+use super::plan::IdentityPlan;
+use super::plan::identity::limit_name;
+
+/// Prepares the process; answers what cannot be had on this machine, in words for the user.
+///
+/// Going below the runtime's own badness, or beyond its own limits, needs CAP_SYS_RESOURCE. Where the
+/// runtime itself was not given it, a container gets what there is.
+pub(super) fn prepare(pid: Pid, identity: &IdentityPlan) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    if let Some(score) = identity.oom_score {
+        notes.extend(set_oom_score(pid, score)?);
+    }
+    for (resource, _, hard) in identity.limits.iter().copied() {
+        notes.extend(raise_limit(pid, resource, hard)?);
+    }
+    Ok(notes)
+}
+
+fn set_oom_score(pid: Pid, score: i32) -> Result<Option<String>> {
+    let procfs = Procfs::at_proc().doing(|| "open /proc")?;
+    let path = format!("{}/oom_score_adj", pid.as_raw_nonzero());
+    if procfs.read(&path).is_ok_and(|now| now.trim() == score.to_string()) {
+        return Ok(None);
+    }
+    match procfs.write(&path, score.to_string().as_bytes()) {
+        Err(error) if is_denied(&error) => {
+            Ok(Some(format!("oom_score_adj cannot be set to {score} without CAP_SYS_RESOURCE")))
+        }
+        done => done.map(|()| None).doing(|| format!("set oom_score_adj to {score}")),
+    }
+}
+
+/// Raises the hard limit so that the process itself can set what it is to have.
+fn raise_limit(pid: Pid, resource: u32, hard: u64) -> Result<Option<String>> {
+    let name = limit_name(resource);
+    let what = || format!("error setting rlimit {name} to {hard}");
+    let (soft, own) = dhow_sys::process::limit(resource).doing(what)?;
+    if hard <= own {
+        return Ok(None);
+    }
+    match dhow_sys::process::set_limit_of(pid, resource, soft, hard) {
+        Err(error) if is_denied(&error) => {
+            Ok(Some(format!("{name} cannot be raised to {hard} without CAP_SYS_RESOURCE: it is {own}")))
+        }
+        done => done.map(|()| None).doing(what),
+    }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    const SYS_RESOURCE: u32 = 24;
+    let may =
+        dhow_sys::identity::capabilities().is_ok_and(|(effective, ..)| effective & (1 << SYS_RESOURCE) != 0);
+    error.kind() == io::ErrorKind::PermissionDenied && !may
+}
