@@ -1,5 +1,26 @@
 //! The Docker Engine API: types, routes, client.
+//!
+//! The door's server side, in reading order: [`serve`] is all that the composition root needs;
+//! `server` is HTTP as Docker's clients expect it, whatever the operation; `routes` has a table for
+//! each noun, and handlers that parse, make one engine call and encode; `types` is what goes over the
+//! wire beyond the model's own nouns, shaped by the version asked for. [`client`] is the other side, for
+//! the command line.
 
 pub mod client;
+mod routes;
 mod server;
 mod types;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use dhow_engine::Engine;
+use tokio::net::UnixListener;
+
+/// Serves the Engine API on these sockets until `shutdown` is ready.
+///
+/// Returns when every connection has ended, or some seconds after `shutdown`: streams without an end
+/// of their own (`/events`, followed logs, attached clients) are ended, verbs that have begun are not.
+pub async fn serve(engine: Arc<Engine>, listeners: Vec<UnixListener>, shutdown: impl Future<Output = ()>) {
+    server::accept::serve(routes::Routes(engine), listeners, shutdown).await;
+}

@@ -18,7 +18,7 @@ const JSON_LIMIT: usize = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// Invalid argument, in Docker's words.
-pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Incoming) -> Result<Option<T>> {
+pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &mut Incoming) -> Result<Option<T>> {
     check_content_type(headers)?;
     if !has_body(headers) {
         return Ok(None);
@@ -66,7 +66,7 @@ fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|value| value.as_bytes() != b"0")
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes> {
+async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Error::invalid("reading the request's body").because(error))?;

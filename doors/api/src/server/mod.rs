@@ -1,6 +1,7 @@
 //! HTTP as Docker's clients expect it, whatever the operation: versions, queries, bodies, streams, errors.
 //!
 //! In reading order: [`version`] (which API version is spoken), [`call`] (one request on its way to a
+//! handler), [`call`] (one request on its way to a
 //! handler), [`query`], [`filters`], [`moment`] and [`body`] (what a request says), [`answer`],
 //! [`problem`] and [`stream`] (what is answered), [`hijack`] and [`wire`] (connections that stop being
 //! HTTP), [`accept`] (the accept loop).
@@ -8,12 +9,14 @@
 pub(crate) mod accept;
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod call;
 pub(crate) mod end;
 pub(crate) mod filters;
 pub(crate) mod hijack;
 pub(crate) mod moment;
 pub(crate) mod problem;
 pub(crate) mod query;
+pub(crate) mod stdcopy;
 
 pub(crate) mod stream;
 pub(crate) mod version;

@@ -7,15 +7,15 @@
 //! it wrote anything is answered with the status of its error.
 
 use std::io::{self, Write};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use dhow_model::{Error, Result};
 use futures_util::{Stream, StreamExt};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyDataStream, BodyExt, StreamBody};
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
@@ -37,11 +37,15 @@ enum Piece {
 
 /// The writing end of an answer, for a blocking verb. Writes fail once the client is gone.
 pub(crate) struct AnswerWriter {
-    pieces: mpsc::Sender<Piece>,
+    head: AnswerHead,
     buffer: BytesMut,
 }
 
-impl AnswerWriter {
+/// The head of an answer that is not begun yet.
+#[derive(Clone)]
+pub(crate) struct AnswerHead(mpsc::Sender<Piece>);
+
+impl AnswerHead {
     /// Adds a header; only before the first byte.
     pub(crate) fn header(&self, name: HeaderName, value: HeaderValue) -> io::Result<()> {
         self.send(Piece::Header(name, value))
@@ -53,7 +57,14 @@ impl AnswerWriter {
     }
 
     fn send(&self, piece: Piece) -> io::Result<()> {
-        self.pieces.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.0.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl AnswerWriter {
+    /// Its head.
+    pub(crate) fn head(&self) -> AnswerHead {
+        self.head.clone()
     }
 }
 
@@ -71,7 +82,7 @@ impl Write for AnswerWriter {
             return Ok(());
         }
         let bytes = self.buffer.split().freeze();
-        self.send(Piece::Data(bytes))
+        self.head.send(Piece::Data(bytes))
     }
 }
 
@@ -84,12 +95,12 @@ where
     F: FnOnce(&mut AnswerWriter) -> Result<()> + Send + 'static,
 {
     let (sender, mut pieces) = mpsc::channel(BACKLOG);
-    let mut writer = AnswerWriter { pieces: sender, buffer: BytesMut::new() };
+    let mut writer = AnswerWriter { head: AnswerHead(sender), buffer: BytesMut::new() };
     tokio::task::spawn_blocking(move || {
         let done = verb(&mut writer).and_then(|()| writer.flush().map_err(client_gone));
         if let Err(error) = done {
             // When the client is gone there is nobody to tell.
-            drop(writer.send(Piece::Failed(error)));
+            drop(writer.head.send(Piece::Failed(error)));
         }
     });
     let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static(media_type))];
@@ -106,7 +117,8 @@ where
     Ok(response)
 }
 
-fn client_gone(error: io::Error) -> Error {
+/// A write to a client that is gone, as a verb's error.
+pub(crate) fn client_gone(error: io::Error) -> Error {
     Error::internal("the client is gone").because(error)
 }
 
@@ -141,35 +153,23 @@ pub(crate) fn endless(
     response
 }
 
-/// A stream that does something when its client is gone or it has ended.
-pub(crate) struct OnDrop<S, F: FnOnce()> {
-    inner: S,
-    action: Option<F>,
+/// Ends an answer with the server, and raises `gone` when it has ended or its client is gone: whoever
+/// writes it looks there.
+pub(crate) fn ending(response: Response, end: End, gone: Arc<AtomicBool>) -> Response {
+    let (head, streamed) = response.into_parts();
+    let raised = RaiseOnDrop(gone);
+    let pieces = BodyDataStream::new(streamed).take_until(end.reached());
+    let watched = pieces.inspect(move |_| {
+        // The closure owns the flag, and goes with the stream.
+        let _ = &raised;
+    });
+    Response::from_parts(head, body(watched))
 }
 
-impl<S, F: FnOnce()> OnDrop<S, F> {
-    /// Runs `action` when the stream is dropped.
-    pub(crate) const fn new(inner: S, action: F) -> Self {
-        Self { inner, action: Some(action) }
-    }
-}
+struct RaiseOnDrop(Arc<AtomicBool>);
 
-impl<S: hyper::body::Body + Unpin, F: FnOnce() + Unpin> hyper::body::Body for OnDrop<S, F> {
-    type Data = S::Data;
-    type Error = S::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<S::Data>, S::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
-    }
-}
-
-impl<S, F: FnOnce()> Drop for OnDrop<S, F> {
+impl Drop for RaiseOnDrop {
     fn drop(&mut self) {
-        if let Some(action) = self.action.take() {
-            action();
-        }
+        self.0.store(true, Ordering::Relaxed);
     }
 }

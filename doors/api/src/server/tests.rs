@@ -37,7 +37,7 @@ impl Service for Echo {
             }
             "/fail" => {
                 let answer = stream::written("text/plain", |out| {
-                    out.header(http::header::ETAG, "x".parse().unwrap()).unwrap();
+                    out.head().header(http::header::ETAG, "x".parse().unwrap()).unwrap();
                     Err(dhow_model::Error::conflict("no"))
                 });
                 answer.await.unwrap_or_else(|error| problem::answer(&error))

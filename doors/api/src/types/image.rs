@@ -66,7 +66,8 @@ fn text(id: Option<Digest>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-fn created(image: &Image) -> Timestamp {
+/// When an image was made, by its own word.
+pub(crate) fn created(image: &Image) -> Timestamp {
     let text = image.config.created.as_deref().unwrap_or_default();
     Timestamp::parse(text).unwrap_or(Timestamp::NEVER)
 }

@@ -1,10 +1,15 @@
 //! What goes over the wire beyond the model's own nouns, shaped by the version asked for.
 
 pub(crate) mod container;
+pub(crate) mod container_filter;
 pub(crate) mod create;
 pub(crate) mod defaults;
 pub(crate) mod event;
+pub(crate) mod event_filter;
 pub(crate) mod human;
 pub(crate) mod image;
+pub(crate) mod image_filter;
 pub(crate) mod inspect;
 pub(crate) mod network;
+pub(crate) mod prune;
+pub(crate) mod system;

@@ -3,7 +3,7 @@
 //! Until the engine has networks of its own, `bridge` is what containers get by default: a space with
 //! a loopback interface and nothing else. It has no addresses, and none are shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dhow_model::container::HostConfig;
 use dhow_oci::Digest;
@@ -166,17 +166,24 @@ struct ConfigFrom {
 }
 
 /// A running container in an inspected network.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Member {
-    pub(crate) name: String,
+    name: String,
     #[serde(rename = "EndpointID")]
-    pub(crate) endpoint_id: &'static str,
-    pub(crate) mac_address: &'static str,
+    endpoint_id: &'static str,
+    mac_address: &'static str,
     #[serde(rename = "IPv4Address")]
-    pub(crate) ipv4_address: &'static str,
+    ipv4_address: &'static str,
     #[serde(rename = "IPv6Address")]
-    pub(crate) ipv6_address: &'static str,
+    ipv6_address: &'static str,
+}
+
+impl Member {
+    /// A container without addresses.
+    pub(crate) fn named(name: String) -> Self {
+        Self { name, ..Self::default() }
+    }
 }
 
 impl Network {
@@ -204,5 +211,20 @@ impl Network {
             options: BTreeMap::new(),
             labels: BTreeMap::new(),
         }
+    }
+
+    /// Whether a list with these filters shows it.
+    pub(crate) fn meets(&self, filters: &BTreeMap<String, BTreeSet<String>>) -> bool {
+        let any = |values: &BTreeSet<String>, test: &dyn Fn(&str) -> bool| values.iter().any(|v| test(v));
+        filters.iter().all(|(key, values)| match key.as_str() {
+            "name" => any(values, &|value| self.name.contains(value)),
+            "id" => any(values, &|value| self.id.starts_with(value)),
+            "driver" => any(values, &|value| self.driver == value),
+            "scope" => any(values, &|value| self.scope == value),
+            "type" => any(values, &|value| value == "builtin"),
+            // They have no labels, and are never in the way.
+            "dangling" => any(values, &|value| matches!(value, "0" | "false")),
+            _ => false,
+        })
     }
 }

@@ -1,0 +1,104 @@
+//! Containers listed and looked at.
+
+use std::collections::BTreeSet;
+
+use dhow_engine::Engine;
+use dhow_model::ports::Change;
+use dhow_model::{Container, ImageId, Kind, Result, Timestamp};
+use serde_json::{Value, json};
+
+use crate::server::answer::{self, Answer};
+use crate::server::call::Call;
+use crate::types::container::Summary;
+use crate::types::container_filter::{self, ContainerFilter, Lookup};
+use crate::types::inspect::{Inspection, Surroundings};
+
+pub(super) async fn list(call: Call) -> Answer {
+    let (all, size, version) = (call.query.is_set("all"), call.query.is_set("size"), call.version);
+    let limit = call.query.number::<i64>("limit")?.filter(|limit| *limit > 0);
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    let filters = call.filters(container_filter::KEYS)?;
+    let shown = call
+        .run(move |engine| {
+            let filter = ContainerFilter::new(filters, &Known(engine))?;
+            let containers = container_filter::select(engine.containers(), &filter, all, limit);
+            let summary = |container: &std::sync::Arc<Container>| {
+                let usage = size.then(|| engine.container_usage(container)).transpose()?;
+                Ok(json!(Summary::new(container, shown_image(engine, container), usage, version)))
+            };
+            containers.iter().map(summary).collect::<Result<Vec<Value>>>()
+        })
+        .await?;
+    Ok(answer::ok(&shown))
+}
+
+/// The image as the user named it, while that name still means it; else its id.
+fn shown_image(engine: &Engine, container: &Container) -> String {
+    let Some(id) = container.image else { return container.image_name.clone() };
+    match engine.image(&container.image_name) {
+        Ok(image) if image.id == id => container.image_name.clone(),
+        _ => id.to_string(),
+    }
+}
+
+/// What filters need of the engine.
+struct Known<'a>(&'a Engine);
+
+impl Lookup for Known<'_> {
+    fn created(&self, container: &str) -> Result<Timestamp> {
+        Ok(self.0.container(container)?.record().created)
+    }
+
+    fn with_descendants(&self, image: &str) -> Result<BTreeSet<ImageId>> {
+        let root = match self.0.image(image) {
+            Ok(image) => image,
+            Err(error) if error.kind() == Kind::NotFound => return Ok(BTreeSet::new()),
+            Err(error) => return Err(error),
+        };
+        let layers = &root.config.rootfs.diff_ids;
+        let images = self.0.images()?.into_iter();
+        // An image is made of another when it has all its layers below its own.
+        let made_of =
+            images.filter(|one| one.config.rootfs.diff_ids.starts_with(layers) && !layers.is_empty());
+        Ok(made_of.map(|one| one.id).chain([root.id]).collect())
+    }
+}
+
+pub(super) async fn inspect(call: Call, id: String) -> Answer {
+    let (size, version) = (call.query.is_set("size"), call.version);
+    let shown = call
+        .run(move |engine| {
+            let container = engine.container(&id)?.record();
+            let around = surroundings(engine, &container, size)?;
+            Ok(json!(Inspection::new(&container, around, version)))
+        })
+        .await?;
+    Ok(answer::ok(&shown))
+}
+
+/// Where its files are on the host, and what is going on in it.
+fn surroundings(engine: &Engine, container: &Container, size: bool) -> Result<Surroundings> {
+    let directory = engine.ports().snapshots.directory(&container.id);
+    let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
+    let has_log = container.host_config.log_config.kind == "json-file";
+    Ok(Surroundings {
+        resolv_conf: file("resolv.conf"),
+        hostname: file("hostname"),
+        hosts: file("hosts"),
+        log: if has_log { file(&format!("{}-json.log", container.id)) } else { String::new() },
+        execs: engine.execs_of(&container.id),
+        size: size.then(|| engine.container_usage(container)).transpose()?,
+    })
+}
+
+pub(super) async fn top(call: Call, id: String) -> Answer {
+    let arguments = call.query.text("ps_args").to_owned();
+    let table = call.run(move |engine| engine.container_processes(&id, &arguments)).await?;
+    Ok(answer::ok(&json!({"Titles": table.titles, "Processes": table.rows})))
+}
+
+pub(super) async fn changes(call: Call, id: String) -> Answer {
+    let changes = call.run(move |engine| engine.container_changes(&id)).await?;
+    let line = |change: &Change| json!({"Path": change.path.to_string_lossy(), "Kind": change.kind as u8});
+    Ok(answer::ok(&changes.iter().map(line).collect::<Vec<_>>()))
+}

@@ -1,0 +1,53 @@
+//! `/containers/…`: the table; handlers by what they do.
+
+use crate::server::call::Call;
+
+use super::system::unserved;
+use super::{Handling, exec, not_found};
+
+mod files;
+mod life;
+mod look;
+pub(super) mod streams;
+
+/// The handler of `/containers/{rest}`.
+pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
+    match *rest {
+        ["json"] if call.is("GET") => Box::pin(look::list(call)),
+        ["create"] if call.is("POST") => Box::pin(life::create(call)),
+        ["prune"] if call.is("POST") => Box::pin(life::prune(call)),
+        [id] if call.is("DELETE") => Box::pin(life::remove(call, id.into())),
+        [_, "attach", "ws"] => unserved("attaching by WebSocket"),
+        [_, "checkpoints", ..] => unserved("checkpointing"),
+        [id, verb] => one(call, id, verb),
+        _ => not_found(),
+    }
+}
+
+fn one(call: Call, id: &str, verb: &str) -> Handling {
+    let id = id.to_owned();
+    match (call.method.as_str(), verb) {
+        ("POST", "start") => Box::pin(life::start(call, id)),
+        ("POST", "stop") => Box::pin(life::stop(call, id)),
+        ("POST", "restart") => Box::pin(life::restart(call, id)),
+        ("POST", "kill") => Box::pin(life::kill(call, id)),
+        ("POST", "pause") => Box::pin(life::pause(call, id)),
+        ("POST", "unpause") => Box::pin(life::unpause(call, id)),
+        ("POST", "wait") => Box::pin(life::wait(call, id)),
+        ("POST", "rename") => Box::pin(life::rename(call, id)),
+        ("POST", "update") => unserved("updating a container"),
+        ("GET", "json") => Box::pin(look::inspect(call, id)),
+        ("GET", "top") => Box::pin(look::top(call, id)),
+        ("GET", "changes") => Box::pin(look::changes(call, id)),
+        ("GET", "stats") => unserved("statistics"),
+        ("GET", "export") => Box::pin(files::export(call, id)),
+        ("HEAD", "archive") => Box::pin(files::stat(call, id)),
+        ("GET", "archive") => Box::pin(files::read(call, id)),
+        ("PUT", "archive") => Box::pin(files::write(call, id)),
+        ("POST", "attach") => Box::pin(streams::attach(call, id)),
+        ("POST", "resize") => Box::pin(streams::resize(call, id)),
+        ("GET", "logs") => Box::pin(streams::logs(call, id)),
+        ("POST", "exec") => Box::pin(exec::create(call, id)),
+        _ => not_found(),
+    }
+}

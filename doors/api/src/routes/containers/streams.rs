@@ -1,0 +1,106 @@
+//! What containers write and read: attach, logs, the size of the terminal.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use dhow_engine::Engine;
+use dhow_model::ports::{AttachOptions, LogQuery, TerminalSize};
+use dhow_model::{Error, Result};
+use http::StatusCode;
+use tokio::net::UnixStream;
+
+use crate::server::answer::{self, Answer};
+use crate::server::call::Call;
+use crate::server::query::Query;
+use crate::server::stdcopy::{self, LineFormat};
+use crate::server::{moment, stream};
+
+pub(super) async fn attach(call: Call, id: String) -> Answer {
+    let query = &call.query;
+    let options = AttachOptions {
+        stdin: query.is_set("stdin"),
+        stdout: query.is_set("stdout"),
+        stderr: query.is_set("stderr"),
+    };
+    let (replay, live, version) = (query.is_set("logs"), query.is_set("stream"), call.version);
+    let (terminal, process, first) = call
+        .run(move |engine| {
+            let terminal = engine.container(&id)?.record().config.tty;
+            // Attached before the log is read: a line may come twice, but none is missed.
+            let process = live.then(|| engine.attach_container(&id, options)).transpose()?;
+            let first = if replay { log_so_far(engine, &id, options)? } else { Vec::new() };
+            Ok((terminal, process, first))
+        })
+        .await?;
+    let process = process.map(|attached| asynchronous(attached.stream)).transpose()?;
+    Ok(call.into_client().join(stdcopy::media_type(terminal, version), first.into(), process))
+}
+
+/// A stream of the runtime as one of the asynchronous door.
+pub(in crate::routes) fn asynchronous(stream: OwnedFd) -> Result<UnixStream> {
+    let stream = std::os::unix::net::UnixStream::from(stream);
+    let ready = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+    ready.map_err(|error| Error::internal("attaching to the process").because(error))
+}
+
+fn log_so_far(engine: &Engine, id: &str, options: AttachOptions) -> Result<Vec<u8>> {
+    let query = LogQuery { stdout: options.stdout, stderr: options.stderr, ..LogQuery::default() };
+    let log = engine.container_logs(id, query)?;
+    let format = LineFormat { terminal: log.terminal, timestamps: false };
+    let mut text = Vec::new();
+    for entry in log.entries {
+        format
+            .write(&entry?, &mut text)
+            .map_err(|error| Error::internal("reading the log").because(error))?;
+    }
+    Ok(text)
+}
+
+pub(super) async fn logs(call: Call, id: String) -> Answer {
+    let query = log_query(&call.query)?;
+    let timestamps = call.query.is_set("timestamps");
+    let (gone, follow) = (Arc::clone(&query.end), query.follow);
+    let log = call.run(move |engine| engine.container_logs(&id, query)).await?;
+    let format = LineFormat { terminal: log.terminal, timestamps };
+    let answer = stream::written(stdcopy::media_type(log.terminal, call.version), move |out| {
+        out.head().begin().map_err(stream::client_gone)?;
+        for entry in log.entries {
+            format.write(&entry?, out).map_err(stream::client_gone)?;
+            if follow {
+                out.flush().map_err(stream::client_gone)?;
+            }
+        }
+        Ok(())
+    });
+    Ok(stream::ending(answer.await?, call.end, gone))
+}
+
+fn log_query(query: &Query) -> Result<LogQuery> {
+    Ok(LogQuery {
+        stdout: query.is_set("stdout"),
+        stderr: query.is_set("stderr"),
+        since: moment::optional(query.text("since"))?,
+        until: moment::optional(query.text("until"))?,
+        // Docker takes everything that is no number for all.
+        tail: query.text("tail").parse().ok(),
+        follow: query.is_set("follow"),
+        end: Arc::default(),
+    })
+}
+
+pub(super) async fn resize(call: Call, id: String) -> Answer {
+    let size = terminal_size(&call.query)?;
+    call.run(move |engine| engine.resize_container(&id, size)).await?;
+    Ok(answer::empty(StatusCode::OK))
+}
+
+/// Of the query of both resizes.
+pub(in crate::routes) fn terminal_size(query: &Query) -> Result<TerminalSize> {
+    let side = |key: &str| {
+        let text = query.text(key);
+        let number = text.parse::<u32>().ok().and_then(|number| u16::try_from(number).ok());
+        number.ok_or_else(|| Error::invalid(format!("strconv.ParseUint: parsing {text:?}: invalid syntax")))
+    };
+    Ok(TerminalSize { rows: side("h")?, columns: side("w")? })
+}

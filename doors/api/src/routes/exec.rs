@@ -1,0 +1,158 @@
+//! `/exec/…` and `/containers/{id}/exec`: one more process in a running container.
+
+use bytes::Bytes;
+use dhow_engine::execs::{Exec, ExecRequest, ExecState};
+use dhow_model::ports::{LogStream, TerminalSize};
+use dhow_model::{Error, Kind, Result};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::containers::streams::{asynchronous, terminal_size};
+use super::{Handling, not_found};
+use crate::server::answer::{self, Answer};
+use crate::server::call::Call;
+use crate::server::stdcopy;
+use crate::types::defaults;
+
+/// The handler of `/exec/{id}/{verb}`.
+pub(super) fn route(call: Call, id: &str, verb: &str) -> Handling {
+    let id = id.to_owned();
+    match (call.method.as_str(), verb) {
+        ("POST", "start") => Box::pin(start(call, id)),
+        ("POST", "resize") => Box::pin(resize(call, id)),
+        ("GET", "json") => Box::pin(inspect(call, id)),
+        _ => not_found(),
+    }
+}
+
+/// The body of a create.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct CreateBody {
+    attach_stdin: bool,
+    attach_stdout: bool,
+    attach_stderr: bool,
+    tty: bool,
+    privileged: bool,
+    user: String,
+    working_dir: String,
+    env: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+    console_size: Option<[u16; 2]>,
+    detach_keys: String,
+}
+
+/// The body of a start.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct StartBody {
+    detach: bool,
+    tty: bool,
+    console_size: Option<[u16; 2]>,
+}
+
+pub(super) async fn create(mut call: Call, container: String) -> Answer {
+    let mut members: Map<String, Value> = call.json().await?.unwrap_or_default();
+    defaults::drop_nulls(&mut members);
+    let body: CreateBody = serde_json::from_value(Value::Object(members))
+        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
+    let request = ExecRequest {
+        attach_stdin: body.attach_stdin,
+        attach_stdout: body.attach_stdout,
+        attach_stderr: body.attach_stderr,
+        tty: body.tty,
+        detach_keys: body.detach_keys,
+        console_size: size(body.console_size),
+        env: body.env.unwrap_or_default(),
+        cmd: body.cmd.unwrap_or_default(),
+        privileged: body.privileged,
+        user: body.user,
+        working_dir: body.working_dir,
+    };
+    let id = call.run(move |engine| engine.create_exec(&container, request)).await?;
+    Ok(answer::created(&json!({"Id": id})))
+}
+
+/// Rows and columns; none of either is no size.
+fn size(sides: Option<[u16; 2]>) -> Option<TerminalSize> {
+    sides
+        .filter(|sides| sides.iter().all(|side| *side > 0))
+        .map(|[rows, columns]| TerminalSize { rows, columns })
+}
+
+async fn start(mut call: Call, id: String) -> Answer {
+    let body: StartBody = call.json().await?.unwrap_or_default();
+    let (first_size, version) = (size(body.console_size), call.version);
+    if body.detach {
+        call.run(move |engine| engine.start_exec(&id, first_size)).await?;
+        return Ok(answer::empty(StatusCode::OK));
+    }
+    // Attached before it is started: nothing that it writes is lost.
+    let (attached, failure) = call
+        .run(move |engine| {
+            let attached = engine.attach_exec(&id)?;
+            match engine.start_exec(&id, first_size) {
+                Ok(()) => Ok((attached, None)),
+                Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Err(error),
+                Err(error) => Ok((attached, Some(error))),
+            }
+        })
+        .await?;
+    let media_type = stdcopy::media_type(attached.terminal, version);
+    let client = call.into_client();
+    if let Some(error) = failure {
+        // As Docker does: the client is told in the stream, and finds the exit code by inspection.
+        return Ok(client.join(media_type, told(&error, attached.terminal)?, None));
+    }
+    Ok(client.join(media_type, Bytes::new(), Some(asynchronous(attached.stream)?)))
+}
+
+fn told(error: &Error, terminal: bool) -> Result<Bytes> {
+    let text = format!("{}\r\n", error.report());
+    let mut bytes = Vec::new();
+    if !terminal {
+        let header = stdcopy::header(LogStream::Stdout, text.len());
+        bytes.extend(header.map_err(|error| Error::internal("telling a failure").because(error))?);
+    }
+    bytes.extend(text.bytes());
+    Ok(bytes.into())
+}
+
+async fn resize(call: Call, id: String) -> Answer {
+    let size = terminal_size(&call.query)?;
+    call.run(move |engine| engine.resize_exec(&id, size)).await?;
+    Ok(answer::empty(StatusCode::OK))
+}
+
+async fn inspect(call: Call, id: String) -> Answer {
+    let exec = call.run(move |engine| engine.exec(&id)).await?;
+    Ok(answer::ok(&shown(&exec)))
+}
+
+fn shown(exec: &Exec) -> Value {
+    let request = &exec.request;
+    let (running, pid, code) = match &exec.state {
+        ExecState::Created | ExecState::Starting => (false, 0, None),
+        ExecState::Running(pid) => (true, *pid, None),
+        ExecState::Ended(exit) => (false, 0, Some(exit.code)),
+    };
+    let mut words = request.cmd.iter();
+    let entrypoint = words.next();
+    json!({
+        "ID": exec.id,
+        "Running": running,
+        "ExitCode": code,
+        "ProcessConfig": {
+            "tty": request.tty, "entrypoint": entrypoint, "arguments": words.collect::<Vec<_>>(),
+            "privileged": request.privileged, "user": request.user,
+        },
+        "OpenStdin": request.attach_stdin,
+        "OpenStderr": request.attach_stderr,
+        "OpenStdout": request.attach_stdout,
+        "CanRemove": matches!(exec.state, ExecState::Ended(_)),
+        "ContainerID": exec.container,
+        "DetachKeys": request.detach_keys,
+        "Pid": pid,
+    })
+}

@@ -1,0 +1,101 @@
+//! Images in and out: load, import, save.
+
+use std::io::Write;
+
+use dhow_engine::images::import::Import;
+use dhow_engine::images::named;
+use dhow_model::image::Loaded;
+use dhow_model::ports::LoadProgress;
+use dhow_model::{Error, Result};
+use serde_json::{Value, json};
+
+use crate::server::answer::Answer;
+use crate::server::call::Call;
+use crate::server::stream::{self, AnswerWriter};
+
+const TAR: &str = "application/x-tar";
+const JSON: &str = "application/json";
+
+pub(super) async fn get_one(call: Call, name: String) -> Answer {
+    save(call, vec![name]).await
+}
+
+pub(super) async fn get_many(call: Call) -> Answer {
+    let names = call.query.all("names").map(str::to_owned).collect();
+    save(call, names).await
+}
+
+async fn save(call: Call, names: Vec<String>) -> Answer {
+    let items = call.run(move |engine| engine.plan_save(&names)).await?;
+    let engine = call.engine;
+    stream::written(TAR, move |out| engine.save_images(&items, out)).await
+}
+
+pub(super) async fn load(call: Call) -> Answer {
+    let (engine, platform) = (call.engine.clone(), call.platform()?);
+    // Docker shows progress only where it was not told to be quiet.
+    let quiet = call.query.is_set_or("quiet", true);
+    let mut archive = call.into_reader();
+    stream::written(JSON, move |out| {
+        let mut told = Ok(());
+        let loaded = engine.load_images(&mut archive, platform.as_ref(), &mut |progress| {
+            if let (LoadProgress::Layer { id, current, total }, false) = (progress, quiet) {
+                told = line(out, &layer_line(&id, current, total));
+            }
+        })?;
+        told?;
+        for image in &loaded {
+            for text in names(image) {
+                line(out, &json!({"stream": text}))?;
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn line(out: &mut AnswerWriter, value: &Value) -> Result<()> {
+    let gone = |error| Error::internal("the client is gone").because(error);
+    writeln!(out, "{value}").and_then(|()| out.flush()).map_err(gone)
+}
+
+fn layer_line(id: &str, current: u64, total: Option<u64>) -> Value {
+    json!({
+        "status": "Loading layer",
+        "progressDetail": {"current": current, "total": total.unwrap_or_default()},
+        "id": id,
+    })
+}
+
+fn names(image: &Loaded) -> Vec<String> {
+    if image.references.is_empty() {
+        return vec![format!("Loaded image ID: {}\n", image.id)];
+    }
+    image.references.iter().map(|reference| format!("Loaded image: {}\n", reference.familiar())).collect()
+}
+
+/// `POST /images/create`: import; a pull has no engine behind it yet.
+pub(super) async fn import(call: Call) -> Answer {
+    let query = &call.query;
+    if let Some(name) = query.given("fromImage") {
+        return Err(Error::not_implemented(format!("pulling {name}: registries are not supported yet")));
+    }
+    let source = query.text("fromSrc");
+    if source != "-" {
+        let words = "only the request's body (fromSrc=-) is supported yet";
+        return Err(Error::not_implemented(format!("importing from {source:?}: {words}")));
+    }
+    let request = Import {
+        reference: named(query.text("repo"), query.text("tag"))?,
+        message: query.text("message").to_owned(),
+        changes: query.all("changes").flat_map(|lines| lines.split('\n')).map(str::to_owned).collect(),
+        platform: call.platform()?,
+    };
+    let engine = call.engine.clone();
+    let mut tar = call.into_reader();
+    stream::written(JSON, move |out| {
+        let id = engine.import_image(request, &mut tar)?;
+        line(out, &json!({"status": id}))
+    })
+    .await
+}

@@ -1,0 +1,81 @@
+//! Images listed and looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dhow_model::{Image, ImageId};
+use dhow_oci::Digest;
+use serde_json::{Value, json};
+
+use crate::server::answer::{self, Answer};
+use crate::server::call::Call;
+use crate::server::version::ApiVersion;
+use crate::types::image::{self, Inspection, Summary};
+use crate::types::image_filter::{self, ImageFilter};
+
+pub(super) async fn list(call: Call) -> Answer {
+    let (all, shared, version) = (call.query.is_set("all"), call.query.is_set("shared-size"), call.version);
+    let filters = call.filters(image_filter::KEYS)?;
+    let shown = call
+        .run(move |engine| {
+            let filter =
+                ImageFilter::new(filters, |name| engine.image(name).map(|one| image::created(&one)))?;
+            let images = engine.images()?;
+            let sizes = shared.then(|| SharedSizes::of(&images));
+            let parents: BTreeSet<ImageId> = images.iter().filter_map(|one| one.parent).collect();
+            let users = engine.containers();
+            let count = |id: ImageId| users.iter().filter(|container| container.image == Some(id)).count();
+            let summary = |one: Image| {
+                let containers = counted(count(one.id), version);
+                json!(Summary::new(
+                    &one,
+                    containers,
+                    sizes.as_ref().map_or(-1, |sizes| sizes.shared(&one)),
+                    version
+                ))
+            };
+            Ok(images
+                .into_iter()
+                .filter_map(|one| filter.show(one, all, &parents))
+                .map(summary)
+                .collect::<Vec<Value>>())
+        })
+        .await?;
+    Ok(answer::ok(&shown))
+}
+
+/// Docker did not count containers in a list before 1.51.
+fn counted(containers: usize, version: ApiVersion) -> i64 {
+    if version.before(51) { -1 } else { i64::try_from(containers).unwrap_or(i64::MAX) }
+}
+
+/// Which layers are in more images than one.
+pub(in crate::routes) struct SharedSizes(BTreeMap<Digest, usize>);
+
+impl SharedSizes {
+    /// Of all images.
+    pub(in crate::routes) fn of(images: &[Image]) -> Self {
+        let mut uses = BTreeMap::new();
+        for layer in images.iter().flat_map(|one| &one.config.rootfs.diff_ids) {
+            *uses.entry(*layer).or_default() += 1;
+        }
+        Self(uses)
+    }
+
+    /// Bytes of the layers that an image shares with others.
+    pub(in crate::routes) fn shared(&self, image: &Image) -> i64 {
+        let layers = image.config.rootfs.diff_ids.iter().zip(&image.layer_sizes);
+        let shared = layers.filter(|(layer, _)| self.0.get(layer).is_some_and(|uses| *uses > 1));
+        i64::try_from(shared.map(|(_, size)| *size).sum::<u64>()).unwrap_or(i64::MAX)
+    }
+}
+
+pub(super) async fn inspect(call: Call, name: String) -> Answer {
+    let version = call.version;
+    let image = call.run(move |engine| engine.image(&name)).await?;
+    Ok(answer::ok(&Inspection::new(&image, version)))
+}
+
+pub(super) async fn history(call: Call, name: String) -> Answer {
+    let image = call.run(move |engine| engine.image(&name)).await?;
+    Ok(answer::ok(&image::history(&image)))
+}

@@ -1,0 +1,79 @@
+//! Which operation is for whom: the path as a slice of its parts, and a table for each noun.
+//!
+//! A handler parses, makes one engine call and encodes. Parts of a path are decoded; the name of an
+//! image may be many of them (`/images/registry/team/app/json`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use dhow_engine::Engine;
+use http::header::SERVER;
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use hyper::body::Incoming;
+
+use crate::server::accept::Service;
+use crate::server::answer::{Answer, Response};
+use crate::server::call::Call;
+use crate::server::end::End;
+use crate::server::problem;
+use crate::server::version::ApiVersion;
+
+mod containers;
+mod disk;
+mod exec;
+mod images;
+mod networks;
+mod swarm;
+mod system;
+mod volumes;
+
+/// A handler at work.
+type Handling = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// The engine's operations as a service.
+#[derive(Clone)]
+pub(crate) struct Routes(pub(crate) Arc<Engine>);
+
+impl Service for Routes {
+    async fn answer(&self, request: Request<Incoming>, end: End) -> Response {
+        let answer = match Call::new(self.0.clone(), request, end) {
+            Ok(call) => route(call).await,
+            Err(error) => Err(error),
+        };
+        let mut response = answer.unwrap_or_else(|error| problem::answer(&error));
+        common_headers(response.headers_mut());
+        response
+    }
+}
+
+fn route(call: Call) -> Handling {
+    let path = call.path.clone();
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    tracing::debug!(method = call.method, path, version = %call.version, "request");
+    match parts.as_slice() {
+        ["containers", rest @ ..] => containers::route(call, rest),
+        ["exec", id, verb] => exec::route(call, id, verb),
+        ["images", rest @ ..] => images::route(call, rest),
+        ["commit"] => Box::pin(images::commit(call)),
+        ["volumes", rest @ ..] => volumes::route(call, rest),
+        ["networks", rest @ ..] => networks::route(call, rest),
+        ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs" | "plugins", ..] => {
+            Box::pin(std::future::ready(swarm::answer(&call.method, &parts)))
+        }
+        _ => system::route(call, &parts),
+    }
+}
+
+/// What no route is for.
+fn not_found() -> Handling {
+    Box::pin(std::future::ready(Err(problem::page_not_found())))
+}
+
+fn common_headers(headers: &mut HeaderMap) {
+    let newest = HeaderValue::from_str(&ApiVersion::NEWEST.to_string());
+    headers.extend(newest.ok().map(|value| (HeaderName::from_static("api-version"), value)));
+    headers.insert("ostype", HeaderValue::from_static("linux"));
+    headers.insert("docker-experimental", HeaderValue::from_static("false"));
+    headers.insert(SERVER, HeaderValue::from_static(concat!("Dhow/", env!("CARGO_PKG_VERSION"), " (linux)")));
+}

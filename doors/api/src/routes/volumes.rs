@@ -1,0 +1,153 @@
+//! `/volumes/…`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dhow_engine::Engine;
+use dhow_model::ports::VolumeRequest;
+use dhow_model::{Error, Result, Volume};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Handling, not_found};
+use crate::server::answer::{self, Answer};
+use crate::server::call::Call;
+use crate::server::filters::Filters;
+use crate::types::container_filter::{has_label, truth};
+use crate::types::prune::PruneFilter;
+
+/// The handler of `/volumes/{rest}`.
+pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
+    match (call.method.as_str(), rest) {
+        ("GET", []) => Box::pin(list(call)),
+        ("POST", ["create"]) => Box::pin(create(call)),
+        ("POST", ["prune"]) => Box::pin(prune(call)),
+        ("GET", [name]) => Box::pin(inspect(call, (*name).into())),
+        ("DELETE", [name]) => Box::pin(remove(call, (*name).into())),
+        _ => not_found(),
+    }
+}
+
+/// A volume on the wire.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Shown {
+    created_at: String,
+    driver: String,
+    labels: Option<BTreeMap<String, String>>,
+    mountpoint: String,
+    name: String,
+    options: Option<BTreeMap<String, String>>,
+    scope: &'static str,
+}
+
+impl From<Volume> for Shown {
+    fn from(volume: Volume) -> Self {
+        let some = |map: BTreeMap<String, String>| Some(map).filter(|map| !map.is_empty());
+        Self {
+            // Docker shows volumes to the second.
+            created_at: jiff::Timestamp::from_second(volume.created.unix_seconds())
+                .map(|t| t.to_string())
+                .unwrap_or_default(),
+            driver: volume.driver,
+            labels: some(volume.labels),
+            mountpoint: volume.mountpoint.to_string_lossy().into_owned(),
+            name: volume.name,
+            options: some(volume.options),
+            scope: "local",
+        }
+    }
+}
+
+/// The body of a create.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct CreateBody {
+    name: Option<String>,
+    driver: Option<String>,
+    driver_opts: Option<BTreeMap<String, String>>,
+    labels: Option<BTreeMap<String, String>>,
+    cluster_volume_spec: Option<serde_json::Value>,
+}
+
+async fn create(mut call: Call) -> Answer {
+    let body: CreateBody = call.json().await?.unwrap_or_default();
+    if body.cluster_volume_spec.is_some() {
+        return Err(Error::invalid("ClusterVolumeSpec is not supported yet"));
+    }
+    let request = VolumeRequest {
+        name: body.name.unwrap_or_default(),
+        driver: body.driver.unwrap_or_default(),
+        labels: body.labels.unwrap_or_default(),
+        options: body.driver_opts.unwrap_or_default(),
+        anonymous: false,
+    };
+    let volume = call.run(move |engine| engine.create_volume(request)).await?;
+    Ok(answer::created(&Shown::from(volume)))
+}
+
+async fn list(call: Call) -> Answer {
+    let filters = call.filters(&["dangling", "driver", "label", "name"])?;
+    let shown = call
+        .run(move |engine| {
+            let filter = VolumeFilter::new(filters)?;
+            let used = used_volumes(engine);
+            let volumes = engine.volumes()?.into_iter().filter(|volume| filter.lets(volume, &used));
+            Ok(volumes.map(Shown::from).collect::<Vec<_>>())
+        })
+        .await?;
+    Ok(answer::ok(&json!({"Volumes": shown, "Warnings": null})))
+}
+
+fn used_volumes(engine: &Engine) -> BTreeSet<String> {
+    let containers = engine.containers();
+    containers.iter().flat_map(|container| container.mounts.iter().map(|mount| mount.name.clone())).collect()
+}
+
+async fn inspect(call: Call, name: String) -> Answer {
+    let volume = call.run(move |engine| engine.volume(&name)).await?;
+    Ok(answer::ok(&Shown::from(volume)))
+}
+
+async fn remove(call: Call, name: String) -> Answer {
+    let force = call.query.is_set("force");
+    call.run(move |engine| engine.remove_volume(&name, force)).await?;
+    Ok(answer::no_content())
+}
+
+/// Since 1.42 only anonymous volumes go, unless `all` is asked for.
+async fn prune(call: Call) -> Answer {
+    let mut filters = call.filters(&["label", "label!", "all"])?;
+    let asked = filters.0.remove("all").and_then(|values| values.first().cloned());
+    let all = asked.map_or(Ok(call.version.before(42)), |value| truth("all", &value))?;
+    let filter = PruneFilter::new(filters)?;
+    let pruned = call
+        .run(move |engine| {
+            engine.prune_volumes(|one| (all || one.anonymous) && filter.lets(one.created, &one.labels))
+        })
+        .await?;
+    Ok(answer::ok(&json!({"VolumesDeleted": pruned.names, "SpaceReclaimed": pruned.reclaimed})))
+}
+
+/// Which volumes a list shows.
+struct VolumeFilter {
+    names: Vec<String>,
+    drivers: BTreeSet<String>,
+    labels: BTreeSet<String>,
+    dangling: Option<bool>,
+}
+
+impl VolumeFilter {
+    fn new(mut filters: Filters) -> Result<Self> {
+        let mut take = |key: &str| filters.0.remove(key).unwrap_or_default();
+        let dangling = take("dangling").first().map(|value| truth("dangling", value)).transpose()?;
+        let names = take("name").into_iter().collect();
+        Ok(Self { names, drivers: take("driver"), labels: take("label"), dangling })
+    }
+
+    fn lets(&self, volume: &Volume, used: &BTreeSet<String>) -> bool {
+        (self.names.is_empty() || self.names.iter().any(|name| volume.name.contains(name.as_str())))
+            && (self.drivers.is_empty() || self.drivers.contains(&volume.driver))
+            && self.labels.iter().all(|label| has_label(&volume.labels, label))
+            && self.dangling.is_none_or(|dangling| dangling != used.contains(&volume.name))
+    }
+}

@@ -1,0 +1,139 @@
+//! One request on its way to its handler.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use dhow_engine::Engine;
+use dhow_model::{Error, Result};
+use dhow_oci::Platform;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use serde::de::DeserializeOwned;
+
+use super::body::{self, BlockingBody};
+use super::end::End;
+use super::filters::Filters;
+use super::hijack::Client;
+use super::query::{self, Query};
+use super::version::ApiVersion;
+
+/// A request, taken apart.
+pub(crate) struct Call {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) version: ApiVersion,
+    pub(crate) method: String,
+    /// Decoded, without the version.
+    pub(crate) path: String,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) end: End,
+    body: Incoming,
+    upgrade: Option<OnUpgrade>,
+}
+
+impl Call {
+    /// Takes a request apart.
+    ///
+    /// # Errors
+    /// Invalid argument for a version that is not served or an escape that is none.
+    pub(crate) fn new(engine: Arc<Engine>, mut request: Request<Incoming>, end: End) -> Result<Self> {
+        let upgrade = request.extensions_mut().remove();
+        let (head, body) = request.into_parts();
+        let (version, path) = ApiVersion::split(head.uri.path())?;
+        Ok(Self {
+            engine,
+            version,
+            method: head.method.as_str().to_owned(),
+            path: query::decode(path, false)?,
+            query: Query::parse(head.uri.query().unwrap_or_default())?,
+            headers: head.headers,
+            end,
+            body,
+            upgrade,
+        })
+    }
+
+    /// Runs a verb to its end on a thread of its own: a client that goes away cannot stop it halfway.
+    ///
+    /// # Errors
+    /// The verb's.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        verb: impl FnOnce(&Arc<Engine>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let engine = self.engine.clone();
+        on_thread(move || verb(&engine)).await
+    }
+
+    /// The same for a verb that waits: it has a task of its own.
+    ///
+    /// # Errors
+    /// The verb's.
+    pub(crate) async fn run_task<T, F>(&self, verb: impl FnOnce(Arc<Engine>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        finished(tokio::spawn(verb(self.engine.clone())).await)
+    }
+
+    /// The platform asked for: `linux/arm64`, or an object of JSON as `load` and `save` get it.
+    ///
+    /// # Errors
+    /// Invalid argument for anything else.
+    pub(crate) fn platform(&self) -> Result<Option<Platform>> {
+        let Some(text) = self.query.given("platform") else { return Ok(None) };
+        let read = if text.starts_with('{') {
+            serde_json::from_str(text).map_err(|error| error.to_string())
+        } else {
+            Platform::parse(text)
+        };
+        read.map(Some).map_err(|error| Error::invalid(format!("invalid platform {text:?}: {error}")))
+    }
+
+    /// Whether the method is this one.
+    pub(crate) fn is(&self, method: &str) -> bool {
+        self.method == method
+    }
+
+    /// The filters asked for, of those that the list knows.
+    ///
+    /// # Errors
+    /// Invalid argument, `invalid filter`.
+    pub(crate) fn filters(&self, known: &[&str]) -> Result<Filters> {
+        Filters::parse(self.query.text("filters"))?.allow(known)
+    }
+
+    /// The JSON body, when there is one.
+    ///
+    /// # Errors
+    /// Invalid argument, in Docker's words.
+    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
+        body::json(&self.headers, &mut self.body).await
+    }
+
+    /// The body as a stream for a verb.
+    pub(crate) fn into_reader(self) -> BlockingBody {
+        BlockingBody::new(self.body)
+    }
+
+    /// The client's side of a connection to be hijacked. A JSON body was read before.
+    pub(crate) fn into_client(self) -> Client {
+        Client::new(&self.headers, self.upgrade, Some(self.body), self.end)
+    }
+}
+
+/// Runs a verb to its end on a thread of its own.
+///
+/// # Errors
+/// The verb's.
+pub(crate) async fn on_thread<T: Send + 'static>(
+    verb: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    finished(tokio::task::spawn_blocking(verb).await)
+}
+
+fn finished<T>(done: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    done.map_err(|error| Error::internal("the operation was broken off").because(error))?
+}
