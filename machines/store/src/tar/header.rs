@@ -111,7 +111,8 @@ fn text(field: &[u8]) -> &[u8] {
 fn verify_checksum(block: &Block) -> Result<()> {
     let wanted = signed(&block[148..156], "checksum")?;
     let (sum, signed_sum) = checksums(block);
-    if wanted == sum || wanted == signed_sum {
+    // A fuzzer would look for sums instead of looking behind them.
+    if wanted == sum || wanted == signed_sum || cfg!(fuzzing) {
         return Ok(());
     }
     Err(Error::format(format!("invalid tar header: checksum is {sum:o}, header says {wanted:o}")))

@@ -120,6 +120,7 @@ fn xattrs(path: &Path) -> String {
 }
 
 /// A header block with any type, size and fields, right or wrong; the checksum is right.
+#[derive(Debug)]
 pub(crate) struct Raw {
     block: [u8; 512],
     data: Vec<u8>,
