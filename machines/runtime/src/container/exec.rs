@@ -61,6 +61,10 @@ fn bring_up(request: &ExecRequest<'_>, pid: Pid, identity: &IdentityPlan, talk: 
         match talk.listen()? {
             (Word::Created, _) => return Ok(said),
             (Word::Terminal, descriptors) => said.terminal = descriptors.into_iter().next(),
+            (Word::Listener, _) => {
+                let what = "processes in a container whose seccomp filter has a listener are not served yet";
+                return Err(Error::at(Stage::Setup, what));
+            }
             (Word::Failed(error), _) => return Err(error),
             _ => return Err(Error::at(Stage::Lost, "the process ended before it was created")),
         }
@@ -97,8 +101,9 @@ fn steps(
     init::connect_streams(streams)?;
     init::label(identity)?;
     let home = init::home(program, identity.uid);
-    init::assume(identity, || filter.install_early())?;
+    init::assume(identity, || filter.install_early(talk))?;
     let program = Program::find(program, home)?;
+    filter.install_before_the_gate(talk)?;
     talk.say(&Word::Created, None)?;
     talk.wait_for_go()?;
     Err(init::finish(identity, &program, &filter, request.preserve))

@@ -11,6 +11,7 @@ mod exec;
 mod hooks;
 mod init;
 mod join;
+mod listener;
 mod outside;
 pub mod plan;
 mod rights;

@@ -12,7 +12,7 @@ use super::error::{Context as _, Error, Result, Stage};
 use super::join::Joined;
 use super::plan::{self, Plan};
 use super::sync::{Talk, Word};
-use super::{HookKind, InitRequest, hooks, init, outside};
+use super::{HookKind, InitRequest, hooks, init, listener, outside};
 
 /// A container whose process waits at its gate.
 #[derive(Debug)]
@@ -120,6 +120,11 @@ fn bring_up(request: &InitRequest<'_>, plan: &Plan, child: &Child, talk: &Talk) 
         match talk.listen()? {
             (Word::Created, _) => return Ok(said),
             (Word::Terminal, descriptors) => said.terminal = descriptors.into_iter().next(),
+            (Word::Listener, descriptors) => {
+                for listener in descriptors {
+                    listener::hand_over(&listener, request.spec, request.id, request.bundle, child.pid)?;
+                }
+            }
             (Word::Hooks, _) => {
                 for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
                     hooks::run(

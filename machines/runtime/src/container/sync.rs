@@ -7,6 +7,7 @@
 //!     │ ◀───────────────────────────── Hooks ── │ only when there are prestart or createRuntime hooks
 //!     │ ── Go ───────────────────────────────▶ │ … devices, pivot, identity
 //!     │ ◀───────────── Terminal (+ master) ──── │ only when it has a terminal
+//!     │ ◀───────── Listener (+ descriptor) ──── │ only when its filter notifies somebody
 //!     │ ◀─────────────────────────── Created ── │ waits for its gate
 //!     │ ── Go (Gate::Parent only) ───────────▶ │ executes: its end of the channel closes
 //!     │ ◀───────────────────── end of stream ── │
@@ -31,6 +32,8 @@ pub(crate) enum Word {
     Hooks,
     /// The terminal's master side comes along.
     Terminal,
+    /// The descriptor of the filter's notifications comes along.
+    Listener,
     /// Everything is there but the program.
     Created,
     /// It did not work.
@@ -50,6 +53,7 @@ impl Talk {
             Word::Go => b"g".to_vec(),
             Word::Hooks => b"h".to_vec(),
             Word::Terminal => b"t".to_vec(),
+            Word::Listener => b"l".to_vec(),
             Word::Created => b"c".to_vec(),
             Word::Failed(error) => {
                 let mut error = error.clone();
@@ -73,6 +77,7 @@ impl Talk {
             Some((b'g', _)) => Word::Go,
             Some((b'h', _)) => Word::Hooks,
             Some((b't', _)) => Word::Terminal,
+            Some((b'l', _)) => Word::Listener,
             Some((b'c', _)) => Word::Created,
             Some((_, error)) => Word::Failed(serde_json::from_slice(error).unwrap_or_else(|_| unreadable())),
         };

@@ -63,8 +63,9 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     sysctls(plan)?;
     label(&plan.identity)?;
     let home = program::home(&plan.program, plan.identity.uid);
-    assume(&plan.identity, || filter.install_early())?;
+    assume(&plan.identity, || filter.install_early(talk))?;
     let program = Program::find(&plan.program, home)?;
+    filter.install_before_the_gate(talk)?;
     wait_at_gate(&request.gate, talk)?;
     hooks::run(HookKind::StartContainer, request.spec, request.id, request.bundle, own_pid())?;
     Err(finish(&plan.identity, &program, &filter, request.preserve))
