@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dhow_model::container::{Exit, State};
+use dhow_model::container::Exit;
 use dhow_model::{Error, Result};
 
 use crate::{Engine, Entry};
@@ -40,6 +40,9 @@ pub struct Wait {
     entry: Arc<Entry>,
     condition: WaitCondition,
     changes: tokio::sync::watch::Receiver<u64>,
+    /// How it had ended when the wait began: another end is the next one. That it was seen to run is
+    /// no sign to rely on, for a short run may begin and end between two looks.
+    before: Option<Exit>,
 }
 
 impl Engine {
@@ -50,13 +53,13 @@ impl Engine {
     pub fn wait_container(&self, text: &str, condition: WaitCondition) -> Result<Wait> {
         let entry = self.container(text)?;
         let changes = entry.watch();
-        Ok(Wait { entry, condition, changes })
+        let before = entry.record().state.exit().cloned();
+        Ok(Wait { entry, condition, changes, before })
     }
 
     /// Waits to the end: how the container ended.
     pub async fn waited(&self, mut wait: Wait) -> Exit {
-        let mut last = wait.entry.record().state.exit().cloned();
-        let mut ran = wait.entry.record().state.running().is_some();
+        let mut last = wait.before.clone();
         loop {
             let record = wait.entry.record();
             let gone = !self.registry.has(&record.id);
@@ -64,17 +67,15 @@ impl Engine {
                 last = Some(exit.clone());
             }
             let ended = record.state.running().is_none();
-            let failed = matches!(record.state, State::Created { failure: Some(_) });
             let done = match wait.condition {
                 _ if gone => true,
                 WaitCondition::NotRunning => ended,
-                WaitCondition::NextExit => ended && (ran || failed),
+                WaitCondition::NextExit => ended && last != wait.before,
                 WaitCondition::Removed => false,
             };
             if done {
                 return last.unwrap_or_default();
             }
-            ran |= !ended;
             if wait.changes.changed().await.is_err() {
                 return last.unwrap_or_default();
             }
