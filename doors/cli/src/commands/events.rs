@@ -5,7 +5,7 @@ use std::io::BufReader;
 
 use dhow_api::client::Request;
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::{Arity, Command};
 use crate::error::{Error, Result};
@@ -47,7 +47,8 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         let event = event.map_err(|error| Error::said(format!("reading events: {error}")))?;
         let text = match format {
             "" => line(&event),
-            format => inspected::by_template(format, &event)?,
+            "json" | "{{json .}}" => format!("{event}\n"),
+            format => inspected::by_lenient_template(format, &in_go(&event))?,
         };
         session.print(&text)?;
     }
@@ -75,6 +76,16 @@ struct Actor {
     id: String,
     #[serde(deserialize_with = "super::nullable")]
     attributes: BTreeMap<String, String>,
+}
+
+/// An event by the names of docker's type, every field there.
+fn in_go(event: &Json) -> Json {
+    let field = |name: &str, empty: Json| event.get(name).cloned().unwrap_or(empty);
+    json!({
+        "Status": field("status", "".into()), "ID": field("id", "".into()), "From": field("from", "".into()),
+        "Type": field("Type", "".into()), "Action": field("Action", "".into()), "Actor": field("Actor", json!({})),
+        "Scope": field("scope", "".into()), "Time": field("time", 0.into()), "TimeNano": field("timeNano", 0.into()),
+    })
 }
 
 fn line(event: &Json) -> String {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use gotmpl::{FuncMap, MissingKey, TemplateError};
 use serde_json::Value as Json;
 
+use super::empties::Empty;
 use super::value::{printed, to_json, to_template};
 
 /// A template that was read.
@@ -32,6 +33,14 @@ pub(crate) trait Fields {
     fn lookup(&self, path: &[String]) -> Result<Json, String>;
     /// Everything, for `{{.}}` and for full templates.
     fn document(&self) -> Json;
+    /// How a field is shown that is null or left out, where that is not `<nil>` or an error.
+    fn empty(&self, _path: &[String]) -> Option<Empty> {
+        None
+    }
+    /// Whether a field that is not there is no error.
+    fn is_lenient(&self) -> bool {
+        false
+    }
     /// A value as `json` writes it; `whole` when it is everything.
     fn as_json(&self, value: &Json, _whole: bool) -> String {
         value.to_string()
@@ -53,7 +62,10 @@ impl Template {
     pub(crate) fn render(&self, fields: &impl Fields) -> Result<String, String> {
         match self {
             Template::Plain(segments) => render_plain(segments, fields),
-            Template::Full(source) => run(source, functions(), &fields.document()),
+            Template::Full(source) => {
+                let missing = if fields.is_lenient() { MissingKey::Invalid } else { MissingKey::Error };
+                run(source, functions(), &fields.document(), missing)
+            }
         }
     }
 
@@ -69,13 +81,15 @@ impl Template {
                 });
                 Ok(texts.collect())
             }
-            Template::Full(source) => run(source, header_functions(), &headings.document()),
+            Template::Full(source) => {
+                run(source, header_functions(), &headings.document(), MissingKey::Error)
+            }
         }
     }
 }
 
-fn run(source: &str, functions: FuncMap, document: &Json) -> Result<String, String> {
-    let template = gotmpl::Template::new("").missing_key(MissingKey::Error).funcs(functions);
+fn run(source: &str, functions: FuncMap, document: &Json, missing: MissingKey) -> Result<String, String> {
+    let template = gotmpl::Template::new("").missing_key(missing).funcs(functions);
     let template = template.parse(source).map_err(parse_words)?;
     template.execute_to_string(&to_template(document)).map_err(execution_words)
 }
@@ -104,18 +118,28 @@ fn render_plain(segments: &[Segment], fields: &impl Fields) -> Result<String, St
     for segment in segments {
         match segment {
             Segment::Text(text) => out.push_str(text),
-            Segment::Field { path, json, at } => {
-                let value = fields.lookup(path).map_err(|why| missing(path, *at, &why))?;
-                let whole = path.is_empty();
-                out.push_str(&if *json { fields.as_json(&value, whole) } else { printed(&value) });
-            }
+            Segment::Field { path, json, at } => out.push_str(&field(fields, path, *json, *at)?),
         }
     }
     Ok(out)
 }
 
-fn missing(path: &[String], at: usize, why: &str) -> String {
-    format!("template: :1:{at}: executing \"\" at <.{}>: {why}", path.join("."))
+fn field(fields: &impl Fields, path: &[String], json: bool, at: usize) -> Result<String, String> {
+    if let Some(empty) = fields.empty(path) {
+        return Ok(if json { empty.json } else { empty.printed }.to_owned());
+    }
+    let value = match fields.lookup(path) {
+        Err(_) if fields.is_lenient() => return Ok("<no value>".to_owned()),
+        found => found.map_err(|why| missing(fields, path, at, &why))?,
+    };
+    Ok(if json { fields.as_json(&value, path.is_empty()) } else { printed(&value) })
+}
+
+/// Go names the place of the first name that is not there.
+fn missing(fields: &impl Fields, path: &[String], at: usize, why: &str) -> String {
+    let found = (1..path.len()).take_while(|length| fields.lookup(&path[..*length]).is_ok()).count();
+    let before: usize = path[..found].iter().map(|name| name.len() + 1).sum();
+    format!("template: :1:{}: executing \"\" at <.{}>: {why}", at + before, path.join("."))
 }
 
 /// Takes a template apart if it is only texts and fields.
