@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat};
 use super::mounted::Access;
 use crate::Core;
 use crate::error::Context as _;
-use crate::layer::{CreateOptions, ExtractOptions, Whiteouts, create, extract};
+use crate::layer::copy_tree;
 
 impl Core {
     pub(super) fn read_file(&self, id: &ContainerId, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
@@ -49,21 +49,7 @@ pub(crate) fn populate(core: &Core, id: &ContainerId, path: &Path, into: &Path) 
         return Ok(());
     };
     let into = File::open(into).on("open", into)?;
-    copy(&from, &into.into()).map_err(|error| Error::internal(told()).because(error))
-}
-
-fn copy(from: &OwnedFd, into: &OwnedFd) -> crate::tar::Result<()> {
-    let (reader, mut writer) = io::pipe()?;
-    let create_options = CreateOptions { root_entry: true, ..CreateOptions::plain() };
-    let extract_options =
-        ExtractOptions { whiteouts: Whiteouts::Keep, root_attributes: true, ..ExtractOptions::default() };
-    let (read, written) = std::thread::scope(|scope| {
-        let reading = scope.spawn(move || create(from.as_fd(), &create_options, &mut writer).map(drop));
-        let written = extract(reader, into.as_fd(), &extract_options).map(drop);
-        (reading.join(), written)
-    });
-    let read = read.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    written.and(read)
+    copy_tree(from.as_fd(), into.as_fd()).map(drop).map_err(|error| Error::internal(told()).because(error))
 }
 
 /// What is not there is nothing, and neither is what is behind something that is no directory.

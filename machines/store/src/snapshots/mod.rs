@@ -1,7 +1,15 @@
 //! Snapshots: a container's writable layer on its image's stack.
+//!
+//! [`mounted`] mounts the layers where nobody sees it, [`running`] finds the root of a container that
+//! runs, and [`tree`] makes of either what `docker cp` sees; [`location`] finds a path there, and
+//! [`archive`] turns it into a tar or a tar into it.
 
+mod archive;
 mod files;
+mod location;
 mod mounted;
+mod running;
+mod tree;
 mod usage;
 
 use std::io::{Read, Write};
@@ -54,8 +62,8 @@ impl Snapshots for SnapshotStore {
         self.core.forget_snapshot(id)
     }
 
-    fn changes(&self, _id: &ContainerId) -> Result<Vec<Change>> {
-        Err(Error::not_implemented("diff is not served yet"))
+    fn changes(&self, id: &ContainerId) -> Result<Vec<Change>> {
+        self.core.changes(id)
     }
 
     fn usage(&self, id: &ContainerId) -> Result<SnapshotUsage> {
@@ -66,32 +74,32 @@ impl Snapshots for SnapshotStore {
         Ok(SnapshotUsage { writable, total: writable + below })
     }
 
-    fn export(&self, _id: &ContainerId, _out: &mut dyn Write) -> Result<()> {
-        Err(Error::not_implemented("export is not served yet"))
+    fn export(&self, id: &ContainerId, out: &mut dyn Write) -> Result<()> {
+        self.core.export(id, out)
     }
 
-    fn stat(&self, _target: &ArchiveTarget, _path: &Path) -> Result<PathStat> {
-        Err(Error::not_implemented("copying is not served yet"))
+    fn stat(&self, target: &ArchiveTarget, path: &Path) -> Result<PathStat> {
+        self.core.stat(target, path)
     }
 
     fn read_archive(
         &self,
-        _target: &ArchiveTarget,
-        _path: &Path,
-        _begin: &mut dyn FnMut(PathStat) -> Result<()>,
-        _out: &mut dyn Write,
+        target: &ArchiveTarget,
+        path: &Path,
+        begin: &mut dyn FnMut(PathStat) -> Result<()>,
+        out: &mut dyn Write,
     ) -> Result<()> {
-        Err(Error::not_implemented("copying is not served yet"))
+        self.core.read_archive(target, path, begin, out)
     }
 
     fn write_archive(
         &self,
-        _target: &ArchiveTarget,
-        _path: &Path,
-        _options: ArchiveOptions,
-        _tar: &mut dyn Read,
+        target: &ArchiveTarget,
+        path: &Path,
+        options: ArchiveOptions,
+        tar: &mut dyn Read,
     ) -> Result<()> {
-        Err(Error::not_implemented("copying is not served yet"))
+        self.core.write_archive(target, path, options, tar)
     }
 
     fn read_file(&self, id: &ContainerId, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {

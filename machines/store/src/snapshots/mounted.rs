@@ -68,6 +68,8 @@ fn overlay(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> rustix::io::R
     if let Some((upper, work)) = writable {
         fsconfig_set_string(&context, "upperdir", upper)?;
         fsconfig_set_string(&context, "workdir", work)?;
+        // Without it the whole disk is synced when the mount goes.
+        fsconfig_set_flag(&context, "volatile")?;
         fsconfig_create(&context)?;
         return fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes);
     }

@@ -1,0 +1,111 @@
+//! Paths of a container as archives: `docker cp`, `export`, `diff`.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use dhow_model::ports::{ArchiveOptions, ArchiveTarget, Change, PathStat};
+use dhow_model::{ContainerId, Error, Result};
+use rustix::fs::{Mode, OFlags};
+
+use super::location::{Location, clean};
+use super::mounted::Access;
+use super::tree::check_writable;
+use crate::Core;
+use crate::error::Context as _;
+use crate::layer::{CreateOptions, ExtractOptions, create, create_path, extract};
+
+impl Core {
+    pub(super) fn changes(&self, id: &ContainerId) -> Result<Vec<Change>> {
+        let snapshot = self.snapshot(id)?;
+        let open = |path: &Path| File::open(path).map(OwnedFd::from).on("open", path);
+        let upper = open(&self.layout.container(id).join("rw"))?;
+        let lower: Vec<OwnedFd> =
+            self.lower(&snapshot.layers).iter().map(|path| open(path)).collect::<Result<_>>()?;
+        let lower: Vec<BorrowedFd<'_>> = lower.iter().map(OwnedFd::as_fd).collect();
+        Ok(crate::layer::changes(upper.as_fd(), &lower)?)
+    }
+
+    pub(super) fn export(&self, id: &ContainerId, out: &mut dyn Write) -> Result<()> {
+        let root = self.mount(id, Access::Read)?;
+        let root = reopen(&root).context(|| format!("cannot export container {}", id.short()))?;
+        Ok(create(root.as_fd(), &CreateOptions::plain(), out).map(drop)?)
+    }
+
+    pub(super) fn stat(self: &Arc<Self>, target: &ArchiveTarget, path: &Path) -> Result<PathStat> {
+        let tree = self.tree(target, Access::Read)?;
+        let location = find(&tree.root, target, path)?;
+        location.describe(&tree.root).context(|| format!("cannot look at {}", path.display()))
+    }
+
+    pub(super) fn read_archive(
+        self: &Arc<Self>,
+        target: &ArchiveTarget,
+        path: &Path,
+        begin: &mut dyn FnMut(PathStat) -> Result<()>,
+        out: &mut dyn Write,
+    ) -> Result<()> {
+        let tree = self.tree(target, Access::Read)?;
+        let location = find(&tree.root, target, path)?;
+        let stat = location.describe(&tree.root).context(|| format!("cannot look at {}", path.display()))?;
+        begin(stat)?;
+        // Clients put another name in front of the root's entries: it must be empty.
+        let rename = if location.base == "/" { b"" } else { location.base.as_bytes() };
+        if !location.is_directory() {
+            let file = (location.parent.as_fd(), location.name.as_bytes());
+            return Ok(create_path(file, rename, &CreateOptions::plain(), out).map(drop)?);
+        }
+        let told = || format!("cannot open {}", path.display());
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory =
+            rustix::fs::openat(&location.parent, &location.name, flags, Mode::empty()).context(told)?;
+        Ok(create_path((directory.as_fd(), b"."), rename, &CreateOptions::plain(), out).map(drop)?)
+    }
+
+    /// Owners come from the archive either way: clients that build images by it (buildpacks) rely on
+    /// that, whatever the option's name says.
+    pub(super) fn write_archive(
+        self: &Arc<Self>,
+        target: &ArchiveTarget,
+        path: &Path,
+        options: ArchiveOptions,
+        tar: &mut dyn Read,
+    ) -> Result<()> {
+        check_writable(target, &clean(path))?;
+        let tree = self.tree(target, Access::Write)?;
+        let into =
+            dhow_sys::path::open(&tree.root, &clean(path), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
+        let into = into.map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => Error::invalid("extraction point is not a directory"),
+            _ => not_found(error, target, path),
+        })?;
+        let extract_options = ExtractOptions {
+            no_overwrite_dir_non_dir: options.no_overwrite_dir_non_dir,
+            ..ExtractOptions::copy_in()
+        };
+        Ok(extract(tar, into.as_fd(), &extract_options).map(drop)?)
+    }
+}
+
+fn find(root: &OwnedFd, target: &ArchiveTarget, path: &Path) -> Result<Location> {
+    Location::find(root, path).map_err(|error| not_found(error, target, path))
+}
+
+/// The words are Docker's.
+fn not_found(error: io::Error, target: &ArchiveTarget, path: &Path) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            Error::not_found(format!("Could not find the file {} in container {}", path.display(), target.id))
+        }
+        io::ErrorKind::NotADirectory => Error::invalid(format!("{}: not a directory", path.display())),
+        _ => Error::internal(format!("cannot open {}", path.display())).because(error),
+    }
+}
+
+/// The handle of a mount is one for looking up; this one can be listed.
+fn reopen(root: &OwnedFd) -> io::Result<OwnedFd> {
+    dhow_sys::path::open(root, Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+}

@@ -1,0 +1,83 @@
+//! The root of a container that runs, by its first process.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use dhow_model::{Error, Result};
+use rustix::fs::{Mode, OFlags, openat};
+
+use crate::error::{Cause, Context as _};
+
+/// A container has a few hundred mounts at most.
+const MOUNTS_MAX: u64 = 4 << 20;
+
+/// Opens the root directory of a process whose root is the overlay with this writable layer.
+///
+/// A number alone proves nothing: the process may have ended and another have got its number. The
+/// directory in /proc is held, which stays with the process, and its mounts must be the container's.
+pub(super) fn root(pid: i32, upper: &Path) -> Result<OwnedFd> {
+    let told = || format!("cannot open the root of process {pid}");
+    let open = || -> std::result::Result<Option<OwnedFd>, Cause> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let process = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty())?;
+        let mounts = openat(&process, "mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let mut text = Vec::new();
+        File::from(mounts).take(MOUNTS_MAX).read_to_end(&mut text)?;
+        if !root_is(&text, upper) {
+            return Ok(None);
+        }
+        // The link in /proc is followed: it is the kernel's, and leads to the root itself.
+        Ok(Some(openat(&process, "root", flags, Mode::empty())?))
+    };
+    let found = open().context(told)?;
+    found.ok_or_else(|| Error::conflict(format!("{}: it is not in this container any more", told())))
+}
+
+/// Whether mountinfo (proc_pid_mountinfo(5)) has an overlay with that upper directory at `/`.
+fn root_is(mountinfo: &[u8], upper: &Path) -> bool {
+    let wanted = [b"upperdir=", escape(upper.as_os_str().as_bytes()).as_slice()].concat();
+    let fits = |line: &[u8]| {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let at_root = fields.nth(4) == Some(b"/");
+        let mut behind = fields.skip_while(|field| *field != b"-").skip(1);
+        let overlay = behind.next() == Some(b"overlay");
+        let options = behind.nth(1).unwrap_or_default();
+        at_root && overlay && options.split(|&byte| byte == b',').any(|option| option == wanted)
+    };
+    mountinfo.split(|&byte| byte == b'\n').any(fits)
+}
+
+/// As the kernel writes blanks, line ends, backslashes and the option separators in that file.
+fn escape(path: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(path.len());
+    for &byte in path {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' | b'#' => escaped.extend(format!("\\{byte:03o}").bytes()),
+            byte => escaped.push(byte),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_containers_own_overlay_is_its_root() {
+        let line = |upper: &str, at: &str| {
+            format!(
+                "36 35 0:30 / {at} rw,relatime - overlay dhow rw,lowerdir=/l,upperdir={upper},workdir=/w\n"
+            )
+        };
+        let upper = Path::new("/var/lib/dhow/containers/1/rw");
+        assert!(root_is(line("/var/lib/dhow/containers/1/rw", "/").as_bytes(), upper));
+        assert!(!root_is(line("/var/lib/dhow/containers/2/rw", "/").as_bytes(), upper));
+        assert!(!root_is(line("/var/lib/dhow/containers/1/rw", "/mnt").as_bytes(), upper));
+        assert!(!root_is(b"22 1 8:1 / / rw - ext4 /dev/sda rw,upperdir=x\n", upper));
+        assert!(root_is(line("/a\\040b", "/").as_bytes(), Path::new("/a b")));
+    }
+}

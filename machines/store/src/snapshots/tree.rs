@@ -1,0 +1,122 @@
+//! The tree of a container as `docker cp` sees it: its own mount namespace while it runs; else its
+//! layers, with its binds and volumes laid over them.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use dhow_model::container::{MountKind, MountPoint};
+use dhow_model::ports::ArchiveTarget;
+use dhow_model::{Error, Result};
+use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use rustix::thread::UnshareFlags;
+
+use super::mounted::Access;
+use super::running;
+use crate::Core;
+use crate::error::{Cause, Context as _};
+
+/// A container's root directory, and what keeps the mounts below it alive.
+#[derive(Debug)]
+pub(super) struct ContainerTree {
+    pub(super) root: OwnedFd,
+    /// The mount namespace that holds what was laid over; it is gone with its last handle.
+    _namespace: Option<OwnedFd>,
+}
+
+impl Core {
+    pub(super) fn tree(self: &Arc<Self>, target: &ArchiveTarget, access: Access) -> Result<ContainerTree> {
+        if let Some(pid) = target.pid {
+            let upper = self.layout.container(&target.id).join("rw");
+            return Ok(ContainerTree { root: running::root(pid, &upper)?, _namespace: None });
+        }
+        let laid: Vec<MountPoint> =
+            target.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs).cloned().collect();
+        if laid.is_empty() {
+            return Ok(ContainerTree { root: self.mount(&target.id, access)?, _namespace: None });
+        }
+        // Writable, so that places to mount on can be made, as the container's start does.
+        let root = self.mount(&target.id, Access::Write)?;
+        let place = self.layout.empty();
+        let told = || format!("cannot mount the volumes of container {}", target.id.short());
+        // Only a thread can leave the namespace of its process, and this one must come back.
+        let thread = std::thread::Builder::new().name("store-mounts".into());
+        let laying = thread.spawn(move || lay_over(root, &place, laid)).context(told)?;
+        let (root, namespace) =
+            laying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).context(told)?;
+        Ok(ContainerTree { root, _namespace: Some(namespace) })
+    }
+}
+
+/// Attaches the tree in a mount namespace of its own and mounts the others below it.
+///
+/// The thread's end does not end the namespace: the answered handle holds it.
+fn lay_over(
+    root: OwnedFd,
+    place: &Path,
+    mut mounts: Vec<MountPoint>,
+) -> std::result::Result<(OwnedFd, OwnedFd), Cause> {
+    #[allow(deprecated, reason = "files are not unshared, so no other thread is concerned")]
+    rustix::thread::unshare(UnshareFlags::NEWNS)?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", private)?;
+    move_mount(&root, "", rustix::fs::CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    mounts.sort_by_key(|mount| mount.destination.components().count());
+    for mount in &mounts {
+        bind(&root, mount).map_err(|error| named(&mount.destination, error))?;
+    }
+    let namespace = std::fs::File::open("/proc/thread-self/ns/mnt")?;
+    Ok((root, namespace.into()))
+}
+
+fn bind(root: &OwnedFd, mount: &MountPoint) -> std::io::Result<()> {
+    let source = rustix::fs::open(
+        &mount.source,
+        rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    let source = match &mount.subpath {
+        // Whoever writes to the volume may make links in it.
+        Some(subpath) => dhow_sys::path::handle(&source, subpath)?,
+        None => source,
+    };
+    let clone =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let recursive = if mount.non_recursive { OpenTreeFlags::empty() } else { OpenTreeFlags::AT_RECURSIVE };
+    let tree = open_tree(&source, "", clone | recursive)?;
+    restrict(&tree, mount)?;
+    let target = target(root, mount, dhow_sys::path::is_directory(&source)?)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(&tree, "", &target, "", flags)?)
+}
+
+fn restrict(tree: &OwnedFd, mount: &MountPoint) -> std::io::Result<()> {
+    use dhow_sys::mount::{Attributes, attribute, set_attributes};
+    let read_only = if mount.writable { 0 } else { attribute::RDONLY };
+    let set = attribute::NODEV | attribute::NOSUID | attribute::NOEXEC | read_only;
+    set_attributes(tree, Attributes { set, ..Attributes::default() }, false, None)
+}
+
+fn target(root: &OwnedFd, mount: &MountPoint, directory: bool) -> std::io::Result<OwnedFd> {
+    let mode = rustix::fs::Mode::from_raw_mode(0o755);
+    if directory {
+        dhow_sys::path::make_directories(root, &mount.destination, mode)
+    } else {
+        dhow_sys::path::make_file(root, &mount.destination, mode)
+    }
+}
+
+fn named(destination: &Path, error: std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), format!("{}: {error}", destination.display()))
+}
+
+/// Whether the path may be written: the rules are Docker's, and so are the words.
+pub(super) fn check_writable(target: &ArchiveTarget, path: &Path) -> Result<()> {
+    let forbidden = |what: &str| Err(Error::new(dhow_model::Kind::Forbidden, what));
+    let above = target.mounts.iter().filter(|mount| path.starts_with(&mount.destination));
+    match above.max_by_key(|mount| mount.destination.components().count()) {
+        Some(mount) if !mount.writable => forbidden("mounted volume is marked read-only"),
+        None if target.read_only => forbidden("container rootfs is marked read-only"),
+        _ => Ok(()),
+    }
+}
