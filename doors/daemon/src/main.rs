@@ -1,9 +1,15 @@
-//! The one binary `dhow`: command line, engine, runtime.
+//! The one binary `dhow`: command line, engine, runtime, launcher.
+//!
+//! [`main`] finds out which of them it is; [`daemon`] is the composition root of the engine.
+
+mod daemon;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // First of all: a launcher has one thread, and parses nothing.
+    dhow_runtime::launcher::enter();
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
     let is_runtime = Path::new(&name).file_name().is_some_and(|name| name == "dhow-runtime");
@@ -12,6 +18,7 @@ fn main() -> ExitCode {
     }
     match arguments.next() {
         Some(verb) if verb == "runtime" => dhow_runtime::command::run(arguments),
+        Some(verb) if verb == "daemon" => daemon::run(arguments),
         _ => dhow_cli::run(std::env::args_os()),
     }
 }

@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod cgroups;
 pub mod command;
 pub mod container;
+pub mod host;
 pub mod launcher;
 pub mod logs;
 pub mod monitor;

@@ -59,7 +59,10 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogOptions> {
 }
 
 /// Reads `10m`, `1GB`, `4096`; units are powers of 1024.
-pub(crate) fn size(text: &str) -> Result<u64> {
+///
+/// # Errors
+/// Invalid argument for anything else, and for 0.
+pub fn size(text: &str) -> Result<u64> {
     let wrong = || Error::invalid(format!("invalid size: '{text}'"));
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());

@@ -1,0 +1,93 @@
+//! The only place that sees both sides: machines are made, and handed to the engine as ports.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use dhow_engine::{Engine, Ports, Settings};
+use dhow_runtime::host::LocalHost;
+use dhow_runtime::launcher::Launcher;
+use dhow_runtime::port::{Directories, LauncherRuntime};
+use dhow_store::Store;
+use tokio::runtime::Handle;
+
+use super::configuration::Configuration;
+
+/// The engine needs root: mounts, namespaces and cgroups are the kernel's for root alone.
+pub(super) fn require_root() -> Result<()> {
+    ensure!(rustix::process::geteuid().is_root(), "dhow needs to be started with root privileges");
+    Ok(())
+}
+
+/// Starts the launcher; to be called while this process has one thread.
+pub(super) fn launcher() -> Result<Launcher> {
+    Launcher::start("/proc/self/exe".into()).context("start the launcher")
+}
+
+/// Opens the data directory and brings the engine up over it.
+pub(super) fn engine(
+    configuration: &Configuration,
+    launcher: Launcher,
+    handle: &Handle,
+) -> Result<Arc<Engine>> {
+    for directory in [&configuration.data_root, &configuration.exec_root] {
+        make(directory)?;
+    }
+    let store = Store::open(&configuration.data_root).map_err(report)?;
+    let engine: Arc<OnceLock<Arc<Engine>>> = Arc::default();
+    let events = events(Arc::clone(&engine), handle.clone());
+    let directories = Directories {
+        exec_root: configuration.exec_root.clone(),
+        containers: configuration.data_root.join("containers"),
+    };
+    let ports = Ports {
+        images: Arc::new(store.images),
+        snapshots: Arc::new(store.snapshots),
+        records: Arc::new(store.records),
+        volumes: Arc::new(store.volumes),
+        runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report_model)?),
+        host: Arc::new(LocalHost::new().map_err(report_model)?),
+    };
+    let settings = Settings { id: id(&configuration.data_root, &ports)?, ..configuration.settings.clone() };
+    let opened = Engine::open(ports, settings).map_err(report_model)?;
+    drop(engine.set(Arc::clone(&opened)));
+    Ok(opened)
+}
+
+/// Each event is taken on a thread of its own: one container that is busy holds no other up. Events
+/// that come while the engine is opened wait for it.
+fn events(engine: Arc<OnceLock<Arc<Engine>>>, handle: Handle) -> dhow_runtime::port::Events {
+    Arc::new(move |event| {
+        let engine = Arc::clone(&engine);
+        handle.spawn_blocking(move || engine.wait().take(event));
+    })
+}
+
+fn make(directory: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o711);
+    builder.create(directory).with_context(|| format!("make {}", directory.display()))
+}
+
+/// An id of this data directory, made once.
+fn id(data_root: &Path, ports: &Ports) -> Result<String> {
+    let file = data_root.join("engine-id");
+    if let Ok(id) = std::fs::read_to_string(&file) {
+        return Ok(id.trim().to_owned());
+    }
+    let bytes = ports.host.random();
+    let group =
+        |range: std::ops::Range<usize>| bytes[range].iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let id = [group(0..4), group(4..6), group(6..8), group(8..10), group(10..16)].join("-");
+    std::fs::write(&file, &id).with_context(|| format!("write {}", file.display()))?;
+    Ok(id)
+}
+
+fn report(error: dhow_store::Error) -> anyhow::Error {
+    report_model(error.into())
+}
+
+fn report_model(error: dhow_model::Error) -> anyhow::Error {
+    anyhow!("{}", error.report())
+}

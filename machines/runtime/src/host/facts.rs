@@ -1,0 +1,90 @@
+//! What this machine is.
+
+use std::fs;
+
+use dhow_model::Result;
+use dhow_model::ports::HostFacts;
+use dhow_sys::identity;
+
+use crate::cgroups::{Layout, Version};
+
+/// Controllers whose absence a user should know of, and what then cannot be set.
+const WANTED: [(&str, &str); 5] = [
+    ("memory", "No memory limit support"),
+    ("pids", "No pids limit support"),
+    ("cpu", "No cpu cfs quota support"),
+    ("cpuset", "No cpuset support"),
+    ("blkio", "No blkio weight support"),
+];
+
+/// Looks at everything once.
+pub(super) fn gather() -> Result<HostFacts> {
+    let system = rustix::system::uname();
+    let layout = Layout::detect()?;
+    let version = if layout.version() == Version::V2 { 2 } else { 1 };
+    let controllers = controllers(version);
+    let last = identity::last_capability();
+    let capabilities = identity::bounding_set(last);
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    Ok(HostFacts {
+        name: system.nodename().to_string_lossy().into_owned(),
+        kernel: system.release().to_string_lossy().into_owned(),
+        operating_system: field(&release, "PRETTY_NAME").unwrap_or_else(|| "Linux".into()),
+        os_version: field(&release, "VERSION_ID").unwrap_or_default(),
+        architecture: system.machine().to_string_lossy().into_owned(),
+        processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        memory: memory(),
+        cgroup_version: version,
+        warnings: warnings(&controllers, capabilities, last),
+        controllers,
+        seccomp: fs::exists("/proc/sys/kernel/seccomp/actions_avail").unwrap_or(false),
+        apparmor: is_on("/sys/module/apparmor/parameters/enabled", "Y"),
+        selinux: fs::exists("/sys/fs/selinux/enforce").unwrap_or(false),
+        capabilities,
+    })
+}
+
+/// One line of os-release(5), without its quotes.
+fn field(text: &str, name: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))?;
+    Some(value.trim_matches(['"', '\'']).to_owned())
+}
+
+fn memory() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kilobytes = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+/// Version 2 lists them in its root; version 1 in /proc/cgroups, by hierarchy (0 is not mounted).
+fn controllers(version: u32) -> Vec<String> {
+    if version == 2 {
+        let text = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
+        let name = |name: &str| if name == "io" { "blkio".to_owned() } else { name.to_owned() };
+        return text.split_whitespace().map(name).collect();
+    }
+    let text = fs::read_to_string("/proc/cgroups").unwrap_or_default();
+    let mounted = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let name = fields.next().filter(|name| !name.starts_with('#'))?;
+        (fields.next()? != "0").then(|| name.to_owned())
+    };
+    text.lines().filter_map(mounted).collect()
+}
+
+fn warnings(controllers: &[String], capabilities: u64, last: u32) -> Vec<String> {
+    let missing = WANTED.iter().filter(|(name, _)| !controllers.iter().any(|known| known == name));
+    let mut warnings: Vec<String> = missing.map(|(_, text)| format!("WARNING: {text}")).collect();
+    let all = u64::MAX >> (63 - last);
+    let lost = dhow_oci::capabilities::CapabilitySet(all & !capabilities).names();
+    if !lost.is_empty() {
+        warnings.push(format!("WARNING: Not available to containers on this machine: {}", lost.join(", ")));
+    }
+    warnings
+}
+
+fn is_on(path: &str, value: &str) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| text.trim() == value)
+}
