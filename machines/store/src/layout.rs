@@ -9,7 +9,7 @@
 //!   layers/<diff id>/              fs/ (the unpacked tree), recipe (how to get the tar back), layer.json
 //!   containers/<id>/               rw/ (writable layer), work/ (overlayfs' own), config.json, the log, …
 //!   volumes/<name>/                data/, volume.json
-//!   empty/                         the lowest layer of a container without an image
+//!   base/                          the lowest layer of every container: mount points, and nothing else
 //!   staging/                       what is not whole yet; cleared at each start
 //!   trash/                         what is being deleted; cleared at each start
 //! ```
@@ -36,7 +36,7 @@ pub(crate) struct Layout {
 
 /// The directories below the root.
 const DIRECTORIES: [&str; 8] =
-    ["db", "blobs/sha256", "layers", "containers", "volumes", "empty", "staging", "trash"];
+    ["db", "blobs/sha256", "layers", "containers", "volumes", "base", "staging", "trash"];
 
 impl Layout {
     /// Makes what is missing of the directories.
@@ -48,9 +48,7 @@ impl Layout {
             let path = root.join(name);
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).on("make", &path)?;
         }
-        // It is the root directory of a container without an image.
-        let empty = root.join("empty");
-        fs::set_permissions(&empty, fs::Permissions::from_mode(0o755)).on("set the mode of", &empty)?;
+        make_base(&root.join("base"))?;
         Ok(Self { root, next: AtomicU64::new(0) })
     }
 
@@ -103,8 +101,8 @@ impl Layout {
         self.volumes().join(name)
     }
 
-    pub(crate) fn empty(&self) -> PathBuf {
-        self.root.join("empty")
+    pub(crate) fn base(&self) -> PathBuf {
+        self.root.join("base")
     }
 
     pub(crate) fn staging(&self) -> PathBuf {
@@ -128,4 +126,27 @@ pub(crate) fn make_directory(path: &Path, mode: u32) -> Result<()> {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).on("set the mode of", path)?;
     }
     Ok(())
+}
+
+/// Fills the lowest layer: what every container has mounted or laid over it has a place there, so that
+/// it is not made in the writable layer, where `diff` and `commit` would find it. An image that has
+/// any of it lies above.
+fn make_base(base: &Path) -> Result<()> {
+    for name in ["", "dev", "dev/pts", "dev/shm", "etc", "proc", "sys"] {
+        let path = base.join(name);
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(&path).on("make", &path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).on("set the mode of", &path)?;
+    }
+    for name in [".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf"] {
+        let path = base.join(name);
+        if !path.exists() {
+            fs::write(&path, b"").on("make", &path)?;
+        }
+    }
+    match std::os::unix::fs::symlink("/proc/mounts", base.join("etc/mtab")) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(error).on("make", &base.join("etc/mtab"))
+        }
+        _ => Ok(()),
+    }
 }

@@ -64,6 +64,9 @@ pub fn resolve(text: &str, further: &[String], passwd: &str, group: &str) -> Res
     for name in further {
         identity.groups.push(group_id(name, &groups)?);
     }
+    // Without its own group among them a process would be in fewer groups than its user
+    // (CVE-2022-36109).
+    identity.groups.insert(0, identity.gid);
     let mut seen = std::collections::BTreeSet::new();
     identity.groups.retain(|gid| seen.insert(*gid));
     Ok(identity)
@@ -135,15 +138,15 @@ mod tests {
 
     #[test]
     fn users_are_found_by_name_and_number_with_their_exact_groups() {
-        assert_eq!(ids("").unwrap(), (0, 0, vec![]));
-        assert_eq!(ids("web").unwrap(), (1000, 1001, vec![29, 44]));
-        assert_eq!(ids("1000").unwrap(), (1000, 1001, vec![29, 44]));
-        assert_eq!(ids("web:audio").unwrap(), (1000, 29, vec![]));
-        assert_eq!(ids("77:78").unwrap(), (77, 78, vec![]));
-        assert_eq!(ids("77").unwrap(), (77, 0, vec![]));
-        assert_eq!(ids("1234").unwrap(), (55, 56, vec![]), "a name of digits is a name first");
+        assert_eq!(ids("").unwrap(), (0, 0, vec![0]));
+        assert_eq!(ids("web").unwrap(), (1000, 1001, vec![1001, 29, 44]));
+        assert_eq!(ids("1000").unwrap(), (1000, 1001, vec![1001, 29, 44]));
+        assert_eq!(ids("web:audio").unwrap(), (1000, 29, vec![29]));
+        assert_eq!(ids("77:78").unwrap(), (77, 78, vec![78]));
+        assert_eq!(ids("77").unwrap(), (77, 0, vec![0]));
+        assert_eq!(ids("1234").unwrap(), (55, 56, vec![56]), "a name of digits is a name first");
         let more = resolve("web", &["29".into(), "root".into()], PASSWD, GROUP).unwrap();
-        assert_eq!(more.groups, [29, 44, 0]);
+        assert_eq!(more.groups, [1001, 29, 44, 0]);
     }
 
     #[test]

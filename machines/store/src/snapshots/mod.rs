@@ -171,7 +171,7 @@ impl Core {
     /// Overlayfs takes mode and owner of `/` from the writable layer: give it those of the image's.
     fn like_below(&self, upper: &Path, snapshot: &Snapshot) -> Result<()> {
         let lower = self.lower(&snapshot.layers);
-        let below = lower.first().map_or_else(|| self.layout.empty(), Clone::clone);
+        let below = lower.first().map_or_else(|| self.layout.base(), Clone::clone);
         let stat = rustix::fs::stat(&below).on("look at", &below)?;
         let (owner, group) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
         rustix::fs::chown(upper, Some(owner), Some(group)).on("set the owner of", upper)?;

@@ -37,7 +37,7 @@ impl Core {
         }
         // Writable, so that places to mount on can be made, as the container's start does.
         let root = self.mount(&target.id, Access::Write)?;
-        let place = self.layout.empty();
+        let place = self.layout.base();
         let told = || format!("cannot mount the volumes of container {}", target.id.short());
         // Only a thread can leave the namespace of its process, and this one must come back.
         let thread = std::thread::Builder::new().name("store-mounts".into());

@@ -53,12 +53,10 @@ impl Core {
         stage.publish(&layer.name, &self.layout.layer(&layer.diff_id)).map(drop)
     }
 
-    /// The trees below a writable layer, topmost first.
+    /// The trees below a writable layer, topmost first; the last is the one that all containers share.
     pub(crate) fn lower(&self, layers: &[DiffId]) -> Vec<PathBuf> {
-        if layers.is_empty() {
-            return vec![self.layout.empty()];
-        }
-        layers.iter().rev().map(|layer| self.layout.layer(layer).join("fs")).collect()
+        let own = layers.iter().rev().map(|layer| self.layout.layer(layer).join("fs"));
+        own.chain([self.layout.base()]).collect()
     }
 
     /// Deletes those of `candidates` that nobody needs: no record, and no load or commit under way.
