@@ -55,10 +55,16 @@ pub(super) fn pack(stage: &Stage, name: &str, upper: &Path) -> Result<Unpacked> 
         let unpacked = unpack(stage, name, reader);
         (writing.join(), unpacked)
     });
-    // What could not be read of the tree says more than that the tar ends too early.
     match (written.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), unpacked) {
-        (Err(error), Ok(_)) => Err(error.into()),
-        (Err(error), Err(_)) if error.fault() == crate::tar::Fault::System => Err(error.into()),
-        (_, unpacked) => unpacked,
+        (Ok(()), unpacked) => unpacked,
+        // The reader gave up first, and knows why.
+        (Err(error), Err(cause)) if is_broken_pipe(&error) => Err(cause),
+        (Err(error), _) => Err(error.into()),
     }
+}
+
+fn is_broken_pipe(error: &crate::tar::Error) -> bool {
+    use std::error::Error as _;
+    let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -121,3 +121,21 @@ pub fn names(directory: &Path) -> Vec<String> {
 pub fn handle(path: &Path) -> std::os::fd::OwnedFd {
     std::fs::File::open(path).unwrap().as_fd().try_clone_to_owned().unwrap()
 }
+
+/// A container as the engine would record it.
+pub fn record(id: &ContainerId, name: &str, image: Option<ImageId>) -> dhow_model::Container {
+    dhow_model::Container {
+        id: id.clone(),
+        name: name.parse().unwrap(),
+        created: dhow_model::Timestamp::now(),
+        image,
+        image_name: "base".into(),
+        platform: None,
+        config: dhow_model::container::Config::default(),
+        host_config: dhow_model::container::HostConfig::default(),
+        mounts: Vec::new(),
+        state: dhow_model::container::State::created(),
+        restart_count: 0,
+        extra: std::collections::BTreeMap::new(),
+    }
+}

@@ -32,7 +32,7 @@ pub(super) type Repositories = BTreeMap<String, BTreeMap<String, String>>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum OciDocument {
     /// One image.
-    Manifest(Manifest),
+    Manifest(Box<Manifest>),
     /// Several.
     Index(Index),
 }
@@ -74,7 +74,7 @@ pub(super) fn oci_document(name: &str, expected: &str, bytes: &[u8]) -> Result<O
         }
     }
     if is_manifest {
-        serde_json::from_slice(bytes).map(OciDocument::Manifest).map_err(wrong)
+        serde_json::from_slice(bytes).map(|manifest| OciDocument::Manifest(Box::new(manifest))).map_err(wrong)
     } else {
         serde_json::from_slice(bytes).map(OciDocument::Index).map_err(wrong)
     }

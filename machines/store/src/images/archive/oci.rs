@@ -115,7 +115,11 @@ impl Search<'_> {
             }
             OciDocument::Manifest(manifest) => {
                 if is_image(&manifest) {
-                    found.push(Candidate { manifest, bytes, platform: descriptor.platform.clone() });
+                    found.push(Candidate {
+                        manifest: *manifest,
+                        bytes,
+                        platform: descriptor.platform.clone(),
+                    });
                 }
                 Ok(())
             }
