@@ -1,4 +1,5 @@
 //! Containers are on record, whatever happens to the engine, and to the database.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod support;
 

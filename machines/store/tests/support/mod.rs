@@ -1,5 +1,6 @@
 //! What the stories share: a store in a temporary directory, small trees and tars, a container.
 #![allow(dead_code, unreachable_pub, reason = "each story uses its part")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
