@@ -1,13 +1,15 @@
 //! Carries out a plan of limits, on a new cgroup or on a live one.
 
+use std::os::fd::OwnedFd;
+
 use dhow_model::error::{Error, Kind, Result};
 use dhow_oci::runtime::{Memory, Resources};
 use dhow_sys::bpf;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::create::write_lines;
-use super::devices::{Policy, program, transition};
-use super::files::{failure, read_value, value_of, write_value};
+use super::devices::{Line, Policy, program, transition};
+use super::files::{failure, open, read_value, value_of, write_all, write_value};
 use super::plan::{IfMissing, Plan, Write, v1, v2};
 use super::{Cgroup, Controller, Directory, Version};
 
@@ -19,10 +21,10 @@ impl Cgroup {
     /// When a limit is out of its range, its controller cannot be used, or the kernel refuses it: the
     /// error names the file.
     pub fn apply(&self, resources: &Resources) -> Result<Vec<String>> {
-        let plan = self.plan(resources)?;
+        let mut plan = self.plan(resources)?;
         let policy = Policy::of_container(&resources.devices)?;
         self.carry_out(&plan)?;
-        self.set_devices(&policy)?;
+        plan.notes.extend(self.set_devices(&policy)?);
         Ok(plan.notes)
     }
 
@@ -32,13 +34,14 @@ impl Cgroup {
     /// # Errors
     /// As above, and with `checkBeforeUpdate` when a limit of memory is below what is used.
     pub fn update(&self, resources: &Resources) -> Result<Vec<String>> {
-        let plan = self.plan(resources)?;
+        let mut plan = self.plan(resources)?;
         if let Some(memory) = resources.memory.as_ref().filter(|m| m.check_before_update == Some(true)) {
             self.check_usage(memory)?;
         }
         self.carry_out(&plan)?;
         if !resources.devices.is_empty() {
-            self.set_devices(&Policy::of_container(&resources.devices)?)?;
+            let policy = Policy::of_container(&resources.devices)?;
+            plan.notes.extend(self.set_devices(&policy)?);
         }
         Ok(plan.notes)
     }
@@ -129,54 +132,58 @@ impl Cgroup {
         Ok(())
     }
 
-    fn set_devices(&self, target: &Policy) -> Result<()> {
+    /// Every container has device rules, asked for or not: where there can be none (read-only
+    /// hierarchies inside another container, whose own rules then hold), it is told and no error.
+    fn set_devices(&self, target: &Policy) -> Result<Option<String>> {
+        let directory = match self.need(Controller::Devices) {
+            Ok(directory) => directory,
+            Err(_) if target.allows_all() => return Ok(None),
+            Err(error) => return Ok(Some(format!("device rules are left out: {error}"))),
+        };
         match self.version {
-            Version::V1 => self.set_devices_v1(target),
-            Version::V2 => self.set_devices_v2(target),
+            Version::V1 => set_devices_v1(directory, target),
+            Version::V2 => set_devices_v2(directory, target),
         }
     }
+}
 
-    fn set_devices_v1(&self, target: &Policy) -> Result<()> {
-        let directory = match self.need(Controller::Devices) {
-            Ok(directory) => directory,
-            // Nothing is to be denied.
-            Err(_) if target.allows_all() => return Ok(()),
-            Err(error) => return Err(error),
+/// A cgroup above may allow less than is to be allowed here: that much is left out, and told.
+fn set_devices_v1(directory: &Directory, target: &Policy) -> Result<Option<String>> {
+    let place = |file: &str| format!("{}/{file}", directory.path.display());
+    let list = read_value(directory.fd(), "devices.list")
+        .map_err(|error| failure(format!("cannot read {}", place("devices.list")), error))?;
+    let mut opened: [Option<OwnedFd>; 2] = [None, None];
+    let mut refused = Vec::new();
+    for Line { allow, text } in transition(&Policy::of_list(&list), target) {
+        let file = if allow { "devices.allow" } else { "devices.deny" };
+        let cannot = |error| failure(format!("cannot write {text:?} to {}", place(file)), error);
+        let fd = match &mut opened[usize::from(allow)] {
+            Some(fd) => fd,
+            empty => empty.insert(open(directory.fd(), file, OFlags::WRONLY).map_err(cannot)?),
         };
-        let list = read_value(directory.fd(), "devices.list").map_err(|error| {
-            failure(format!("cannot read {}/devices.list", directory.path.display()), error)
-        })?;
-        let lines = transition(&Policy::of_list(&list), target);
-        let mut at = 0;
-        while at < lines.len() {
-            let allow = lines[at].allow;
-            let run = lines[at..].iter().take_while(|line| line.allow == allow);
-            let texts: Vec<String> = run.map(|line| line.text.clone()).collect();
-            at += texts.len();
-            let file = if allow { "devices.allow" } else { "devices.deny" };
-            write_lines(directory, file, texts.into_iter())?;
+        match write_all(&*fd, &text) {
+            Err(Errno::PERM) if allow => refused.push(text),
+            result => result.map_err(cannot)?,
         }
-        Ok(())
     }
+    Ok((!refused.is_empty()).then(|| format!("devices that cannot be had here: {}", refused.join(", "))))
+}
 
-    fn set_devices_v2(&self, target: &Policy) -> Result<()> {
-        let directory = match self.need(Controller::Devices) {
-            Ok(directory) => directory,
-            Err(_) if target.allows_all() => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let result = if target.allows_all() {
-            remove_programs(directory)
-        } else {
-            let program = program::compile(target).into_iter().map(program::Instruction::encode);
-            replace_program(directory, &program.collect::<Vec<u64>>())
-        };
-        result.map_err(|error| {
-            failure(
-                format!("cannot set the device program of the cgroup {}", directory.path.display()),
-                error,
-            )
-        })
+fn set_devices_v2(directory: &Directory, target: &Policy) -> Result<Option<String>> {
+    let result = if target.allows_all() {
+        remove_programs(directory)
+    } else {
+        let program = program::compile(target).into_iter().map(program::Instruction::encode);
+        replace_program(directory, &program.collect::<Vec<u64>>())
+    };
+    let what = || format!("cannot set the device program of the cgroup {}", directory.path.display());
+    match result {
+        Ok(()) => Ok(None),
+        // Only within a user namespace, where nobody can make device nodes, is a program refused.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Ok(Some(format!("device rules are left out: {}: {error}", what())))
+        }
+        Err(error) => Err(failure(what(), error)),
     }
 }
 

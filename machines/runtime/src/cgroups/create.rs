@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags, mkdirat};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::files::{failure, open, open_directory, read_value, write_all, write_value};
+use super::files::{failure, open, open_directory, read_value, write_value};
 use super::layout::{Hierarchy, Layout, Version};
 use super::{Cgroup, CgroupPath, Controller, Directory, Missing};
 
@@ -256,25 +256,4 @@ impl Cgroup {
             )
         })
     }
-}
-
-/// Writes several values into one file, opened once.
-pub(super) fn write_lines(
-    directory: &Directory,
-    file: &str,
-    lines: impl Iterator<Item = String>,
-) -> Result<()> {
-    let mut opened = None;
-    for line in lines {
-        let fd = match &opened {
-            Some(fd) => fd,
-            None => opened.insert(open(directory.fd(), file, OFlags::WRONLY).map_err(|error| {
-                failure(format!("cannot open {file} of the cgroup {}", directory.path.display()), error)
-            })?),
-        };
-        write_all(fd, &line).map_err(|error| {
-            failure(format!("cannot write {line:?} to {}/{file}", directory.path.display()), error)
-        })?;
-    }
-    Ok(())
 }

@@ -227,3 +227,42 @@ fn a_limit_whose_controller_is_not_there_is_an_error_that_names_it() {
     let error = group.cgroup.apply(&limits).unwrap_err();
     assert!(error.report().contains("rdma"), "{}", error.report());
 }
+
+/// Runs itself again in a mount namespace whose hierarchies are read-only.
+#[test]
+fn read_only_hierarchies_are_told_and_the_rest_works() {
+    if std::env::var_os("DHOW_TEST_READ_ONLY").is_none() {
+        let script = "for m in $(while read a m t b; do case $t in cgroup*) echo $m;; esac; done < /proc/mounts); \
+                      do mount -o remount,bind,ro $m || exit 77; done; \
+                      exec \"$0\" --exact cgroups::tests::read_only_hierarchies_are_told_and_the_rest_works";
+        let status = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .env("DHOW_TEST_READ_ONLY", "1")
+            .status();
+        match status {
+            Ok(status) if status.code() == Some(77) => eprintln!("skipped: mounts cannot be changed here"),
+            Ok(status) => assert!(status.success(), "{status}"),
+            Err(error) => eprintln!("skipped: no unshare(1): {error}"),
+        }
+        return;
+    }
+    let path = CgroupPath::parse("/dhow-test-read-only/container").unwrap();
+    let cgroup = Cgroup::create(&Layout::detect().unwrap(), &path).unwrap();
+    assert!(!cgroup.exists());
+    assert!(cgroup.missing().all(|line| line.contains("Read-only file system")), "{:?}", cgroup.missing);
+    assert!(cgroup.missing().count() > 0);
+
+    let notes = cgroup.apply(&resources("{}")).unwrap();
+    assert_eq!(notes.len(), 1);
+    assert!(notes[0].starts_with("device rules are left out"), "{notes:?}");
+    let error = cgroup.apply(&resources(r#"{"memory": {"limit": 104857600}}"#)).unwrap_err().to_string();
+    assert!(error.starts_with("the cgroup controller memory cannot be used"), "{error}");
+    assert!(error.ends_with("Read-only file system (os error 30)"), "{error}");
+
+    assert_eq!(cgroup.processes().unwrap(), []);
+    assert_eq!(cgroup.stats(), stats::Stats::default());
+    assert!(!cgroup.is_frozen());
+    cgroup.kill_all().unwrap();
+    cgroup.delete().unwrap();
+}
