@@ -55,6 +55,11 @@ impl Error {
         matches!(self, Error::Api { status: 404, .. })
     }
 
+    /// Whether the engine does not know the API version that was asked for.
+    pub(crate) fn is_too_new(&self) -> bool {
+        matches!(self, Error::Api { status: 400, message } if message.contains("is too new. Maximum supported"))
+    }
+
     /// Whether no engine could be reached at all.
     pub fn is_not_listening(&self) -> bool {
         matches!(self, Error::NotListening { .. })

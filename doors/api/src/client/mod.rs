@@ -22,6 +22,7 @@ pub use error::Error;
 pub use hijack::{Hijacked, Writer};
 pub use request::{Payload, Query, Request};
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use connection::{Connection, Pending};
@@ -30,20 +31,40 @@ use connection::{Connection, Pending};
 #[derive(Clone, Debug)]
 pub struct Client {
     endpoint: Arc<Endpoint>,
-    /// `/v1.50`, or empty: then the engine answers with its newest version, and no round trip is
-    /// spent on asking for it.
-    prefix: Arc<str>,
+    version: Arc<Version>,
     idle: Idle,
 }
+
+/// The API version in the paths. Docker asks for the engine's version before anything else; here the
+/// version of this client is sent at once, and an engine that finds it too new says so and is asked
+/// again in its own version, which a path without one means.
+#[derive(Debug)]
+struct Version {
+    /// `/v1.50`.
+    prefix: String,
+    /// The user chose it: then it stays.
+    pinned: bool,
+    /// The engine has answered to it.
+    accepted: AtomicBool,
+    refused: AtomicBool,
+}
+
+/// The API version that this client was written for.
+pub const API_VERSION: &str = "1.50";
 
 /// Connections that are between two requests.
 pub(crate) type Idle = Arc<Mutex<Vec<Connection>>>;
 
 impl Client {
-    /// Makes a client; `version` (`1.50`) pins the API version of every path. Nothing is sent yet.
+    /// Makes a client; `version` pins the API version of every path. Nothing is sent yet.
     pub fn new(endpoint: Endpoint, version: Option<&str>) -> Client {
-        let prefix = version.map(|version| format!("/v{version}")).unwrap_or_default();
-        Client { endpoint: Arc::new(endpoint), prefix: prefix.into(), idle: Idle::default() }
+        let version = Version {
+            prefix: format!("/v{}", version.unwrap_or(API_VERSION)),
+            pinned: version.is_some(),
+            accepted: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+        };
+        Client { endpoint: Arc::new(endpoint), version: Arc::new(version), idle: Idle::default() }
     }
 
     /// Opens one connection and keeps it for the next request: the cheapest proof that somebody
@@ -61,14 +82,27 @@ impl Client {
 
     /// Sends one request and reads the head of the answer. An answer of 400 or above is
     /// [`Error::Api`].
-    pub fn send(&self, request: Request<'_>) -> Result<Response, Error> {
-        self.exchange(request)?.into_result()
+    pub fn send(&self, mut request: Request<'_>) -> Result<Response, Error> {
+        if !request.is_repeatable() && !self.version.is_known() {
+            // What is streamed cannot be sent a second time, so the question comes first.
+            self.send(Request::get(&["_ping"]))?.bytes()?;
+        }
+        match self.exchange(&mut request)?.into_result() {
+            Err(error) if error.is_too_new() && !self.version.pinned && request.is_repeatable() => {
+                self.version.refused.store(true, Ordering::Relaxed);
+                self.exchange(&mut request)?.into_result()
+            }
+            Err(error) => Err(error),
+            Ok(response) => {
+                self.version.accepted.store(true, Ordering::Relaxed);
+                Ok(response)
+            }
+        }
     }
 
     /// Sends one request whose connection becomes a raw two-way stream.
     pub fn hijack(&self, request: Request<'_>) -> Result<Hijacked, Error> {
-        let response = self.exchange(request.upgrade())?.into_result()?;
-        Ok(Hijacked::new(response))
+        Ok(Hijacked::new(self.send(request.upgrade())?))
     }
 
     /// Sends a request and does not wait for the answer, so that a second one can be on its way too.
@@ -79,25 +113,38 @@ impl Client {
             Some(connection) => connection,
             None => Connection::open(&self.endpoint)?,
         };
-        Ok(Promise { pending: connection.begin(&self.prefix, &mut request), idle: self.idle.clone() })
+        Ok(Promise {
+            pending: connection.begin(self.version.prefix(), &mut request),
+            idle: self.idle.clone(),
+        })
     }
 
     /// A reused connection may have been closed by the engine meanwhile; a request that can be
     /// sent again is then sent on a fresh one.
-    fn exchange(&self, mut request: Request<'_>) -> Result<Response, Error> {
+    fn exchange(&self, request: &mut Request<'_>) -> Result<Response, Error> {
         let reused = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         if let Some(connection) = reused {
-            match connection.begin(&self.prefix, &mut request).answer(&self.idle) {
+            match connection.begin(self.version.prefix(), request).answer(&self.idle) {
                 Err(Error::Stale) if request.is_repeatable() => {}
                 Err(Error::Stale) => return Err(Error::stale()),
                 other => return other,
             }
         }
         let fresh = Connection::open(&self.endpoint)?;
-        match fresh.begin(&self.prefix, &mut request).answer(&self.idle) {
+        match fresh.begin(self.version.prefix(), request).answer(&self.idle) {
             Err(Error::Stale) => Err(Error::stale()),
             other => other,
         }
+    }
+}
+
+impl Version {
+    fn prefix(&self) -> &str {
+        if self.refused.load(Ordering::Relaxed) { "" } else { &self.prefix }
+    }
+
+    fn is_known(&self) -> bool {
+        self.pinned || self.accepted.load(Ordering::Relaxed) || self.refused.load(Ordering::Relaxed)
     }
 }
 
@@ -122,3 +169,6 @@ impl Promise {
         Ok(Hijacked::new(self.response()?))
     }
 }
+
+#[cfg(test)]
+mod tests;

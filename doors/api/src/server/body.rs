@@ -27,6 +27,10 @@ pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &mut In
     if bytes.trim_ascii().is_empty() {
         return Err(Error::invalid("invalid JSON: got EOF while reading request body"));
     }
+    // Go reads null as nothing: docker's `commit` sends it.
+    if bytes.trim_ascii() == b"null" {
+        return Ok(None);
+    }
     let mut values = serde_json::Deserializer::from_slice(&bytes);
     let value = T::deserialize(&mut values).map_err(|error| invalid_json(&error))?;
     values.end().map_err(|_| Error::invalid("unexpected content after JSON"))?;

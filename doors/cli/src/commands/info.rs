@@ -46,7 +46,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
 fn client_info(context: &str) -> Json {
     json!({
         "Debug": false, "Version": env!("CARGO_PKG_VERSION"), "Os": "linux",
-        "DefaultAPIVersion": super::version::API_VERSION, "Context": context, "Plugins": [], "Warnings": null,
+        "DefaultAPIVersion": dhow_api::client::API_VERSION, "Context": context, "Plugins": [], "Warnings": null,
     })
 }
 

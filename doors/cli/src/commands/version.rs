@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use dhow_api::client::Request;
+use dhow_api::client::{API_VERSION, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -22,9 +22,6 @@ pub(crate) const COMMAND: Command = Command {
     flags: &[&[flag("format", STRING, super::INSPECT_FORMAT_HELP).short('f')]],
     run,
 };
-
-/// The API version that this client was written for.
-pub(crate) const API_VERSION: &str = "1.50";
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,7 +1,7 @@
 //! Points in time: as docker prints them, as the API takes them, and how long ago they were.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use super::units;
 
@@ -29,11 +29,7 @@ pub(crate) fn local_rfc3339(seconds: i64) -> String {
         return seconds.to_string();
     };
     let zoned = moment.to_zoned(TimeZone::system());
-    let offset = match zoned.offset().seconds() {
-        0 => "Z".to_owned(),
-        _ => zoned.strftime("%:z").to_string(),
-    };
-    format!("{}{offset}", zoned.strftime("%Y-%m-%dT%H:%M:%S"))
+    format!("{}{}", zoned.strftime("%Y-%m-%dT%H:%M:%S"), offset(&zoned))
 }
 
 /// A moment with nanoseconds in local time: `2026-11-21T03:35:14.123456789Z`.
@@ -42,7 +38,7 @@ pub(crate) fn local_nanoseconds(nanoseconds: i64) -> String {
         return nanoseconds.to_string();
     };
     let zoned = moment.to_zoned(TimeZone::system());
-    format!("{}{}", zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f"), zoned.strftime("%:z"))
+    format!("{}{}", zoned.strftime("%Y-%m-%dT%H:%M:%S.%9f"), offset(&zoned))
 }
 
 /// A moment by RFC 3339 as `docker version` prints build times: `Thu May  7 21:09:36 2026`.
@@ -50,5 +46,12 @@ pub(crate) fn calendar(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(moment) => moment.to_zoned(TimeZone::UTC).strftime("%a %b %e %H:%M:%S %Y").to_string(),
         Err(_) => text.to_owned(),
+    }
+}
+
+fn offset(zoned: &Zoned) -> String {
+    match zoned.offset().seconds() {
+        0 => "Z".to_owned(),
+        _ => zoned.strftime("%:z").to_string(),
     }
 }

@@ -75,8 +75,10 @@ pub(super) async fn wait(call: Call, id: String) -> Answer {
     let engine = call.engine.clone();
     let line = async move {
         let exit = engine.waited(wait).await;
-        let mut answer = json!({"StatusCode": exit.code});
-        if !exit.error.is_empty() {
+        let mut answer = json!({"Error": null, "StatusCode": exit.code});
+        // Whoever waits for the removal was told by the start why it failed; docker's client would
+        // say it twice.
+        if !exit.error.is_empty() && condition != WaitCondition::Removed {
             answer["Error"] = json!({"Message": exit.error});
         }
         Bytes::from(format!("{answer}\n"))
