@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
-use dhow_model::container::State;
+use dhow_model::container::{Exit, State};
 use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Result};
 use tokio::sync::watch;
@@ -20,11 +20,14 @@ pub struct Entry {
     changed: watch::Sender<u64>,
     /// The same for those who wait on a thread.
     replaced: Condvar,
+    /// How it ended last: kept for those who wait, when it is removed right after.
+    last_exit: Mutex<Option<Exit>>,
 }
 
 impl Entry {
     fn new(record: Container) -> Self {
         Self {
+            last_exit: Mutex::new(record.state.exit().cloned()),
             record: Mutex::new(Arc::new(record)),
             verb: Mutex::new(()),
             changed: watch::Sender::new(0),
@@ -36,6 +39,11 @@ impl Entry {
     #[must_use]
     pub fn record(&self) -> Arc<Container> {
         Arc::clone(&lock(&self.record))
+    }
+
+    /// How it ended last.
+    pub(crate) fn last_exit(&self) -> Option<Exit> {
+        lock(&self.last_exit).clone()
     }
 
     /// Waits for its turn to change the container.
@@ -60,6 +68,9 @@ impl Entry {
     /// The same without the disk, for what the next engine finds out by itself.
     pub(crate) fn replace(&self, record: Container) -> Arc<Container> {
         let record = Arc::new(record);
+        if let Some(exit) = record.state.exit() {
+            *lock(&self.last_exit) = Some(exit.clone());
+        }
         *lock(&self.record) = Arc::clone(&record);
         self.changed.send_modify(|count| *count += 1);
         self.replaced.notify_all();

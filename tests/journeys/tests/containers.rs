@@ -38,7 +38,7 @@ fn exit_codes_tell_what_happened() -> Result<()> {
     let engine = engine()?;
     for (command, status, words) in [
         (&["true"][..], 0, ""),
-        (&["sh", "-c", "sh -c 'kill -9 $$'"], 137, ""),
+        (&["sh", "-c", "sh -c 'kill -9 $$'; exit $?"], 137, ""),
         (&["/no/such/program"], 127, "no such file or directory"),
         (&["no-such-program"], 127, "executable file not found in $PATH"),
         (&["/etc/passwd"], 126, "permission denied"),

@@ -53,19 +53,17 @@ impl Engine {
     pub fn wait_container(&self, text: &str, condition: WaitCondition) -> Result<Wait> {
         let entry = self.container(text)?;
         let changes = entry.watch();
-        let before = entry.record().state.exit().cloned();
+        let before = entry.last_exit();
         Ok(Wait { entry, condition, changes, before })
     }
 
     /// Waits to the end: how the container ended.
     pub async fn waited(&self, mut wait: Wait) -> Exit {
-        let mut last = wait.before.clone();
         loop {
             let record = wait.entry.record();
             let gone = !self.registry.has(&record.id);
-            if let Some(exit) = record.state.exit() {
-                last = Some(exit.clone());
-            }
+            // Not the record's state: a container that is removed when it ends is gone between two looks.
+            let last = wait.entry.last_exit();
             let ended = record.state.running().is_none();
             let done = match wait.condition {
                 _ if gone => true,

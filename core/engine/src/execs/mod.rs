@@ -16,6 +16,11 @@ use crate::containers::refused;
 use crate::plan::{exec, spec};
 use crate::registry::lock;
 
+/// Asks only whether the process is there (kill(2)).
+const NO_SIGNAL: i32 = 0;
+/// Milliseconds for the end of a process to be told.
+const SETTLING: u32 = 1000;
+
 /// What a client asks for (Engine API, `ExecConfig`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecRequest {
@@ -129,6 +134,24 @@ impl Engine {
         found.ok_or_else(|| {
             Error::not_found(format!("No such exec instance: {}", crate::registry::shorten(id)))
         })
+    }
+
+    /// An exec by its id, as a client may see it whose stream to it has just ended.
+    ///
+    /// The stream ends with the process; that its end was told, on another way, may come a moment later.
+    ///
+    /// # Errors
+    /// As [`exec`](Self::exec).
+    pub async fn settled_exec(&self, id: &str) -> Result<Exec> {
+        for _ in 0..SETTLING {
+            let exec = self.exec(id)?;
+            let running = matches!(exec.state, ExecState::Running(_) | ExecState::Starting);
+            if !running || self.ports.runtime.signal(&target(&exec), NO_SIGNAL).is_ok() {
+                return Ok(exec);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        self.exec(id)
     }
 
     /// The execs of a container that run.

@@ -126,7 +126,7 @@ async fn resize(call: Call, id: String) -> Answer {
 }
 
 async fn inspect(call: Call, id: String) -> Answer {
-    let exec = call.run(move |engine| engine.exec(&id)).await?;
+    let exec = call.engine.settled_exec(&id).await?;
     Ok(answer::ok(&shown(&exec)))
 }
 
