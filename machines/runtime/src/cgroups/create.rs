@@ -21,16 +21,15 @@ impl Cgroup {
     /// When there is no room or memory for it; not when a hierarchy is read-only or closed to us, which
     /// is told in [`missing`](Self::missing).
     pub fn create(layout: &Layout, path: &CgroupPath) -> Result<Self> {
+        let version = layout.version();
         Self::gather(layout, path, |hierarchy, relative| {
             let root = hierarchy.root();
             let is_new = make(root, relative)?;
             let fd = open_directory(root, relative)?;
-            match hierarchy.mount.version {
-                Version::V2 => enable_controllers(root, relative, fd.as_fd()),
-                Version::V1 if hierarchy.mount.controllers.contains(&Controller::Cpuset) => {
-                    fill_cpuset(root, relative, true)?;
-                }
-                Version::V1 => {}
+            if version == Version::V2 {
+                enable_controllers(root, relative, fd.as_fd());
+            } else if hierarchy.mount.controllers.contains(&Controller::Cpuset) {
+                fill_cpuset(root, relative, true)?;
             }
             Ok((fd, is_new))
         })
@@ -161,7 +160,8 @@ fn make(root: BorrowedFd<'_>, path: &str) -> Result<bool, Errno> {
     }
 }
 
-/// Version 2: gives the cgroup every controller that the hierarchy's root has.
+/// Version 2: gives the cgroup every controller that the hierarchy's root has. Not in a hybrid, where
+/// version 1 sets the limits and what is left to version 2 is not ours to turn on.
 ///
 /// A controller reaches a cgroup when all above it pass it on. What cannot be passed on (a cgroup above
 /// that has processes, or is delegated without it) shows when a limit needs it.

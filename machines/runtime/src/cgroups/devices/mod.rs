@@ -104,8 +104,8 @@ pub struct Policy {
     pub exceptions: BTreeMap<Devices, Access>,
 }
 
-/// What every container may use (the runtime specification's default devices, terminals, and the
-/// making of nodes that cannot be opened).
+/// What every container may use: the runtime specification's default devices, terminals, and the making
+/// of nodes that cannot be opened. Its /dev/console is a terminal of its own; 5:1 is the machine's.
 const ALWAYS_ALLOWED: &[(Kind, Option<u32>, Option<u32>, Access)] = &[
     (Kind::Character, None, None, Access::MKNOD),
     (Kind::Block, None, None, Access::MKNOD),
@@ -115,7 +115,6 @@ const ALWAYS_ALLOWED: &[(Kind, Option<u32>, Option<u32>, Access)] = &[
     (Kind::Character, Some(1), Some(8), Access::ALL), // random
     (Kind::Character, Some(1), Some(9), Access::ALL), // urandom
     (Kind::Character, Some(5), Some(0), Access::ALL), // tty
-    (Kind::Character, Some(5), Some(1), Access::ALL), // console
     (Kind::Character, Some(5), Some(2), Access::ALL), // ptmx
     (Kind::Character, Some(136), None, Access::ALL),  // pts
 ];
