@@ -64,10 +64,11 @@ impl Engine {
             return;
         }
         let removal = Removal { force: true, volumes: true };
-        if let Err(error) = self.remove_container(record.id.as_str(), removal) {
-            if error.kind() != dhow_model::Kind::NotFound {
+        match self.remove_container(record.id.as_str(), removal) {
+            Err(error) if error.kind() != dhow_model::Kind::NotFound => {
                 tracing::warn!(container = record.id.short(), "remove after its end: {}", error.report());
             }
+            _ => {}
         }
     }
 }

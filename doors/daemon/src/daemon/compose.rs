@@ -46,11 +46,11 @@ pub(super) fn engine(
         snapshots: Arc::new(store.snapshots),
         records: Arc::new(store.records),
         volumes: Arc::new(store.volumes),
-        runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report_model)?),
-        host: Arc::new(LocalHost::new().map_err(report_model)?),
+        runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report)?),
+        host: Arc::new(LocalHost::new().map_err(report)?),
     };
     let settings = Settings { id: id(&configuration.data_root, &ports)?, ..configuration.settings.clone() };
-    let opened = Engine::open(ports, settings).map_err(report_model)?;
+    let opened = Engine::open(ports, settings).map_err(report)?;
     drop(engine.set(Arc::clone(&opened)));
     Ok(opened)
 }
@@ -84,10 +84,6 @@ fn id(data_root: &Path, ports: &Ports) -> Result<String> {
     Ok(id)
 }
 
-fn report(error: dhow_store::Error) -> anyhow::Error {
-    report_model(error.into())
-}
-
-fn report_model(error: dhow_model::Error) -> anyhow::Error {
+fn report(error: dhow_model::Error) -> anyhow::Error {
     anyhow!("{}", error.report())
 }
