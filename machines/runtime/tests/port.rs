@@ -3,6 +3,12 @@
 //! Has no test harness: the launcher is this very program under another name, and must be entered
 //! before the first thread. Arguments: a part of a name chooses stories, as with the usual harness.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking; this one has a harness of its own"
+)]
+
 #[path = "port/stage.rs"]
 mod stage;
 #[path = "port/stories.rs"]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dhow_model::image::Loaded;
-use dhow_model::ports::{Images as _, SaveFormat, SaveItem, Snapshots as _};
+use dhow_model::ports::{Images as _, SaveFormat, SaveItem};
 use dhow_model::{Kind, Result};
 use dhow_oci::Platform;
 use support::{Place, able, names, place, reference, tar};
