@@ -77,6 +77,7 @@ impl Store {
             catalog: RwLock::new(catalog),
             changes: Mutex::new(()),
             pins: Pins::default(),
+            small_files: snapshots::SmallFiles::default(),
             trash,
             layout,
             _lock: lock,
@@ -99,6 +100,7 @@ pub(crate) struct Core {
     /// Held by whoever changes images or volumes, from the check to the record.
     changes: Mutex<()>,
     pins: Pins,
+    small_files: snapshots::SmallFiles,
     trash: Trash,
     layout: Arc<Layout>,
     /// Dropped last: nothing of ours touches the directory after it.

@@ -62,10 +62,22 @@ impl Database {
         afterwards: Option<Box<dyn FnOnce() + Send>>,
     ) -> Result<()> {
         let (reply, answer) = sync_channel(1);
-        let job = Job { work: Box::new(work), durability, reply, afterwards };
-        let gone = || Error::internal("the thread that writes records has ended");
-        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())?;
+        let job = Job { work: Box::new(work), durability, reply: Some(reply), afterwards };
+        self.send(job)?;
         answer.recv().map_err(|_| gone())?
+    }
+
+    /// Changes the database without waiting: whatever is written later finds it done.
+    pub(crate) fn post(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<()> {
+        let durability = Durability::Relaxed;
+        self.send(Job { work: Box::new(work), durability, reply: None, afterwards: None })
+    }
+
+    fn send(&self, job: Job) -> Result<()> {
+        self.jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())
     }
 
     /// Reads from the database; never waits for a write.
@@ -82,6 +94,10 @@ impl Drop for Database {
             drop(thread.join());
         }
     }
+}
+
+fn gone() -> Error {
+    Error::internal("the thread that writes records has ended")
 }
 
 /// SQLite gives its other files the mode of this one.

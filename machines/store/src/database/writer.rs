@@ -18,7 +18,8 @@ pub(super) type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Sen
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) durability: Durability,
-    pub(super) reply: SyncSender<Result<()>>,
+    /// Nobody waits for a change that a later one depends on: they are made in order.
+    pub(super) reply: Option<SyncSender<Result<()>>>,
     /// Done after the answer, in the order of the changes.
     pub(super) afterwards: Option<Box<dyn FnOnce() + Send>>,
 }
@@ -64,17 +65,25 @@ fn commit(connection: &mut Connection, batch: Vec<Job>) {
                 if result.is_err() {
                     afterwards[index] = None;
                 }
-                // Nobody has to wait for the answer.
-                drop(answer.send(result.context(|| "cannot write to the database")));
+                tell(answer, result.context(|| "cannot write to the database"));
             }
             afterwards.into_iter().flatten().for_each(|task| task());
         }
         Err(error) => {
             let (kind, report) = (error.kind(), error.report());
             for answer in answers {
-                drop(answer.send(Err(Error::new(kind, report.clone()))));
+                tell(answer, Err(Error::new(kind, report.clone())));
             }
         }
+    }
+}
+
+/// Answers whoever waits; who does not is told in the log.
+fn tell(waiting: Option<SyncSender<Result<()>>>, result: Result<()>) {
+    match (waiting, result) {
+        (Some(waiting), result) => drop(waiting.send(result)),
+        (None, Err(error)) => tracing::error!(error = error.report(), "a change was not recorded"),
+        (None, Ok(())) => {}
     }
 }
 

@@ -67,7 +67,27 @@ fn snapshots(core: &Core) -> Result<()> {
             core.make_snapshot(&id, &snapshot)?;
         }
     }
+    adopt(core, &containers)?;
     discard_others(core, &core.layout.containers(), |name| containers.contains(name))
+}
+
+/// A container whose snapshot was not recorded (the disk was full) lies on its image.
+fn adopt(core: &Core, containers: &HashSet<String>) -> Result<()> {
+    for id in containers.iter().filter_map(|id| id.parse::<ContainerId>().ok()) {
+        if core.catalog().snapshots.contains_key(&id) || !core.layout.container(&id).join("rw").is_dir() {
+            continue;
+        }
+        let text = id.to_string();
+        let body: String = core.database.read(|connection| {
+            connection.query_row("SELECT body FROM container WHERE id = ?1", [text], |row| row.get(0))
+        })?;
+        let container = serde_json::from_str(&body).context(|| format!("the record of {id} is damaged"))?;
+        if let Some(snapshot) = rebuild::snapshot(&core.layout, &container) {
+            core.record_snapshot(&id, &snapshot)?;
+            core.catalog_mut().snapshots.insert(id, snapshot);
+        }
+    }
+    Ok(())
 }
 
 /// Data are never deleted for want of a record.

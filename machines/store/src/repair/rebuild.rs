@@ -108,7 +108,7 @@ fn containers(layout: &Layout) -> Result<Vec<(Container, Option<Snapshot>)>> {
     Ok(found)
 }
 
-fn snapshot(layout: &Layout, container: &Container) -> Option<Snapshot> {
+pub(super) fn snapshot(layout: &Layout, container: &Container) -> Option<Snapshot> {
     let Some(image) = container.image else { return Some(Snapshot { image: None, layers: [].into() }) };
     match blobs::read_config(layout, &image) {
         Ok(config) => Some(Snapshot { image: Some(image), layers: config.rootfs.diff_ids.into() }),

@@ -9,6 +9,7 @@ mod files;
 mod location;
 mod mounted;
 mod running;
+mod small_files;
 mod tree;
 mod usage;
 
@@ -28,6 +29,7 @@ use crate::error::Context as _;
 use crate::layout::make_directory;
 
 pub(crate) use files::populate;
+pub(crate) use small_files::SmallFiles;
 pub(crate) use usage::disk_usage;
 
 /// The writable layers of containers.
@@ -37,8 +39,8 @@ pub struct SnapshotStore {
 }
 
 impl Snapshots for SnapshotStore {
-    /// The record itself owes nothing to the disk: without its container's, which is committed after
-    /// it in the same log, the next start would clear it away.
+    /// Nobody waits for the record: the container's is written after it by the same thread, and
+    /// without that the next start would clear it away.
     fn prepare(&self, id: &ContainerId, image: Option<&ImageId>, _durability: Durability) -> Result<()> {
         let snapshot = self.core.admit(id, image)?;
         let made =
@@ -129,7 +131,7 @@ impl Core {
         self.trash.discard(&self.layout.container(id))?;
         let Some(snapshot) = self.catalog_mut().snapshots.remove(id) else { return Ok(()) };
         let text = id.to_string();
-        self.database.write(Durability::Relaxed, move |connection| {
+        self.database.post(move |connection| {
             connection.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute([text]).map(drop)
         })?;
         let image_stays = snapshot.image.is_some_and(|id| self.catalog().images.contains_key(&id));
@@ -179,9 +181,9 @@ impl Core {
             .on("set the mode of", upper)
     }
 
-    fn record_snapshot(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<()> {
+    pub(crate) fn record_snapshot(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<()> {
         let (id, snapshot) = (id.to_string(), snapshot.clone());
-        self.database.write(Durability::Relaxed, move |connection| snapshot_row(connection, &id, &snapshot))
+        self.database.post(move |connection| snapshot_row(connection, &id, &snapshot))
     }
 
     /// After a volatile mount that was not unmounted in order, overlayfs refuses the same work
