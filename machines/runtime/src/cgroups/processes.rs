@@ -46,27 +46,36 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Kills every process, those too that are born meanwhile. Does not wait for them to be gone.
+    /// Kills every process, those too that are born meanwhile, and thaws them where they could not die
+    /// else. Does not wait for them to be gone.
     ///
     /// # Errors
     /// When processes keep being born faster than they are killed, or the kernel refuses.
     pub fn kill_all(&self) -> Result<()> {
         // One write, for the whole tree, against which a fork bomb can do nothing (5.14 and later; also
         // in the version 2 part of a hybrid).
-        if self.unified().is_some_and(|unified| write_value(unified.fd(), "cgroup.kill", "1").is_ok()) {
+        let is_done = self.unified().is_some_and(|each| write_value(each.fd(), "cgroup.kill", "1").is_ok());
+        if self.version == Version::V2 && is_done {
             return Ok(());
         }
+        if is_done {
+            // Somebody may have been put into the old hierarchies only.
+            self.signal_all(Signal::KILL)?;
+            return if self.is_frozen() { self.thaw() } else { Ok(()) };
+        }
+        self.kill_one_by_one()
+    }
+
+    pub(super) fn kill_one_by_one(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         // Frozen processes cannot fork; a killed process of version 1 dies when it is thawed.
         let is_frozen = self.freeze().is_ok();
         let killed = self.signal_all(Signal::KILL);
         if is_frozen {
             self.thaw()?;
+            return killed;
         }
         killed?;
-        if is_frozen {
-            return Ok(());
-        }
         while !self.processes()?.is_empty() {
             if Instant::now() > deadline {
                 return Err(Error::new(Kind::Internal, "processes of the container keep being born"));

@@ -133,8 +133,20 @@ fn a_frozen_container_stands_still_until_it_is_thawed() {
     assert!(!group.cgroup.is_frozen());
     group.cgroup.freeze().unwrap();
     group.cgroup.kill_all().unwrap();
-    group.cgroup.thaw().unwrap();
-    child.wait().unwrap();
+    assert!(!child.wait().unwrap().success(), "it dies although it is frozen");
+}
+
+#[test]
+fn without_the_one_write_that_kills_all_are_killed_all_the_same() {
+    let Some(group) = Group::new() else { return };
+    // A shell that forks as fast as it can, until it is killed.
+    let mut child = shell("read go; f() { while :; do (sleep 9) & done; }; f");
+    group.cgroup.apply(&resources(r#"{"pids": {"limit": 200}}"#)).unwrap();
+    group.cgroup.attach(pid(&child)).unwrap();
+    drop(child.stdin.take());
+    group.cgroup.kill_one_by_one().unwrap();
+    assert!(!child.wait().unwrap().success());
+    group.cgroup.delete().unwrap();
 }
 
 #[test]
