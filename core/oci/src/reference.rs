@@ -131,10 +131,16 @@ impl Reference {
         if self.registry != DEFAULT_REGISTRY {
             return format!("{}/{}", self.registry, self.repository);
         }
-        match self.repository.strip_prefix(OFFICIAL) {
-            Some(rest) if !rest.contains('/') => rest.to_owned(),
-            _ => self.repository.clone(),
+        let short = match self.repository.strip_prefix(OFFICIAL) {
+            Some(rest) if !rest.contains('/') => rest,
+            _ => &self.repository,
+        };
+        // `docker.io/a.b/c` without its registry would be the repository `c` of a registry `a.b`.
+        let (registry, repository) = split_registry(short);
+        if registry == self.registry && repository == self.repository {
+            return short.to_owned();
         }
+        format!("{}/{}", self.registry, self.repository)
     }
 
     /// The whole reference as people write it: `busybox:latest`.
@@ -248,6 +254,14 @@ fn is_tag(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_familiar_name_reads_as_what_it_is_of() {
+        for text in ["docker.io/1ker.io/1/j", "docker.io/localhost/x", "docker.io/library/a.b/c", "busybox"] {
+            let reference = Reference::parse(text).unwrap();
+            assert_eq!(Reference::parse(&reference.familiar()).as_ref(), Ok(&reference), "{text}");
+        }
+    }
 
     #[test]
     fn short_names_are_completed_and_shown_short() {

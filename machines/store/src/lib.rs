@@ -33,6 +33,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 pub use error::{Error, Kind, Result};
 pub use images::ImageStore;
+#[doc(hidden)]
+pub use images::archive::read_any_document;
 pub use records::RecordStore;
 pub use snapshots::SnapshotStore;
 pub use volumes::VolumeStore;

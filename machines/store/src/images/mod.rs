@@ -3,7 +3,7 @@
 //! [`register`] makes an image appear, [`remove`] takes it away; [`archive`] loads and saves, [`import`]
 //! and [`commit`] make images of one new layer.
 
-mod archive;
+pub(crate) mod archive;
 mod commit;
 mod import;
 pub(crate) mod register;

@@ -90,6 +90,20 @@ pub(super) fn config(name: &str, bytes: &[u8]) -> Result<ImageConfig> {
     Ok(config)
 }
 
+/// Reads bytes as every document that an archive may have; for fuzzing.
+///
+/// # Errors
+/// Those of the last reader.
+pub fn read_any_document(bytes: &[u8]) -> Result<()> {
+    for item in docker_manifest(bytes).unwrap_or_default() {
+        item.repo_tags.unwrap_or_default().iter().for_each(|text| drop(tag(text)));
+    }
+    for expected in ["", media_type::OCI_INDEX, media_type::OCI_MANIFEST] {
+        drop(oci_document("document", expected, bytes));
+    }
+    config("document", bytes).map(drop)
+}
+
 /// Reads a name that an image is given.
 pub(super) fn tag(text: &str) -> Result<Reference> {
     let reference = Reference::parse(text).map_err(|error| invalid(format!("tag {text:?}: {error}")))?;

@@ -12,6 +12,8 @@ mod members;
 mod oci;
 mod save;
 
+pub use documents::read_any_document;
+
 use dhow_oci::image::DiffId;
 use dhow_oci::{Digest, ImageConfig, Platform, Reference};
 
