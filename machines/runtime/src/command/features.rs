@@ -1,12 +1,16 @@
 //! `features`: what this runtime can do, without running anything.
 
 use dhow_model::Result;
-use dhow_oci::runtime::features::{CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions};
+use dhow_oci::capabilities::NAMES;
+use dhow_oci::runtime::features::{
+    CgroupFeatures, Enabled, Features, LinuxFeatures, MountExtensions, SeccompFeatures,
+};
 
 use super::arguments::{Parsed, Syntax};
 use super::state::pretty;
 use super::{Context, Verb};
-use crate::container::{capability_names, mount_options};
+use crate::container::mount_options;
+use crate::seccomp;
 
 pub(super) const VERB: Verb = Verb {
     name: "features",
@@ -38,8 +42,16 @@ fn features() -> Features {
         mount_options: mount_options(),
         linux: LinuxFeatures {
             namespaces: words(&["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]),
-            capabilities: capability_names(),
+            capabilities: NAMES.iter().map(|name| format!("CAP_{name}")).collect(),
             cgroup: CgroupFeatures { v1: true, v2: true, ..CgroupFeatures::default() },
+            seccomp: SeccompFeatures {
+                enabled: true,
+                actions: words(&seccomp::action::NAMES),
+                operators: words(&seccomp::rules::OPERATORS),
+                archs: words(&seccomp::Architecture::ALL.map(seccomp::Architecture::name)),
+                known_flags: words(&seccomp::FLAGS),
+                supported_flags: words(&seccomp::FLAGS),
+            },
             apparmor: Enabled { enabled: true },
             selinux: Enabled { enabled: true },
             intel_rdt: Enabled { enabled: false },

@@ -5,7 +5,7 @@ use dhow_model::{Error, Result};
 use super::arguments::{Parsed, Syntax};
 use super::container::{Container, Status};
 use super::{Context, Verb, gate};
-use crate::container::{HookKind, open_gate, run_hooks};
+use crate::container::{HookKind, Notify, open_gate, run_hooks};
 
 pub(super) const VERB: Verb = Verb {
     name: "start",
@@ -22,7 +22,9 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
         Ok(socket) => socket,
         Err(_) => return Err(refusal(container.full_status())),
     };
-    let started = open_gate(socket);
+    let record = &container.record;
+    let notify = Notify::of(&record.spec, &record.id, &record.bundle, record.pid);
+    let started = open_gate(socket, notify.as_ref());
     // Open or fallen, it has served.
     let _ = std::fs::remove_file(container.gate());
     started?;

@@ -1,6 +1,7 @@
 //! One more process in a running container.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 use dhow_oci::runtime::{NamespaceKind, Spec};
 use dhow_sys::clone::{CloneOptions, clone3};
@@ -11,6 +12,7 @@ use rustix::thread::ThreadNameSpaceType;
 
 use super::error::{Context as _, Error, Result, Stage};
 use super::init::{self, Program};
+use super::notify::Notify;
 use super::plan::namespaces::flag;
 use super::plan::{self, IdentityPlan, ProgramPlan};
 use super::spawn::{Init, Said};
@@ -41,8 +43,9 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
     drop(there);
     leave_pid_namespace(back)?;
     let talk = Talk(here);
+    let notify = Notify::of(request.spec, "", Path::new(""), child.pid.as_raw_nonzero().get());
     match bring_up(&request, child.pid, &identity, &talk) {
-        Ok(said) => Ok(Init::new(child, said, talk)),
+        Ok(said) => Ok(Init::new(child, said, talk, notify)),
         Err(error) => {
             let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
             let _ = rustix::process::waitpid(Some(child.pid), rustix::process::WaitOptions::empty());
@@ -61,10 +64,6 @@ fn bring_up(request: &ExecRequest<'_>, pid: Pid, identity: &IdentityPlan, talk: 
         match talk.listen()? {
             (Word::Created, _) => return Ok(said),
             (Word::Terminal, descriptors) => said.terminal = descriptors.into_iter().next(),
-            (Word::Listener, _) => {
-                let what = "processes in a container whose seccomp filter has a listener are not served yet";
-                return Err(Error::at(Stage::Setup, what));
-            }
             (Word::Failed(error), _) => return Err(error),
             _ => return Err(Error::at(Stage::Lost, "the process ended before it was created")),
         }
@@ -90,9 +89,10 @@ fn steps(
     talk: &Talk,
 ) -> Result<std::convert::Infallible> {
     process::set_dumpable(false).doing(|| "become undumpable")?;
+    // The parent is still busy with cgroups.
+    let filter = init::Filter::of(request.spec)?;
     talk.wait_for_go()?;
     enter(first, request.spec)?;
-    let filter = init::Filter::of(request.spec, identity)?;
     rustix::process::setsid().doing(|| "make a session")?;
     let streams = match request.stdio {
         Stdio::Terminal => open_terminal(request.process, talk)?,
@@ -101,12 +101,11 @@ fn steps(
     init::connect_streams(streams)?;
     init::label(identity)?;
     let home = init::home(program, identity.uid);
-    init::assume(identity, || filter.install_early(talk))?;
+    let rights = init::assume(identity)?;
     let program = Program::find(program, home)?;
-    filter.install_before_the_gate(talk)?;
     talk.say(&Word::Created, None)?;
     talk.wait_for_go()?;
-    Err(init::finish(identity, &program, &filter, request.preserve))
+    Err(init::Ready { identity, rights, filter, program, preserve: request.preserve }.execute(talk))
 }
 
 fn kinds(spec: &Spec) -> impl Iterator<Item = NamespaceKind> {

@@ -11,10 +11,9 @@ mod exec;
 mod hooks;
 mod init;
 mod join;
-mod listener;
+mod notify;
 mod outside;
 pub mod plan;
-mod rights;
 mod spawn;
 mod sync;
 
@@ -28,8 +27,8 @@ use rustix::process::Pid;
 pub use error::{Error, Result, Stage};
 pub use exec::spawn_exec;
 pub use hooks::{HookKind, run as run_hooks};
+pub use notify::Notify;
 pub use plan::mounts::option_names as mount_options;
-pub use rights::names as capability_names;
 pub use spawn::{Init, open_gate, spawn_init};
 
 /// A container to make.

@@ -9,6 +9,7 @@ use rustix::process::Pid;
 use super::error::{Context as _, Result};
 use super::plan::IdentityPlan;
 use super::plan::identity::limit_name;
+use crate::capabilities::{Available, Sets};
 
 /// Prepares the process; answers what cannot be had on this machine, in words for the user.
 ///
@@ -18,6 +19,9 @@ pub(super) fn prepare(pid: Pid, identity: &IdentityPlan) -> Result<Vec<String>> 
     let mut notes = Vec::new();
     if let Some(score) = identity.oom_score {
         notes.extend(set_oom_score(pid, score)?);
+    }
+    if let Ok(available) = Available::detect() {
+        notes.extend(Sets::within(&identity.capabilities, available).1);
     }
     for (resource, _, hard) in identity.limits.iter().copied() {
         notes.extend(raise_limit(pid, resource, hard)?);

@@ -10,9 +10,10 @@ use rustix::process::{Pid, Signal};
 
 use super::error::{Context as _, Error, Result, Stage};
 use super::join::Joined;
+use super::notify::Notify;
 use super::plan::{self, Plan};
 use super::sync::{Talk, Word};
-use super::{HookKind, InitRequest, hooks, init, listener, outside};
+use super::{HookKind, InitRequest, hooks, init, outside};
 
 /// A container whose process waits at its gate.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct Init {
     /// What cannot be had on this machine, in words for the user: it goes on without.
     pub notes: Vec<String>,
     talk: Talk,
+    notify: Option<Notify>,
 }
 
 /// What a process says on its way to its gate.
@@ -36,9 +38,9 @@ pub(super) struct Said {
 }
 
 impl Init {
-    pub(super) fn new(child: Child, said: Said, talk: Talk) -> Self {
+    pub(super) fn new(child: Child, said: Said, talk: Talk, notify: Option<Notify>) -> Self {
         let Said { terminal, notes } = said;
-        Self { pid: child.pid, pidfd: child.pidfd, terminal, notes, talk }
+        Self { pid: child.pid, pidfd: child.pidfd, terminal, notes, talk, notify }
     }
 
     /// Lets the process execute its program ([`Gate::Parent`]), and waits until it has.
@@ -46,7 +48,7 @@ impl Init {
     /// # Errors
     /// What the process says; it has ended then, and waits to be reaped.
     pub fn start(self) -> Result<()> {
-        let_go(&self.talk)
+        let_go(&self.talk, self.notify.as_ref())
     }
 
     /// Ends it before its program was executed.
@@ -60,17 +62,21 @@ impl Init {
 ///
 /// # Errors
 /// What the process says; it has ended then.
-pub fn open_gate(socket: OwnedFd) -> Result<()> {
-    let_go(&Talk(socket))
+pub fn open_gate(socket: OwnedFd, notify: Option<&Notify>) -> Result<()> {
+    let_go(&Talk(socket), notify)
 }
 
-fn let_go(talk: &Talk) -> Result<()> {
+fn let_go(talk: &Talk, notify: Option<&Notify>) -> Result<()> {
     talk.say(&Word::Go, None)?;
-    match talk.listen()? {
-        (Word::End, _) => Ok(()),
-        (Word::Failed(error), _) => Err(error),
-        (word, _) => {
-            Err(Error::at(Stage::Lost, format!("the container's process said {word:?} instead of starting")))
+    loop {
+        match (talk.listen()?, notify) {
+            ((Word::End, _), _) => return Ok(()),
+            ((Word::Failed(error), _), _) => return Err(error),
+            ((Word::Listener, descriptors), Some(notify)) => notify.deliver(&descriptors)?,
+            ((word, _), _) => {
+                let what = format!("the container's process said {word:?} instead of starting");
+                return Err(Error::at(Stage::Lost, what));
+            }
         }
     }
 }
@@ -88,6 +94,7 @@ pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
         cgroup: request.placement.birth.as_ref().map(|fd| fd.as_fd()),
         sibling: false,
     };
+    let (spec, id, bundle) = (request.spec, request.id, request.bundle);
     let joined = Joined::enter(&plan.namespaces)?;
     let child = clone3(options).doing(|| "make the container's process")?;
     let Some(child) = child else {
@@ -97,8 +104,9 @@ pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
     drop(there);
     let talk = Talk(here);
     let brought_up = joined.leave().and_then(|()| bring_up(&request, &plan, &child, &talk));
+    let notify = Notify::of(spec, id, bundle, child.pid.as_raw_nonzero().get());
     match brought_up {
-        Ok(said) => Ok(Init::new(child, said, talk)),
+        Ok(said) => Ok(Init::new(child, said, talk, notify)),
         Err(error) => {
             end(&child);
             Err(error)
@@ -120,11 +128,6 @@ fn bring_up(request: &InitRequest<'_>, plan: &Plan, child: &Child, talk: &Talk) 
         match talk.listen()? {
             (Word::Created, _) => return Ok(said),
             (Word::Terminal, descriptors) => said.terminal = descriptors.into_iter().next(),
-            (Word::Listener, descriptors) => {
-                for listener in descriptors {
-                    listener::hand_over(&listener, request.spec, request.id, request.bundle, child.pid)?;
-                }
-            }
             (Word::Hooks, _) => {
                 for kind in [HookKind::Prestart, HookKind::CreateRuntime] {
                     hooks::run(
@@ -138,7 +141,7 @@ fn bring_up(request: &InitRequest<'_>, plan: &Plan, child: &Child, talk: &Talk) 
                 talk.say(&Word::Go, None)?;
             }
             (Word::Failed(error), _) => return Err(error),
-            (Word::Go | Word::End, _) => {
+            (Word::Go | Word::Listener | Word::End, _) => {
                 return Err(Error::at(Stage::Lost, "the container's process ended before it was created"));
             }
         }

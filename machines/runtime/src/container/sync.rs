@@ -7,9 +7,9 @@
 //!     │ ◀───────────────────────────── Hooks ── │ only when there are prestart or createRuntime hooks
 //!     │ ── Go ───────────────────────────────▶ │ … devices, pivot, identity
 //!     │ ◀───────────── Terminal (+ master) ──── │ only when it has a terminal
-//!     │ ◀───────── Listener (+ descriptor) ──── │ only when its filter notifies somebody
 //!     │ ◀─────────────────────────── Created ── │ waits for its gate
 //!     │ ── Go (Gate::Parent only) ───────────▶ │ executes: its end of the channel closes
+//!     │ ◀──────────── Listener (+ descriptor) ── │ only when its filter asks a listener
 //!     │ ◀───────────────────── end of stream ── │
 //! ```
 //! Instead of any of its words the child may say `Failed`, and ends.

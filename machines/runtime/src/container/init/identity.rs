@@ -3,10 +3,18 @@
 use dhow_sys::{identity, process};
 use rustix::thread;
 
-use super::super::error::{Context as _, Result};
+use super::super::error::{Context as _, Error, Result};
 use super::super::plan::IdentityPlan;
 use super::super::plan::identity::limit_name;
-use super::super::rights::Rights;
+use super::super::sync::Talk;
+use super::filter::Filter;
+use crate::capabilities::{Available, Sets};
+
+/// Rights that the program will have, and that this process still has.
+pub(in super::super) struct Rights {
+    sets: Sets,
+    permitted: u64,
+}
 
 /// Labels that take effect when the program is executed; written through a procfs of our own, so
 /// that nothing of the container's stands in for it (CVE-2025-52881).
@@ -20,7 +28,6 @@ pub(in super::super) fn label(plan: &IdentityPlan) -> Result<()> {
         let text = format!("exec {apparmor}");
         procfs
             .write("self/attr/apparmor/exec", text.as_bytes())
-            .or_else(|_| procfs.write("self/attr/exec", text.as_bytes()))
             .doing(|| format!("apply the AppArmor profile {apparmor}"))?;
     }
     if !plan.selinux.is_empty() {
@@ -31,42 +38,65 @@ pub(in super::super) fn label(plan: &IdentityPlan) -> Result<()> {
     Ok(())
 }
 
-/// Becomes the user, with its groups, limits and capabilities.
-///
-/// `filter` is installed in between when it needs a right that the program will not have.
-pub(in super::super) fn assume(plan: &IdentityPlan, filter: impl FnOnce() -> Result<()>) -> Result<()> {
+/// Becomes the user, with its groups and with the capabilities in force that the program will have.
+/// What is needed to install a filter is kept back until [`settle`].
+pub(in super::super) fn assume(plan: &IdentityPlan) -> Result<Rights> {
     schedule(plan)?;
-    let last = identity::last_capability();
-    let rights = plan.capabilities.as_ref().map(Rights::parse);
-    if let Some(rights) = &rights {
-        identity::bound(rights.bounding, last).doing(|| "drop capabilities from the bounding set")?;
-    }
+    let available = Available::detect().doing(|| "read capabilities")?;
+    let (sets, _) = Sets::within(&plan.capabilities, available);
+    identity::bound(sets.bounding.0, identity::last_capability())
+        .doing(|| "drop capabilities from the bounding set")?;
     become_user(plan)?;
-    if let Some(rights) = &rights {
-        let (_, permitted, _) = identity::capabilities().doing(|| "read capabilities")?;
-        // Changing the user has emptied the effective set; what is permitted is still all.
-        identity::set_capabilities(permitted, permitted, 0).doing(|| "raise capabilities")?;
-        filter()?;
-        let rights = rights.within(permitted);
-        identity::set_capabilities(rights.effective, rights.permitted, rights.inheritable)
-            .doing(|| "set capabilities")?;
-        identity::set_ambient(rights.ambient, last).doing(|| "set ambient capabilities")?;
-    } else {
-        filter()?;
-    }
-    if plan.no_new_privileges {
-        thread::set_no_new_privs(true).doing(|| "set no_new_privileges")?;
-    }
-    let mask = plan.umask.unwrap_or(0o022);
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
-    Ok(())
+    let permitted = available.permitted.0;
+    identity::set_capabilities(sets.effective.0, permitted, 0).doing(|| "set capabilities")?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(plan.umask.unwrap_or(0o022)));
+    Ok(Rights { sets, permitted })
 }
 
-/// Sets the limits of setrlimit(2): last of all, since the setup itself may need more than the program
-/// is to have. What the parent could not raise stays as it is, which it has told.
-pub(in super::super) fn limit(plan: &IdentityPlan) -> Result<()> {
+/// The last things before the program: limits, capabilities, and the filter.
+///
+/// Limits come last of all since the setup itself may need more than the program is to have. The
+/// filter sees as few of our own calls as can be: with no_new_privileges only execve(2), without it
+/// also those that give up the right to install it.
+pub(in super::super) fn settle(
+    plan: &IdentityPlan,
+    rights: &Rights,
+    filter: &Filter,
+    talk: &Talk,
+) -> Result<()> {
+    limit(plan)?;
+    if plan.no_new_privileges {
+        thread::set_no_new_privs(true).doing(|| "set no_new_privileges")?;
+        give_up(rights)?;
+        filter.install(talk)
+    } else if filter.is_none() {
+        give_up(rights)
+    } else {
+        identity::set_capabilities(rights.permitted, rights.permitted, 0).doing(|| "raise capabilities")?;
+        filter.install(talk)?;
+        give_up(rights)
+    }
+}
+
+fn give_up(rights: &Rights) -> Result<()> {
+    let sets = &rights.sets;
+    identity::set_capabilities(sets.effective.0, sets.permitted.0, sets.inheritable.0)
+        .doing(|| "set capabilities")?;
+    if sets.ambient.is_empty() {
+        // Raising what is inheritable has left it empty: it was emptied when the user changed, or never
+        // filled.
+        return rustix::thread::clear_ambient_capability_set().doing(|| "clear ambient capabilities");
+    }
+    identity::set_ambient(sets.ambient.0, identity::last_capability()).doing(|| "set ambient capabilities")
+}
+
+/// What the parent could not raise stays as it is, which it has told.
+fn limit(plan: &IdentityPlan) -> Result<()> {
     for (resource, soft, hard) in plan.limits.iter().copied() {
         let what = || format!("error setting rlimit {} to {soft}:{hard}", limit_name(resource));
+        if soft > hard {
+            return Err(Error::configuration(what()));
+        }
         let (_, most) = process::limit(resource).doing(what)?;
         process::set_limit(resource, soft.min(most), hard.min(most)).doing(what)?;
     }

@@ -25,7 +25,7 @@ use super::{Gate, HookKind, InitRequest, Stdio, hooks, join};
 
 pub(super) use console::hand_over as hand_over_terminal;
 pub(super) use filter::Filter;
-use identity::limit;
+use identity::{Rights, settle};
 pub(super) use identity::{assume, label};
 pub(super) use program::{Program, connect_streams, home};
 
@@ -47,10 +47,20 @@ pub(super) fn fail(error: &Error, talk: &Talk) -> ! {
 fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<std::convert::Infallible> {
     // Who enters the container's namespaces later must not look into this process (CVE-2016-9962).
     process::set_dumpable(false).doing(|| "become undumpable")?;
-    talk.wait_for_go()?;
+    let maps_ids = plan.namespaces.is_new(NamespaceKind::User);
+    if maps_ids {
+        talk.wait_for_go()?;
+    }
     namespaces(plan, &request)?;
-    let filter = Filter::of(request.spec, &plan.identity)?;
+    // The parent is still busy with cgroups.
+    let filter = Filter::of(request.spec)?;
     let root = root::mount(&request.rootfs, request.bundle, plan)?;
+    if !maps_ids {
+        talk.wait_for_go()?;
+    }
+    if plan.namespaces.is_new(NamespaceKind::Cgroup) {
+        unshare(UnshareFlags::NEWCGROUP).doing(|| "make a cgroup namespace")?;
+    }
     let mut streams = std::mem::replace(&mut request.stdio, Stdio::Inherit);
     if let Some(root) = &root {
         fill(root, plan, &request, &mut streams, talk)?;
@@ -63,24 +73,30 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     sysctls(plan)?;
     label(&plan.identity)?;
     let home = program::home(&plan.program, plan.identity.uid);
-    assume(&plan.identity, || filter.install_early(talk))?;
+    let rights = assume(&plan.identity)?;
     let program = Program::find(&plan.program, home)?;
-    filter.install_before_the_gate(talk)?;
     wait_at_gate(&request.gate, talk)?;
     hooks::run(HookKind::StartContainer, request.spec, request.id, request.bundle, own_pid())?;
-    Err(finish(&plan.identity, &program, &filter, request.preserve))
+    let ready = Ready { identity: &plan.identity, rights, filter, program, preserve: request.preserve };
+    Err(ready.execute(talk))
 }
 
-/// The last steps of every process: its limits, its filter, and its program.
-pub(super) fn finish(
-    identity: &IdentityPlan,
-    program: &Program<'_>,
-    filter: &Filter,
-    preserve: u32,
-) -> Error {
-    match limit(identity).and_then(|()| filter.install_late()) {
-        Ok(()) => program.execute(preserve),
-        Err(error) => error,
+/// A process that has only to execute its program.
+pub(super) struct Ready<'a> {
+    pub(super) identity: &'a IdentityPlan,
+    pub(super) rights: Rights,
+    pub(super) filter: Filter,
+    pub(super) program: Program<'a>,
+    pub(super) preserve: u32,
+}
+
+impl Ready<'_> {
+    /// Becomes the program; returns only when that fails.
+    pub(super) fn execute(&self, talk: &Talk) -> Error {
+        match settle(self.identity, &self.rights, &self.filter, talk) {
+            Ok(()) => self.program.execute(self.preserve),
+            Err(error) => error,
+        }
     }
 }
 
@@ -96,9 +112,6 @@ fn namespaces(plan: &Plan, request: &InitRequest<'_>) -> Result<()> {
         dhow_sys::identity::set_group(0).doing(|| "become the group root of the user namespace")?;
         dhow_sys::identity::set_user(0).doing(|| "become root of the user namespace")?;
         process::set_dumpable(false).doing(|| "become undumpable")?;
-    }
-    if namespaces.is_new(NamespaceKind::Cgroup) {
-        unshare(UnshareFlags::NEWCGROUP).doing(|| "make a cgroup namespace")?;
     }
     rustix::process::setsid().doing(|| "make a session")?;
     if !request.no_new_keyring {

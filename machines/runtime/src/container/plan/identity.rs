@@ -16,8 +16,8 @@ pub struct IdentityPlan {
     pub groups: Vec<u32>,
     /// umask(2); nothing is 022.
     pub umask: Option<u32>,
-    /// Names of the five sets; nothing leaves them.
-    pub capabilities: Option<dhow_oci::runtime::Capabilities>,
+    /// Names of the five sets; a configuration that says nothing gives none.
+    pub capabilities: dhow_oci::runtime::Capabilities,
     /// `(resource, soft, hard)` of setrlimit(2).
     pub limits: Vec<(u32, u64, u64)>,
     /// No program that it executes gains rights.
@@ -94,7 +94,7 @@ pub fn plan(process: &Process) -> Result<IdentityPlan> {
         gid: process.user.gid,
         groups: process.user.additional_gids.clone(),
         umask: process.user.umask,
-        capabilities: process.capabilities.clone(),
+        capabilities: process.capabilities.clone().unwrap_or_default(),
         limits: limits(process)?,
         no_new_privileges: process.no_new_privileges,
         apparmor: process.apparmor_profile.clone(),
