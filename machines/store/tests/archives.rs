@@ -288,3 +288,46 @@ fn of_an_index_the_wanted_platform_is_taken() {
     let refused = place.store.images.load(&mut &bytes[..], Some(&absent), &mut |_| {}).unwrap_err();
     assert_eq!(refused.kind(), Kind::NotFound);
 }
+
+/// podman with a storage of its own.
+fn podman(directory: &Path, line: &str) {
+    sh(
+        directory,
+        &format!(
+            "podman --root $PWD/root --runroot $PWD/run --storage-driver vfs --cgroup-manager cgroupfs \
+             --events-backend none {line}"
+        ),
+    );
+}
+
+#[test]
+fn podman_and_we_read_each_other() {
+    if !able() || !have(&["podman"]) {
+        return;
+    }
+    let made = tempfile::tempdir().unwrap();
+    sh(
+        made.path(),
+        "mkdir -p tree/etc; echo hello >tree/etc/motd; tar -C tree -cf tree.tar .
+         echo more >tree/etc/more; tar -C tree -cf more.tar .",
+    );
+    podman(made.path(), "import -q tree.tar first:1");
+    podman(made.path(), "import -q more.tar second:2");
+    for (format, option) in [("docker-archive", ""), ("oci-archive", ""), ("docker-archive", "-m ")] {
+        let images = if option.is_empty() { "first:1" } else { "first:1 second:2" };
+        podman(made.path(), &format!("save -q {option}--format {format} -o saved.tar {images}"));
+        let place = place();
+        let loaded = load_file(&place, &made.path().join("saved.tar"));
+        assert_eq!(loaded.len(), images.split(' ').count(), "{format}");
+        let found = place.store.images.by_reference(&reference("localhost/first:1")).unwrap().unwrap();
+        let container = place.container(1, Some(&found.id));
+        place.run(&container, "grep -q hello etc/motd");
+        sh(made.path(), "rm saved.tar");
+    }
+    let place = place();
+    let id = place.import("ours:3", &tar(&[("bin/", ""), ("bin/tool", "contents")]));
+    let saved = save(&place, &[SaveItem { id, references: vec![reference("ours:3")] }]);
+    std::fs::write(made.path().join("ours.tar"), saved).unwrap();
+    podman(made.path(), "load -q -i ours.tar");
+    podman(made.path(), &format!("image inspect docker.io/library/ours:3 | grep -q {}", id.hex()));
+}

@@ -58,10 +58,8 @@ impl Engine {
                 done.extend(removed);
                 Ok(done)
             }
-            // Untagged it is; a stopped container still needs its layers.
-            Err(error) if error.kind() == dhow_model::Kind::Conflict && removal.force && !done.is_empty() => {
-                Ok(done)
-            }
+            // Untagged it is; a stopped container or an image made from it still needs its layers.
+            Err(error) if error.kind() == dhow_model::Kind::Conflict && !done.is_empty() => Ok(done),
             Err(error) => Err(error),
         }
     }
