@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Number, Value as Json};
+use serde_json::{Number, Value as Json, json};
 
 /// A JSON value as a template's value.
 pub(crate) fn to_template(json: &Json) -> gotmpl::Value {
@@ -46,11 +46,17 @@ pub(crate) fn to_json(value: &gotmpl::Value) -> Json {
 }
 
 /// A JSON value as Go prints it in a template: texts bare, `map[a:1]`, `[a b]`, `<nil>`.
-pub(crate) fn printed(json: &Json) -> String {
-    match json {
+pub(crate) fn printed(document: &Json) -> String {
+    match document {
         Json::String(text) => text.clone(),
         Json::Null => "<nil>".to_owned(),
-        Json::Bool(_) | Json::Number(_) => json.to_string(),
-        Json::Array(_) | Json::Object(_) => to_template(json).to_string(),
+        Json::Bool(_) | Json::Number(_) => document.to_string(),
+        // A set is a map with empty structs, and those print as `{}`.
+        Json::Object(set) if !set.is_empty() && set.values().all(|value| *value == json!({})) => {
+            let mut keys: Vec<String> = set.keys().map(|key| format!("{key}:{{}}")).collect();
+            keys.sort();
+            format!("map[{}]", keys.join(" "))
+        }
+        Json::Array(_) | Json::Object(_) => to_template(document).to_string(),
     }
 }
