@@ -10,6 +10,9 @@ use super::refused;
 use crate::plan::{files, logs, spec};
 use crate::{Engine, Entry};
 
+/// The status of a container of which nothing ran, as Docker gives it.
+const NOT_STARTED: i32 = 128;
+
 impl Engine {
     /// Starts a container.
     ///
@@ -30,8 +33,11 @@ impl Engine {
     pub(crate) fn start_entry(&self, entry: &Arc<Entry>) -> Result<()> {
         let record = entry.record();
         record.state.may_start().map_err(refused(&record))?;
-        let plan = self.start_plan(&record)?;
-        match self.ports.runtime.start(plan) {
+        // A plan that cannot be made is a start that failed, and is recorded as one: a container that is
+        // to be removed when it ends would stay for ever, and with it those who wait for that.
+        let planned = self.start_plan(&record);
+        let planned = planned.map_err(|error| StartFailure { exit_code: NOT_STARTED, error });
+        match planned.and_then(|plan| self.ports.runtime.start(plan)) {
             Ok(running) => self.started(entry, running),
             Err(failure) => self.not_started(entry, failure),
         }
