@@ -40,7 +40,8 @@ pub(crate) fn folder(given: Option<&str>) -> PathBuf {
     let chosen = given.or_else(|| variable_of("DHOW_CONFIG")).or_else(|| variable_of("DOCKER_CONFIG"));
     match chosen {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(variable_of("HOME").unwrap_or_default()).join(".docker"),
+        // Without a home the folder is the root's, never the working directory's: that may be anybody's.
+        None => PathBuf::from(variable_of("HOME").unwrap_or_else(|| "/".to_owned())).join(".docker"),
     }
 }
 
