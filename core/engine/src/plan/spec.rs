@@ -219,7 +219,9 @@ fn system(host: &HostConfig, facts: &Facts) -> Result<Vec<Mount>> {
     let own_queues = || mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]);
     match host.ipc_mode.as_str() {
         "host" => {
-            all.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &bound));
+            // Mounted from inside the host's namespace these are the host's queues, also where the host
+            // has not mounted them.
+            all.push(own_queues());
             all.push(mount("/dev/shm", "bind", "/dev/shm", &bound));
         }
         mode if mode.starts_with("container:") => {

@@ -1,24 +1,28 @@
 //! Bodies of requests: JSON, bounded and checked as Docker checks it, and streams for blocking readers.
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use dhow_model::{Error, Result};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
 /// The most that a JSON body may have; a container's settings are some kilobytes.
 const JSON_LIMIT: usize = 4 * 1024 * 1024;
+/// The most that is read of a body that nobody wants, and for how long.
+const LARGEST_DRAIN: usize = 64 * 1024 * 1024;
+const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
 /// Reads a JSON body; nothing when there is none.
 ///
 /// # Errors
 /// Invalid argument, in Docker's words.
-pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &mut Incoming) -> Result<Option<T>> {
+pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &mut Body) -> Result<Option<T>> {
     check_content_type(headers)?;
     if !has_body(headers) {
         return Ok(None);
@@ -70,11 +74,10 @@ fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|value| value.as_bytes() != b"0")
 }
 
-async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes> {
+async fn collect(body: &mut Body, limit: usize) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Error::invalid("reading the request's body").because(error))?;
-        let Ok(data) = frame.into_data() else { continue };
+    while let Some(piece) = body.next().await {
+        let data = piece.map_err(|error| Error::invalid("reading the request's body").because(error))?;
         if bytes.len() + data.len() > limit {
             return Err(Error::invalid(format!("the request's body is larger than {limit} bytes")));
         }
@@ -83,29 +86,69 @@ async fn collect(body: &mut Incoming, limit: usize) -> Result<Bytes> {
     Ok(bytes.freeze())
 }
 
+/// The body of a request. What its handler leaves unread is read and thrown away, within bounds: a
+/// connection that is closed while the client still writes loses the answer on its way.
+#[derive(Debug)]
+pub(crate) struct Body {
+    incoming: Option<Incoming>,
+    runtime: Handle,
+}
+
+impl Body {
+    /// Of a request; to be called on the runtime that serves the connection.
+    pub(crate) fn new(incoming: Incoming) -> Self {
+        Self { incoming: Some(incoming), runtime: Handle::current() }
+    }
+
+    /// The next piece; nothing at the end.
+    pub(crate) async fn next(&mut self) -> Option<std::result::Result<Bytes, hyper::Error>> {
+        let frame = self.incoming.as_mut()?.frame().await?;
+        Some(frame.map(|frame| frame.into_data().unwrap_or_default()))
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let unread = self.incoming.take().filter(|incoming| !incoming.is_end_stream());
+        if let Some(unread) = unread {
+            self.runtime.spawn(tokio::time::timeout(LONGEST_DRAIN, drain(unread)));
+        }
+    }
+}
+
+async fn drain(mut incoming: Incoming) {
+    let mut left = LARGEST_DRAIN;
+    while let Some(Ok(frame)) = incoming.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
 /// A body as a blocking reader, for a verb that runs on a thread of its own.
 ///
 /// A client that goes away makes the next read fail, and so the verb undoes what it began.
 #[derive(Debug)]
 pub(crate) struct BlockingBody {
-    body: Incoming,
+    body: Body,
     current: Bytes,
-    runtime: Handle,
 }
 
 impl BlockingBody {
-    /// Reads `body`; to be called on the runtime that serves the connection.
-    pub(crate) fn new(body: Incoming) -> Self {
-        Self { body, current: Bytes::new(), runtime: Handle::current() }
+    /// Reads `body`.
+    pub(crate) const fn new(body: Body) -> Self {
+        Self { body, current: Bytes::new() }
     }
 }
 
 impl Read for BlockingBody {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            let Some(frame) = self.runtime.block_on(self.body.frame()) else { return Ok(0) };
-            let frame = frame.map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))?;
-            self.current = frame.into_data().unwrap_or_default();
+            let runtime = self.body.runtime.clone();
+            let Some(piece) = runtime.block_on(self.body.next()) else { return Ok(0) };
+            self.current = piece.map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))?;
         }
         let count = self.current.len().min(out.len());
         self.current.copy_to_slice(&mut out[..count]);

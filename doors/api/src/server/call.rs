@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use serde::de::DeserializeOwned;
 
-use super::body::{self, BlockingBody};
+use super::body::{self, BlockingBody, Body};
 use super::end::End;
 use super::filters::Filters;
 use super::hijack::Client;
@@ -28,7 +28,7 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) end: End,
-    body: Incoming,
+    body: Body,
     upgrade: Option<OnUpgrade>,
 }
 
@@ -49,7 +49,7 @@ impl Call {
             query: Query::parse(head.uri.query().unwrap_or_default())?,
             headers: head.headers,
             end,
-            body,
+            body: Body::new(body),
             upgrade,
         })
     }

@@ -13,8 +13,6 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +20,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::answer::{self, Response};
+use super::body::Body;
 use super::end::End;
 use super::{stream, wire};
 
@@ -32,18 +31,13 @@ const BUFFER: usize = 32 * 1024;
 pub(crate) struct Client {
     upgrade: Option<OnUpgrade>,
     bare: bool,
-    body: Option<Incoming>,
+    body: Option<Body>,
     end: End,
 }
 
 impl Client {
     /// Of a request: its upgrade if it asked for one, else its body is what the client writes.
-    pub(crate) fn new(
-        headers: &HeaderMap,
-        upgrade: Option<OnUpgrade>,
-        body: Option<Incoming>,
-        end: End,
-    ) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, upgrade: Option<OnUpgrade>, body: Option<Body>, end: End) -> Self {
         let bare = headers.get(UPGRADE).is_some_and(|value| value == wire::BARE);
         Self { upgrade, bare, body, end }
     }
@@ -131,7 +125,7 @@ fn ordinary(
     media_type: &'static str,
     first: Bytes,
     process: Option<UnixStream>,
-    body: Option<Incoming>,
+    body: Option<Body>,
     end: End,
 ) -> Response {
     let output = process.map(|process| {
@@ -150,11 +144,11 @@ fn ordinary(
     stream::endless(media_type, futures_util::stream::iter(first).chain(output), end)
 }
 
-async fn copy_body(body: Option<Incoming>, mut input: OwnedWriteHalf) -> io::Result<()> {
+async fn copy_body(body: Option<Body>, mut input: OwnedWriteHalf) -> io::Result<()> {
     let mut body = body;
     while let Some(body) = &mut body {
-        let Some(frame) = body.frame().await else { break };
-        let data = frame.map_err(io::Error::other)?.into_data().unwrap_or_default();
+        let Some(piece) = body.next().await else { break };
+        let data = piece.map_err(io::Error::other)?;
         input.write_all(&data).await?;
     }
     input.shutdown().await

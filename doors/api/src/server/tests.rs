@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::accept::{self, Service};
 use super::answer::{self, Response};
-use super::body::BlockingBody;
+use super::body::{BlockingBody, Body};
 use super::end::End;
 use super::hijack::Client;
 use super::{problem, stream};
@@ -30,12 +30,13 @@ impl Service for Echo {
         let (head, body) = request.into_parts();
         match path.as_str() {
             "/upload" => {
-                let mut reader = BlockingBody::new(body);
+                let mut reader = BlockingBody::new(Body::new(body));
                 let count =
                     tokio::task::spawn_blocking(move || std::io::copy(&mut reader, &mut std::io::sink()));
                 answer::ok(&count.await.unwrap().unwrap())
             }
             "/fail" => {
+                drop(Body::new(body));
                 let answer = stream::written("text/plain", |out| {
                     out.head().header(http::header::ETAG, "x".parse().unwrap()).unwrap();
                     Err(dhow_model::Error::conflict("no"))
@@ -46,7 +47,7 @@ impl Service for Echo {
             _ => {
                 let (ours, process) = UnixStream::pair().unwrap();
                 tokio::spawn(shout(ours));
-                Client::new(&head.headers, upgrade, Some(body), end).join(
+                Client::new(&head.headers, upgrade, Some(Body::new(body)), end).join(
                     "application/vnd.docker.raw-stream",
                     Bytes::from_static(b"hello "),
                     Some(process),
@@ -150,6 +151,18 @@ async fn a_verb_that_fails_before_it_wrote_is_answered_with_its_status() {
     let answer = server.talk("GET /fail HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n", "").await;
     assert!(answer.starts_with("HTTP/1.1 409 Conflict\r\n"), "{answer}");
     assert!(answer.ends_with("{\"message\":\"no\"}\n"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_refused_while_it_uploads_gets_its_answer() {
+    let server = Server::start();
+    let body = "x".repeat(1 << 20);
+    let request = format!(
+        "PUT /fail HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = server.talk(&request, "").await;
+    assert!(answer.starts_with("HTTP/1.1 409 Conflict\r\n"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

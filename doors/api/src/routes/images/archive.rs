@@ -87,7 +87,7 @@ pub(super) async fn import(call: Call) -> Answer {
     }
     let request = Import {
         reference: named(query.text("repo"), query.text("tag"))?,
-        message: query.text("message").to_owned(),
+        message: query.given("message").unwrap_or("Imported from -").to_owned(),
         changes: query.all("changes").flat_map(|lines| lines.split('\n')).map(str::to_owned).collect(),
         platform: call.platform()?,
     };

@@ -155,6 +155,9 @@ fn fill(
     if matches!(streams, Stdio::Terminal) {
         *streams = console::open(root.as_fd(), request.spec.process.as_ref(), talk)?;
     }
+    // As runc does; what cannot be made is told by chdir(2) later, in its words.
+    let directory = std::path::Path::new(&plan.program.directory);
+    let _ = dhow_sys::path::make_directories(root, directory, rustix::fs::Mode::from_raw_mode(0o755));
     if let Some(linux) = &request.spec.linux {
         hide::read_only(root.as_fd(), &linux.readonly_paths)?;
         hide::mask(root.as_fd(), &linux.masked_paths)?;
