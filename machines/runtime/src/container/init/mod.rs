@@ -93,8 +93,11 @@ pub(super) struct Ready<'a> {
 impl Ready<'_> {
     /// Becomes the program; returns only when that fails.
     pub(super) fn execute(&self, talk: &Talk) -> Error {
-        match settle(self.identity, &self.rights, &self.filter, talk) {
-            Ok(()) => self.program.execute(self.preserve),
+        // What the filter forbids is for the program, not for us: profiles of older engines do not know
+        // close_range(2).
+        let prepared = program::prepare(self.preserve);
+        match prepared.and_then(|()| settle(self.identity, &self.rights, &self.filter, talk)) {
+            Ok(()) => self.program.execute(),
             Err(error) => error,
         }
     }

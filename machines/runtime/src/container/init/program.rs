@@ -40,18 +40,18 @@ impl<'a> Program<'a> {
     }
 
     /// Becomes the program; returns only when that fails.
-    pub(in super::super) fn execute(&self, preserve: u32) -> Error {
-        let first = i32::try_from(preserve).ok().and_then(|n| n.checked_add(3)).unwrap_or(i32::MAX);
-        if let Err(error) = process::close_on_exec_from(first).doing(|| "close descriptors") {
-            return error;
-        }
-        if let Err(error) = process::reset_signals().doing(|| "reset signals") {
-            return error;
-        }
+    pub(in super::super) fn execute(&self) -> Error {
         let cause = process::execute(&self.path, &self.plan.arguments, &self.environment);
         let name = self.path.to_string_lossy();
         refusal(&format!("exec {name}"), &cause)
     }
+}
+
+/// Leaves the program the descriptors that it is to have, and signals as they are by default.
+pub(super) fn prepare(preserve: u32) -> Result<()> {
+    let first = i32::try_from(preserve).ok().and_then(|n| n.checked_add(3)).unwrap_or(i32::MAX);
+    process::close_on_exec_from(first).doing(|| "close descriptors")?;
+    process::reset_signals().doing(|| "reset signals")
 }
 
 /// `HOME=…` of a user, where the environment has none: as its /etc/passwd says, or else `/`. Programs
