@@ -72,7 +72,10 @@ impl Engine {
         let mut command = Command::new(&self.binary);
         command.arg("daemon").arg("--data-root").arg(root.join("data"));
         command.arg("--exec-root").arg(root.join("run")).arg("--pidfile").arg(root.join("pid"));
-        command.arg("-H").arg(self.host()).arg("--cgroup-parent").arg(self.cgroup()).args(&self.extra);
+        command.arg("-H").arg(self.host()).args(&self.extra);
+        if !self.extra.iter().any(|flag| flag == "--cgroup-parent") {
+            command.arg("--cgroup-parent").arg(self.cgroup());
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
         self.wait_until_ready()

@@ -44,7 +44,7 @@ pub(super) struct Flags {
     /// Bytes of /dev/shm of containers that do not say
     #[arg(long, value_name = "SIZE")]
     pub(super) default_shm_size: Option<String>,
-    /// A limit of containers that do not say: NAME=SOFT[:HARD]
+    /// A limit of containers that do not say: `NAME=SOFT[:HARD]`
     #[arg(long = "default-ulimit", value_name = "LIMIT")]
     pub(super) default_ulimits: Vec<String>,
     /// The log of containers that do not say: json-file or none

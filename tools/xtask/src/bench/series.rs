@@ -44,26 +44,39 @@ pub(crate) struct Row {
     pub(crate) processor: f64,
 }
 
-/// Runs a case; a first round that is not counted warms caches.
-pub(crate) fn run(case: &Case, mut contenders: Vec<Contender<'_>>, rounds: usize) -> Result<Table> {
+/// Runs a case; a first round that is not counted warms caches, and leaves out peers that cannot do it here.
+pub(crate) fn run(case: &Case, contenders: Vec<Contender<'_>>, rounds: usize) -> Result<Table> {
     let rounds = rounds.min(case.most_rounds);
+    let mut contenders = able(case, contenders)?;
     let mut times = vec![Vec::new(); contenders.len()];
     let mut processor = vec![Duration::ZERO; contenders.len()];
-    for round in 0..=rounds {
+    for _ in 0..rounds {
         for (index, contender) in contenders.iter_mut().enumerate() {
             contender.group.enter()?;
             let before = contender.group.processor_time()?;
             let start = Instant::now();
             (contender.work)().with_context(|| format!("{} on {}", case.name, contender.name))?;
             let took = start.elapsed();
-            if round > 0 {
-                times[index].push(took);
-                processor[index] += contender.group.processor_time()?.saturating_sub(before);
-            }
+            times[index].push(took);
+            processor[index] += contender.group.processor_time()?.saturating_sub(before);
         }
     }
     let rows = contenders.iter().zip(times).zip(processor).map(|((c, times), cpu)| row(c.name, times, cpu));
     Ok(Table { name: case.name, rounds, rows: rows.collect() })
+}
+
+/// Those who can do the work; that Dhow cannot is an error.
+fn able<'a>(case: &Case, contenders: Vec<Contender<'a>>) -> Result<Vec<Contender<'a>>> {
+    let mut able = Vec::new();
+    for mut contender in contenders {
+        contender.group.enter()?;
+        match (contender.work)() {
+            Ok(()) => able.push(contender),
+            Err(error) if contender.name == "dhow" => return Err(error.context(case.name)),
+            Err(error) => println!("\nleft out: {} cannot do {:?} here: {error}", contender.name, case.name),
+        }
+    }
+    Ok(able)
 }
 
 fn row(name: &'static str, mut times: Vec<Duration>, processor: Duration) -> Row {
