@@ -6,10 +6,11 @@
 //! the way is removed first.
 
 use std::fs::{File, Permissions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, chownat, fchmod, linkat,
@@ -32,15 +33,27 @@ pub(crate) fn unpack(archive: impl Read, folder: &Path, how: &Unpack<'_>) -> io:
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::open(folder, flags, Mode::empty())?;
     let mut archive = Archive::new(archive);
-    let mut folders = Vec::new();
+    let mut work = Work { root, parent: None, folders: Vec::new(), buffer: vec![0; COPY] };
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
-        let made = place(&name, how).and_then(|path| make(&root, &mut entry, &path, how, &mut folders));
+        let made = place(&name, how).and_then(|path| work.make(&mut entry, &path, how));
         made.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", name.display())))?;
     }
     // A folder keeps its own mode and time only once everything is in it.
-    folders.iter().rev().try_for_each(|(path, attributes)| finish(&root, path, attributes))
+    work.folders.iter().rev().try_for_each(|(path, attributes)| finish(&work.root, path, attributes))
+}
+
+/// So much is copied at a time.
+const COPY: usize = 256 * 1024;
+
+/// What unpacking holds from one entry to the next.
+struct Work {
+    root: OwnedFd,
+    /// The folder of the entry before: most entries have the same one.
+    parent: Option<(PathBuf, Rc<OwnedFd>)>,
+    folders: Vec<(PathBuf, Attributes)>,
+    buffer: Vec<u8>,
 }
 
 /// The path of an entry below the destination, by its name in the archive.
@@ -72,38 +85,43 @@ struct Attributes {
     time: i64,
 }
 
-type Folders = Vec<(PathBuf, Attributes)>;
-
-fn make(
-    root: &OwnedFd,
-    entry: &mut Entry<'_, impl Read>,
-    path: &Path,
-    how: &Unpack<'_>,
-    folders: &mut Folders,
-) -> io::Result<()> {
-    let attributes = attributes(entry, how)?;
-    let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
-        // The destination itself, which is there already.
-        return Ok(());
-    };
-    let parent = open_below(root, parent)?;
-    let kind = entry.header().entry_type();
-    if kind.is_dir() {
-        make_folder(&parent, name)?;
-        folders.push((path.to_owned(), attributes));
-        return Ok(());
-    }
-    clear(&parent, name)?;
-    match kind {
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-            return make_file(&parent, name, entry, attributes);
+impl Work {
+    fn make(&mut self, entry: &mut Entry<'_, impl Read>, path: &Path, how: &Unpack<'_>) -> io::Result<()> {
+        let attributes = attributes(entry, how)?;
+        let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
+            // The destination itself, which is there already.
+            return Ok(());
+        };
+        let parent = self.open_parent(parent)?;
+        let kind = entry.header().entry_type();
+        if kind.is_dir() {
+            make_folder(&parent, name)?;
+            self.folders.push((path.to_owned(), attributes));
+            return Ok(());
         }
-        EntryType::Symlink => symlinkat(target(entry)?.as_path(), &parent, name)?,
-        EntryType::Link => return make_link(root, &parent, name, &place(&target(entry)?, how)?),
-        EntryType::Fifo | EntryType::Char | EntryType::Block => make_node(&parent, name, entry, kind)?,
-        _ => return Ok(()),
+        if !kind.is_file() {
+            clear(&parent, name)?;
+        }
+        match kind {
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                return make_file(&parent, name, entry, attributes, &mut self.buffer);
+            }
+            EntryType::Symlink => symlinkat(target(entry)?.as_path(), &*parent, name)?,
+            EntryType::Link => return make_link(&self.root, &parent, name, &place(&target(entry)?, how)?),
+            EntryType::Fifo | EntryType::Char | EntryType::Block => make_node(&parent, name, entry, kind)?,
+            _ => return Ok(()),
+        }
+        set_owner_and_time(&parent, name, attributes)
     }
-    set_owner_and_time(&parent, name, attributes)
+
+    fn open_parent(&mut self, path: &Path) -> io::Result<Rc<OwnedFd>> {
+        if let Some((_, opened)) = self.parent.as_ref().filter(|(known, _)| known == path) {
+            return Ok(Rc::clone(opened));
+        }
+        let opened = Rc::new(open_below(&self.root, path)?);
+        self.parent = Some((path.to_owned(), Rc::clone(&opened)));
+        Ok(opened)
+    }
 }
 
 fn attributes(entry: &Entry<'_, impl Read>, how: &Unpack<'_>) -> io::Result<Attributes> {
@@ -163,14 +181,33 @@ fn make_file(
     name: &std::ffi::OsStr,
     entry: &mut Entry<'_, impl Read>,
     attributes: Attributes,
+    buffer: &mut [u8],
 ) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = openat(parent, name, flags, Mode::from_raw_mode(0o600))?;
+    let open = || openat(parent, name, flags, Mode::from_raw_mode(0o600));
+    let made = match open() {
+        Err(rustix::io::Errno::EXIST) => {
+            clear(parent, name)?;
+            open()?
+        }
+        other => other?,
+    };
     let mut file = File::from(made);
-    io::copy(entry, &mut file)?;
+    copy(entry, &mut file, buffer)?;
     set_owner_and_time(parent, name, attributes)?;
     // After the owner, because a change of owner takes setuid away.
     file.set_permissions(Permissions::from_mode(attributes.mode))
+}
+
+fn copy(entry: &mut impl Read, file: &mut File, buffer: &mut [u8]) -> io::Result<()> {
+    loop {
+        match entry.read(buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => file.write_all(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// A hard link to an entry that came before; its path is resolved as that entry's was.
