@@ -80,10 +80,16 @@ impl Engine {
             Err(error) if error.kind() != Kind::NotFound => return Err(error),
             _ => {}
         }
+        self.until_ended(entry)
+    }
+
+    /// Waits for the end of a process that was killed.
+    pub(crate) fn until_ended(&self, entry: &Entry) -> Result<()> {
         let end = Instant::now() + LONGEST_KILL;
         while entry.record().state.running().is_some() {
             if Instant::now() > end {
-                return Err(Error::internal(format!("container {}: its process does not end", record.id)));
+                let id = entry.record().id.clone();
+                return Err(Error::internal(format!("container {id}: its process does not end")));
             }
             entry.wait_briefly();
         }

@@ -84,7 +84,8 @@ impl Engine {
         })?;
         self.send(&record, signal)?;
         self.tell_container(&record, "kill", &[("signal", signal.to_string())]);
-        Ok(())
+        // Nothing outlives SIGKILL, and clients remove the container next.
+        if signal == SIGKILL { self.until_ended(&entry) } else { Ok(()) }
     }
 
     fn send(&self, record: &Container, signal: i32) -> Result<()> {

@@ -8,6 +8,7 @@
 //! ```
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -18,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::MissedTickBehavior;
 
 use super::answer::{self, Response};
 use super::body::Body;
@@ -26,6 +28,8 @@ use super::{stream, wire};
 
 /// Bytes moved at once.
 const BUFFER: usize = 32 * 1024;
+/// How often a silent process' client is looked after.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The client's side of a connection that is about to be hijacked.
 pub(crate) struct Client {
@@ -111,8 +115,18 @@ async fn copy_input(client: &mut (impl AsyncReadExt + Unpin), mut input: OwnedWr
 
 async fn copy_output(mut output: OwnedReadHalf, client: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let count = output.read(&mut buffer).await?;
+        let count = tokio::select! {
+            count = output.read(&mut buffer) => count?,
+            _ = look.tick() => {
+                // The end of input is no sign that the client is gone: it may have shut one side only.
+                // Writing nothing fails when nobody is there to read.
+                client.write(&[]).await?;
+                continue;
+            }
+        };
         if count == 0 {
             return Ok(());
         }
