@@ -183,6 +183,10 @@ mod tests {
             "failed to execute template: template: :1:2: executing \"\" at <.Foo>: \
              can't evaluate field Foo in type *formatter.ShipContext"
         );
-        assert!(words("{{.Foo").starts_with("failed to parse template: template: "));
+        assert_eq!(words("{{.Foo"), "failed to parse template: template: :1: unclosed action");
+        assert_eq!(
+            words("{{foo .Name}}"),
+            "failed to parse template: template: :1: function \"foo\" not defined"
+        );
     }
 }

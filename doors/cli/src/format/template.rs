@@ -52,11 +52,14 @@ impl Template {
         if let Some(segments) = plain(source) {
             return Ok(Template::Plain(segments));
         }
-        let template = Template::Full(label_calls(source));
-        if let Template::Full(source) = &template {
-            gotmpl::Template::new("").funcs(functions()).parse(source).map_err(parse_words)?;
+        let source = label_calls(source);
+        let template = gotmpl::Template::new("").funcs(functions()).parse(&source).map_err(parse_words)?;
+        // The parser takes any name for a function; Go's knows which there are. A run over nothing
+        // tells, whatever else is wrong with that run.
+        match template.execute_to_string(&gotmpl::Value::Nil) {
+            Err(error @ TemplateError::UndefinedFunction(_)) => Err(parse_words(error)),
+            _ => Ok(Template::Full(source)),
         }
-        Ok(template)
     }
 
     pub(crate) fn render(&self, fields: &impl Fields) -> Result<String, String> {
