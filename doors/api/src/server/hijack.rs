@@ -123,7 +123,7 @@ async fn copy_output(mut output: OwnedReadHalf, client: &mut (impl AsyncWriteExt
             _ = look.tick() => {
                 // The end of input is no sign that the client is gone: it may have shut one side only.
                 // Writing nothing fails when nobody is there to read.
-                client.write(&[]).await?;
+                let _ = client.write(&[]).await?;
                 continue;
             }
         };

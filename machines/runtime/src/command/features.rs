@@ -56,7 +56,6 @@ fn features() -> Features {
             selinux: Enabled { enabled: true },
             intel_rdt: Enabled { enabled: false },
             mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
-            ..LinuxFeatures::default()
         },
         annotations: [("io.dhow.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
     }

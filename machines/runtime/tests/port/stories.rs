@@ -13,7 +13,10 @@ use dhow_model::ports::{
 
 use crate::stage::{BOTH, ENGINE, OUTPUT, Stage, exec_target, frames, new_id, read_until};
 
-pub(crate) const ALL: &[(&str, fn(&Stage))] = &[
+/// A story's sentence, and what happens in it.
+type Story = (&'static str, fn(&Stage));
+
+pub(crate) const ALL: &[Story] = &[
     ("output_is_logged_and_the_exit_is_told", output_is_logged_and_the_exit_is_told),
     ("a_client_that_waits_gets_the_first_byte", a_client_that_waits_gets_the_first_byte),
     ("standard_input_can_be_closed_alone", standard_input_can_be_closed_alone),
@@ -109,7 +112,7 @@ fn a_slow_reader_gets_every_byte(stage: &Stage) {
     let plan = stage.plan(&id, "dd if=/dev/zero bs=64k count=160 2>/dev/null | tr '\\0' 'x'");
     stage.start(dhow_model::ports::StartPlan { log: LogOptions::None, ..plan });
     // Reads a little and then waits until the container is stopped by that.
-    client.read_exact(&mut vec![0; 8]).unwrap();
+    client.read_exact(&mut [0; 8]).unwrap();
     let (mut received, mut piece) = (8, vec![0; 4096]);
     let mut frames_left = Vec::new();
     while let Ok(length @ 1..) = client.read(&mut piece) {
