@@ -80,6 +80,7 @@ impl Store {
             changes: Mutex::new(()),
             pins: Pins::default(),
             small_files: snapshots::SmallFiles::default(),
+            turns: snapshots::Turns::default(),
             trash,
             layout,
             _lock: lock,
@@ -103,6 +104,7 @@ pub(crate) struct Core {
     changes: Mutex<()>,
     pins: Pins,
     small_files: snapshots::SmallFiles,
+    turns: snapshots::Turns,
     trash: Trash,
     layout: Arc<Layout>,
     /// Dropped last: nothing of ours touches the directory after it.

@@ -5,6 +5,8 @@
 //! thousands of files holds up no answer. Both are emptied at each start.
 
 use std::fs;
+use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -119,15 +121,9 @@ fn empty(incoming: &Receiver<PathBuf>) {
     }
 }
 
-/// Deletes a file or a tree; what is gone already is no error.
-pub(crate) fn delete_tree(path: &Path) -> std::io::Result<()> {
-    let result = match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(error) => Err(error),
-    };
-    match result {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
+/// Deletes a file or a tree, however deep a container made it; what is gone already is no error.
+fn delete_tree(path: &Path) -> std::io::Result<()> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let parent = fs::File::open(parent)?;
+    Ok(crate::layer::remove(parent.as_fd(), name.as_bytes())?)
 }

@@ -338,3 +338,48 @@ fn a_container_that_nobody_recorded_is_cleared_away() {
     assert!(names(&place.root().join("containers")).is_empty());
     place.store.snapshots.remove(&id).unwrap();
 }
+
+#[test]
+fn many_look_into_a_container_with_volumes_at_once() {
+    if !able() {
+        return;
+    }
+    let place = place();
+    let image = place.import("base", &tar(&[("file", "1")]));
+    let id = place.container(1, Some(&image));
+    let host = place.directory.path().join("host");
+    std::fs::create_dir(&host).unwrap();
+    let mut container = target(&id);
+    container.mounts = vec![bind(&host, "/data", true)];
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (place, container) = (&place, &container);
+            scope.spawn(move || {
+                let name = format!("file{number}");
+                for _ in 0..5 {
+                    write(place, container, "/data", &tar(&[(&name, "x")])).unwrap();
+                    write(place, container, "/", &tar(&[(&name, "y")])).unwrap();
+                    assert_eq!(read(place, container, &format!("/{name}")).unwrap()[0].1, "y");
+                }
+            });
+        }
+    });
+    assert_eq!((names(&host).len(), place.store.snapshots.usage(&id).unwrap().writable), (8, 8));
+}
+
+#[test]
+fn a_tree_deeper_than_any_path_is_counted_and_removed() {
+    if !able() {
+        return;
+    }
+    let place = place();
+    let id = place.container(1, None);
+    let deep = "perl -e 'for (1..1500) { mkdir \"deep-directory\"; chdir \"deep-directory\" or die } open(F, \">\", \"file\")'";
+    place.run(&id, &format!("printf 12345 >file; {deep}"));
+    assert_eq!(place.store.snapshots.usage(&id).unwrap().writable, 5);
+    place.store.snapshots.remove(&id).unwrap();
+    let place = place.reopen();
+    let support::Place { directory, store } = place;
+    drop(store);
+    assert!(names(&directory.path().join("store/trash")).is_empty());
+}

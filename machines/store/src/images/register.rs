@@ -32,7 +32,11 @@ impl Core {
         check(&new)?;
         let id = blobs::put(&self.layout, stage, new.config_bytes)?;
         let manifest = new.manifest.map(|bytes| blobs::put(&self.layout, stage, bytes)).transpose()?;
-        self.sync_files()?;
+        // One that is known was synced when it came.
+        let known = self.catalog().images.get(&id).map(|entry| entry.row.manifest);
+        if known.is_none_or(|known| manifest.is_some() && known.is_none()) {
+            self.sync_files()?;
+        }
         let _change = self.begin_change();
         let row = self.row(id, &new, manifest);
         self.write_rows(&row, &new)?;

@@ -5,7 +5,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use dhow_model::ports::{ArchiveOptions, ArchiveTarget, Change, PathStat};
 use dhow_model::{ContainerId, Error, Result};
@@ -35,14 +34,14 @@ impl Core {
         Ok(create(root.as_fd(), &CreateOptions::plain(), out).map(drop)?)
     }
 
-    pub(super) fn stat(self: &Arc<Self>, target: &ArchiveTarget, path: &Path) -> Result<PathStat> {
+    pub(super) fn stat(&self, target: &ArchiveTarget, path: &Path) -> Result<PathStat> {
         let tree = self.tree(target, Access::Read)?;
         let location = find(&tree.root, target, path)?;
         location.describe(&tree.root).context(|| format!("cannot look at {}", path.display()))
     }
 
     pub(super) fn read_archive(
-        self: &Arc<Self>,
+        &self,
         target: &ArchiveTarget,
         path: &Path,
         begin: &mut dyn FnMut(PathStat) -> Result<()>,
@@ -68,7 +67,7 @@ impl Core {
     /// Owners come from the archive either way: clients that build images by it (buildpacks) rely on
     /// that, whatever the option's name says.
     pub(super) fn write_archive(
-        self: &Arc<Self>,
+        &self,
         target: &ArchiveTarget,
         path: &Path,
         options: ArchiveOptions,

@@ -11,6 +11,7 @@ mod mounted;
 mod running;
 mod small_files;
 mod tree;
+mod turns;
 mod usage;
 
 use std::io::{Read, Write};
@@ -30,6 +31,7 @@ use crate::layout::make_directory;
 
 pub(crate) use files::populate;
 pub(crate) use small_files::SmallFiles;
+pub(crate) use turns::Turns;
 pub(crate) use usage::disk_usage;
 
 /// The writable layers of containers.

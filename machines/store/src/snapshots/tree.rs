@@ -3,7 +3,6 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 
 use dhow_model::container::{MountKind, MountPoint};
 use dhow_model::ports::ArchiveTarget;
@@ -13,27 +12,42 @@ use rustix::thread::UnshareFlags;
 
 use super::mounted::Access;
 use super::running;
+use super::turns::Turn;
 use crate::Core;
 use crate::error::{Cause, Context as _};
 
 /// A container's root directory, and what keeps the mounts below it alive.
 #[derive(Debug)]
-pub(super) struct ContainerTree {
+pub(super) struct ContainerTree<'a> {
+    /// Closed before the turn is given back.
     pub(super) root: OwnedFd,
     /// The mount namespace that holds what was laid over; it is gone with its last handle.
     _namespace: Option<OwnedFd>,
+    _turn: Option<Turn<'a>>,
 }
 
 impl Core {
-    pub(super) fn tree(self: &Arc<Self>, target: &ArchiveTarget, access: Access) -> Result<ContainerTree> {
+    pub(super) fn tree(&self, target: &ArchiveTarget, access: Access) -> Result<ContainerTree<'_>> {
         if let Some(pid) = target.pid {
             let upper = self.layout.container(&target.id).join("rw");
-            return Ok(ContainerTree { root: running::root(pid, &upper)?, _namespace: None });
+            return Ok(ContainerTree { root: running::root(pid, &upper)?, _namespace: None, _turn: None });
         }
         let laid: Vec<MountPoint> =
             target.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs).cloned().collect();
+        if laid.is_empty() && access == Access::Read {
+            return Ok(ContainerTree {
+                root: self.mount(&target.id, access)?,
+                _namespace: None,
+                _turn: None,
+            });
+        }
+        let turn = Some(self.turns.wait(&target.id));
         if laid.is_empty() {
-            return Ok(ContainerTree { root: self.mount(&target.id, access)?, _namespace: None });
+            return Ok(ContainerTree {
+                root: self.mount(&target.id, access)?,
+                _namespace: None,
+                _turn: turn,
+            });
         }
         // Writable, so that places to mount on can be made, as the container's start does.
         let root = self.mount(&target.id, Access::Write)?;
@@ -44,7 +58,7 @@ impl Core {
         let laying = thread.spawn(move || lay_over(root, &place, laid)).context(told)?;
         let (root, namespace) =
             laying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).context(told)?;
-        Ok(ContainerTree { root, _namespace: Some(namespace) })
+        Ok(ContainerTree { root, _namespace: Some(namespace), _turn: turn })
     }
 }
 
