@@ -12,6 +12,7 @@ use super::containers::streams::{asynchronous, terminal_size};
 use super::{Handling, not_found};
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
+use crate::server::detach::DetachKeys;
 use crate::server::stdcopy;
 use crate::types::defaults;
 
@@ -89,18 +90,22 @@ async fn start(mut call: Call, id: String) -> Answer {
         return Ok(answer::empty(StatusCode::OK));
     }
     // Attached before it is started: nothing that it writes is lost.
-    let (attached, failure) = call
+    let (attached, keys, failure) = call
         .run(move |engine| {
+            let keys = DetachKeys::parse(&engine.exec(&id)?.request.detach_keys)?;
             let attached = engine.attach_exec(&id)?;
             match engine.start_exec(&id, first_size) {
-                Ok(()) => Ok((attached, None)),
+                Ok(()) => Ok((attached, keys, None)),
                 Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Err(error),
-                Err(error) => Ok((attached, Some(error))),
+                Err(error) => Ok((attached, keys, Some(error))),
             }
         })
         .await?;
     let media_type = stdcopy::media_type(attached.terminal, version);
-    let client = call.into_client();
+    let mut client = call.into_client();
+    if attached.terminal {
+        client = client.detached_by(keys);
+    }
     if let Some(error) = failure {
         // As Docker does: the client is told in the stream, and finds the exit code by inspection.
         return Ok(client.join(media_type, told(&error, attached.terminal)?, None));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dhow_model::Error;
 use serde_json::json;
 
-use super::system::unserved;
+use super::system::{ready, unserved};
 use super::{Handling, not_found};
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
@@ -18,7 +18,7 @@ pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
     match (call.method.as_str(), rest) {
         ("GET", []) => Box::pin(list(call)),
         ("POST", ["create"]) => unserved("creating a network"),
-        ("POST", ["prune"]) => Box::pin(std::future::ready(Ok(answer::ok(&json!({"NetworksDeleted": []}))))),
+        ("POST", ["prune"]) => ready(answer::ok(&json!({"NetworksDeleted": null}))),
         ("GET", [name]) => Box::pin(inspect(call, (*name).into())),
         ("DELETE", [name]) => Box::pin(remove(call, (*name).into())),
         ("POST", [_, "connect" | "disconnect"]) => unserved("connecting containers to networks"),

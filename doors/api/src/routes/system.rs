@@ -7,6 +7,7 @@ use dhow_model::{Error, Event, Timestamp};
 use futures_util::StreamExt;
 use http::header::{ACCEPT, CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::{Handling, disk, not_found};
@@ -21,16 +22,25 @@ use crate::types::system as types;
 /// The handler of what has no noun.
 pub(super) fn route(call: Call, parts: &[&str]) -> Handling {
     match (call.method.as_str(), parts) {
-        ("GET" | "HEAD", ["_ping"]) => Box::pin(std::future::ready(Ok(ping(&call)))),
+        ("GET" | "HEAD", ["_ping"]) => ready(ping(&call)),
         ("GET", ["version"]) => Box::pin(version(call)),
         ("GET", ["info"]) => Box::pin(info(call)),
         ("GET", ["events"]) => Box::pin(events(call)),
         ("GET", ["system", "df"]) => Box::pin(disk::usage(call)),
         ("POST", ["auth"]) => unserved("logging in to a registry"),
         ("GET", ["distribution", ..]) => unserved("asking a registry"),
+        // Nothing is built here, so nothing is cached.
+        ("POST", ["build", "prune"]) => {
+            ready(answer::ok(&json!({"CachesDeleted": null, "SpaceReclaimed": 0})))
+        }
         ("POST", ["build", ..] | ["session"] | ["grpc"]) => unserved("building images"),
         _ => not_found(),
     }
+}
+
+/// An answer that is there already.
+pub(super) fn ready(response: Response) -> Handling {
+    Box::pin(std::future::ready(Ok(response)))
 }
 
 /// An operation of Docker that has no engine behind it yet.

@@ -23,6 +23,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::answer::{self, Response};
 use super::body::Body;
+use super::detach::DetachKeys;
 use super::end::End;
 use super::{stream, wire};
 
@@ -36,6 +37,7 @@ pub(crate) struct Client {
     upgrade: Option<OnUpgrade>,
     bare: bool,
     body: Option<Body>,
+    keys: Option<DetachKeys>,
     end: End,
 }
 
@@ -43,7 +45,12 @@ impl Client {
     /// Of a request: its upgrade if it asked for one, else its body is what the client writes.
     pub(crate) fn new(headers: &HeaderMap, upgrade: Option<OnUpgrade>, body: Option<Body>, end: End) -> Self {
         let bare = headers.get(UPGRADE).is_some_and(|value| value == wire::BARE);
-        Self { upgrade, bare, body, end }
+        Self { upgrade, bare, body, keys: None, end }
+    }
+
+    /// The same, of a client at a terminal: these keys detach it.
+    pub(crate) fn detached_by(self, keys: DetachKeys) -> Self {
+        Self { keys: Some(keys), ..self }
     }
 
     /// Joins the client with `process`, after it was sent `first`.
@@ -58,7 +65,7 @@ impl Client {
     ) -> Response {
         match self.upgrade {
             Some(upgrade) => {
-                tokio::spawn(upgraded(upgrade, first, process, self.end));
+                tokio::spawn(upgraded(upgrade, first, process.map(|process| (process, self.keys)), self.end));
                 switching(media_type, self.bare)
             }
             None => ordinary(media_type, first, process, self.body, self.end),
@@ -78,17 +85,22 @@ fn switching(media_type: &'static str, bare: bool) -> Response {
     response
 }
 
-async fn upgraded(upgrade: OnUpgrade, first: Bytes, process: Option<UnixStream>, end: End) {
+async fn upgraded(
+    upgrade: OnUpgrade,
+    first: Bytes,
+    process: Option<(UnixStream, Option<DetachKeys>)>,
+    end: End,
+) {
     let talk = async {
         let client = upgrade.await.map_err(io::Error::other)?;
         let (mut reader, mut writer) = tokio::io::split(TokioIo::new(client));
         writer.write_all(&first).await?;
-        if let Some(process) = process {
+        if let Some((process, keys)) = process {
             let (output, input) = process.into_split();
-            let copy = tokio::spawn(async move { copy_input(&mut reader, input).await });
-            let done = copy_output(output, &mut writer).await;
-            copy.abort();
-            done?;
+            tokio::select! {
+                done = copy_output(output, &mut writer) => done?,
+                () = copy_input(&mut reader, input, keys) => {}
+            }
         }
         writer.shutdown().await
     };
@@ -101,16 +113,28 @@ async fn upgraded(upgrade: OnUpgrade, first: Bytes, process: Option<UnixStream>,
     }
 }
 
-/// The client's bytes to the process; its end is passed on as the end of standard input.
-async fn copy_input(client: &mut (impl AsyncReadExt + Unpin), mut input: OwnedWriteHalf) -> io::Result<()> {
+/// The client's bytes to the process; its end is passed on as the end of standard input. Ready only
+/// when the client detached.
+async fn copy_input(
+    client: &mut (impl AsyncReadExt + Unpin),
+    mut input: OwnedWriteHalf,
+    mut keys: Option<DetachKeys>,
+) {
     let mut buffer = vec![0; BUFFER];
-    loop {
-        let count = client.read(&mut buffer).await?;
-        if count == 0 {
-            return input.shutdown().await;
+    // A process that reads no more, or a client that went in the middle, leaves output to be sent.
+    while let Ok(count @ 1..) = client.read(&mut buffer).await {
+        let typed = &buffer[..count];
+        let written = match keys.as_mut().map(|keys| keys.feed(typed)) {
+            None => input.write_all(typed).await,
+            Some(Some(passed)) => input.write_all(&passed).await,
+            Some(None) => return,
+        };
+        if written.is_err() {
+            break;
         }
-        input.write_all(&buffer[..count]).await?;
     }
+    drop(input.shutdown().await);
+    std::future::pending().await
 }
 
 async fn copy_output(mut output: OwnedReadHalf, client: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {

@@ -10,6 +10,7 @@ pub(crate) mod accept;
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod call;
+pub(crate) mod detach;
 pub(crate) mod end;
 pub(crate) mod filters;
 pub(crate) mod hijack;

@@ -12,6 +12,7 @@ use tokio::net::UnixStream;
 
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
+use crate::server::detach::DetachKeys;
 use crate::server::query::Query;
 use crate::server::stdcopy::{self, LineFormat};
 use crate::server::{moment, stream};
@@ -23,6 +24,7 @@ pub(super) async fn attach(call: Call, id: String) -> Answer {
         stdout: query.is_set("stdout"),
         stderr: query.is_set("stderr"),
     };
+    let keys = DetachKeys::parse(query.text("detachKeys"))?;
     let (replay, live, version) = (query.is_set("logs"), query.is_set("stream"), call.version);
     let (terminal, process, first) = call
         .run(move |engine| {
@@ -34,7 +36,11 @@ pub(super) async fn attach(call: Call, id: String) -> Answer {
         })
         .await?;
     let process = process.map(|attached| asynchronous(attached.stream)).transpose()?;
-    Ok(call.into_client().join(stdcopy::media_type(terminal, version), first.into(), process))
+    let mut client = call.into_client();
+    if terminal && options.stdin {
+        client = client.detached_by(keys);
+    }
+    Ok(client.join(stdcopy::media_type(terminal, version), first.into(), process))
 }
 
 /// A stream of the runtime as one of the asynchronous door.
