@@ -120,7 +120,9 @@ impl Parsed {
     ) -> Result<()> {
         // Go's flags have one dash or two alike.
         let (name, value) = letters.split_once('=').map_or((letters, None), |(n, v)| (n, Some(v.to_owned())));
-        if let Some(flag) = syntax.flags.iter().find(|flag| flag.long == name) {
+        let is_named =
+            |flag: &&Flag| flag.long == name || flag.short.is_some_and(|short| name == short.to_string());
+        if let Some(flag) = syntax.flags.iter().find(is_named) {
             return self.take(flag, value, words);
         }
         let mut rest = letters.chars();
@@ -129,8 +131,7 @@ impl Parsed {
             let flag = flag.ok_or_else(|| unknown(&format!("-{letters}")))?;
             let glued = rest.as_str();
             if flag.takes_value && !glued.is_empty() {
-                let value = glued.strip_prefix('=').unwrap_or(glued).to_owned();
-                return self.take(flag, Some(value), words);
+                return self.take(flag, Some(glued.to_owned()), words);
             }
             self.take(flag, None, words)?;
         }

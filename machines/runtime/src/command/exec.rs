@@ -1,6 +1,5 @@
 //! `exec`: one more process in a running container.
 
-use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use super::arguments::{Flag, Parsed, Syntax, option, switch};
 use super::container::{self, Container, Status};
 use super::foreground::{self, Foreground};
 use super::{Context, Verb, console, make};
-use crate::container::{ExecRequest, Init, Placement, Stdio, spawn_exec};
+use crate::container::{ExecRequest, Init, Stdio, spawn_exec};
 
 pub(super) const VERB: Verb = Verb {
     name: "exec",
@@ -74,19 +73,13 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
 
 fn spawn(parsed: &Parsed, container: &Container, process: &Process) -> Result<Init> {
     let cgroup = container.cgroup()?;
-    let attach = |pid: Pid| cgroup.attach_born(pid).map_err(|error| io::Error::other(error.report()));
-    let birth = cgroup.birth_directory().map(|fd| fd.try_clone_to_owned());
-    let placement = Placement {
-        birth: birth.transpose().map_err(|error| Error::internal("cannot keep the cgroup").because(error))?,
-        attach: Some(&attach),
-    };
     let pid = Pid::from_raw(container.record.pid);
     Ok(spawn_exec(ExecRequest {
         spec: &container.record.spec,
         process,
         pid: pid.ok_or_else(|| Error::conflict("container not running"))?,
         stdio: if process.terminal { Stdio::Terminal } else { Stdio::Inherit },
-        placement,
+        cgroup: Some(&cgroup),
         preserve: make::preserved(parsed)?,
     })?)
 }

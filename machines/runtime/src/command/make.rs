@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 use dhow_model::ports::RootfsPlan;
 use dhow_model::{Error, Result, Timestamp};
 use dhow_oci::runtime::Spec;
-use rustix::process::Pid;
 
 use super::arguments::{Flag, Parsed, option, switch};
 use super::container::{self, Container, Record};
 use super::{Context, console, gate};
 use crate::cgroups::{Cgroup, CgroupPath, Layout};
-use crate::container::{Gate, Init, InitRequest, Placement, Stdio, spawn_init};
+use crate::container::{Gate, Init, InitRequest, Stdio, spawn_init};
 
 pub(super) const BUNDLE: Flag = Flag { short: Some('b'), ..option("bundle") };
 pub(super) const CONSOLE_SOCKET: Flag = option("console-socket");
@@ -69,12 +68,6 @@ pub(super) fn make(context: &Context, parsed: &Parsed, opener: Opener) -> Result
 
 fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut Container) -> Result<Init> {
     let cgroup = make_cgroup(context, &container.record)?;
-    let attach = |pid: Pid| cgroup.attach_born(pid).map_err(|error| io::Error::other(error.report()));
-    let birth = cgroup.birth_directory().map(|fd| fd.try_clone_to_owned());
-    let placement = Placement {
-        birth: birth.transpose().map_err(|error| Error::internal("cannot keep the cgroup").because(error))?,
-        attach: Some(&attach),
-    };
     let Record { id, bundle, rootfs, spec, .. } = &container.record;
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     let init = spawn_init(InitRequest {
@@ -83,7 +76,7 @@ fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut 
         bundle,
         rootfs: RootfsPlan::Directory(rootfs.clone()),
         stdio: if terminal { Stdio::Terminal } else { Stdio::Inherit },
-        placement,
+        cgroup: Some(&cgroup),
         gate: match opener {
             Opener::Us => Gate::Parent,
             Opener::Start => Gate::Socket(

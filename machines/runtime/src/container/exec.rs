@@ -18,6 +18,7 @@ use super::plan::{self, IdentityPlan, ProgramPlan};
 use super::spawn::{Init, Said};
 use super::sync::{Talk, Word};
 use super::{ExecRequest, Stdio, outside};
+use crate::cgroups::Cgroup;
 
 /// Makes a process in a container, up to its gate: [`Init::start`] lets it execute its program.
 ///
@@ -29,10 +30,8 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
     let first = rustix::process::pidfd_open(request.pid, PidfdFlags::empty())
         .doing(|| "find the container's process")?;
     let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the process")?;
-    let options = CloneOptions {
-        cgroup: request.placement.birth.as_ref().map(|fd| fd.as_fd()),
-        ..CloneOptions::default()
-    };
+    let options =
+        CloneOptions { cgroup: request.cgroup.and_then(Cgroup::birth_directory), ..CloneOptions::default() };
     // A process id is for life: only children can be in another pid namespace.
     let back = enter_pid_namespace(&first, request.spec)?;
     let child = clone3(options).doing(|| "make the process")?;
@@ -44,7 +43,7 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
     leave_pid_namespace(back)?;
     let talk = Talk(here);
     let notify = Notify::of(request.spec, "", Path::new(""), child.pid.as_raw_nonzero().get());
-    match bring_up(&request, child.pid, &identity, &talk) {
+    match bring_up(child.pid, &identity, &talk) {
         Ok(said) => Ok(Init::new(child, said, talk, notify)),
         Err(error) => {
             let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
@@ -54,10 +53,7 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
     }
 }
 
-fn bring_up(request: &ExecRequest<'_>, pid: Pid, identity: &IdentityPlan, talk: &Talk) -> Result<Said> {
-    if let Some(attach) = request.placement.attach {
-        attach(pid).doing(|| "put the process in the container's cgroup")?;
-    }
+fn bring_up(pid: Pid, identity: &IdentityPlan, talk: &Talk) -> Result<Said> {
     let mut said = Said { notes: outside::prepare(pid, identity)?, ..Said::default() };
     talk.say(&Word::Go, None)?;
     loop {
@@ -89,7 +85,7 @@ fn steps(
     talk: &Talk,
 ) -> Result<std::convert::Infallible> {
     process::set_dumpable(false).doing(|| "become undumpable")?;
-    // The parent is still busy with cgroups.
+    init::enter_cgroup(request.cgroup)?;
     let filter = init::Filter::of(request.spec)?;
     talk.wait_for_go()?;
     enter(first, request.spec)?;

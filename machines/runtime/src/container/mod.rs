@@ -24,6 +24,8 @@ use dhow_model::ports::RootfsPlan;
 use dhow_oci::runtime::{Process, Spec};
 use rustix::process::Pid;
 
+use crate::cgroups::Cgroup;
+
 pub use error::{Error, Result, Stage};
 pub use exec::spawn_exec;
 pub use hooks::{HookKind, run as run_hooks};
@@ -44,7 +46,7 @@ pub struct InitRequest<'a> {
     /// Standard streams.
     pub stdio: Stdio,
     /// Where it is counted and limited.
-    pub placement: Placement<'a>,
+    pub cgroup: Option<&'a Cgroup>,
     /// What the created process waits for.
     pub gate: Gate,
     /// Descriptors from 3 on that the program keeps.
@@ -66,7 +68,7 @@ pub struct ExecRequest<'a> {
     /// Standard streams.
     pub stdio: Stdio,
     /// Where it is counted and limited.
-    pub placement: Placement<'a>,
+    pub cgroup: Option<&'a Cgroup>,
     /// Descriptors from 3 on that the program keeps.
     pub preserve: u32,
 }
@@ -80,15 +82,6 @@ pub enum Stdio {
     Files([OwnedFd; 3]),
     /// A new terminal of the container; its master side comes back with the process.
     Terminal,
-}
-
-/// Where a new process is counted and limited.
-#[derive(Default)]
-pub struct Placement<'a> {
-    /// A cgroup v2 directory to be born in.
-    pub birth: Option<OwnedFd>,
-    /// Puts the process in its cgroups, before it does anything (cgroup v1).
-    pub attach: Option<&'a dyn Fn(Pid) -> std::io::Result<()>>,
 }
 
 /// What a created process waits for before it executes its program.

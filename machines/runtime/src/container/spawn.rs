@@ -1,7 +1,7 @@
 //! Makes the container's process and brings it up to its gate.
 
 use std::fmt::Write as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use dhow_oci::runtime::{IdMapping, NamespaceKind};
 use dhow_sys::clone::{Child, CloneOptions, clone3};
@@ -14,6 +14,7 @@ use super::notify::Notify;
 use super::plan::{self, Plan};
 use super::sync::{Talk, Word};
 use super::{HookKind, InitRequest, hooks, init, outside};
+use crate::cgroups::Cgroup;
 
 /// A container whose process waits at its gate.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
     let flags = plan.namespaces.clone_flags();
     let options = CloneOptions {
         namespaces: flags,
-        cgroup: request.placement.birth.as_ref().map(|fd| fd.as_fd()),
+        cgroup: request.cgroup.and_then(Cgroup::birth_directory),
         sibling: false,
     };
     let (spec, id, bundle) = (request.spec, request.id, request.bundle);
@@ -116,9 +117,6 @@ pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
 
 /// The parent's side of the conversation, up to `Created`.
 fn bring_up(request: &InitRequest<'_>, plan: &Plan, child: &Child, talk: &Talk) -> Result<Said> {
-    if let Some(attach) = request.placement.attach {
-        attach(child.pid).doing(|| "put the container's process in its cgroup")?;
-    }
     if plan.namespaces.is_new(NamespaceKind::User) {
         map_ids(child.pid, plan)?;
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   parent                                   child
-//!     │  (cgroup joined, ids mapped)           │ waits
+//!     │  (ids mapped, limits raised)           │ enters its cgroup
 //!     │ ── Go ───────────────────────────────▶ │ namespaces, mounts
 //!     │ ◀───────────────────────────── Hooks ── │ only when there are prestart or createRuntime hooks
 //!     │ ── Go ───────────────────────────────▶ │ … devices, pivot, identity

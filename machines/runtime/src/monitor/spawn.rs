@@ -12,8 +12,8 @@ use super::oom::OutOfMemory;
 use super::stream::{Ends, Streams};
 use crate::cgroups::{Cgroup, CgroupPath, Layout};
 use crate::container::{
-    Error, ExecRequest, Gate, HookKind, Init, InitRequest, Placement, Result, Stage, Stdio, run_hooks,
-    spawn_exec, spawn_init,
+    Error, ExecRequest, Gate, HookKind, Init, InitRequest, Result, Stage, Stdio, run_hooks, spawn_exec,
+    spawn_init,
 };
 
 /// A process that runs.
@@ -85,14 +85,13 @@ fn in_cgroup(plan: &StartPlan, cgroup: Option<&Cgroup>) -> Result<Spawned> {
     let limited = resources.is_some_and(|resources| resources.memory.is_some());
     let memory = cgroup.and_then(|cgroup| OutOfMemory::watch(cgroup, limited));
     let (ours, stdio) = streams(&plan.stdio)?;
-    let attach = attacher(cgroup);
     let init = spawn_init(InitRequest {
         id: plan.id.as_str(),
         spec: &plan.spec,
         bundle: &plan.directory,
         rootfs: plan.rootfs.clone(),
         stdio,
-        placement: placement(cgroup, &attach)?,
+        cgroup,
         gate: Gate::Parent,
         preserve: 0,
         no_pivot: false,
@@ -112,13 +111,12 @@ fn one_more(plan: &ExecPlan, layout: &Layout) -> Result<Spawned> {
     };
     let pid = Pid::from_raw(plan.pid).ok_or_else(|| lost("the container has no process".to_owned()))?;
     let (ours, stdio) = streams(&plan.stdio)?;
-    let attach = attacher(cgroup.as_ref());
     let init = spawn_exec(ExecRequest {
         spec: &plan.spec,
         process: &plan.process,
         pid,
         stdio,
-        placement: placement(cgroup.as_ref(), &attach)?,
+        cgroup: cgroup.as_ref(),
         preserve: 0,
     })?;
     run(init, ours, &plan.stdio, None)
@@ -168,22 +166,6 @@ fn cgroup_path(spec: &Spec) -> Result<Option<CgroupPath>> {
         return Ok(None);
     }
     CgroupPath::parse(text).map(Some).map_err(|error| setup(&error))
-}
-
-fn attacher(cgroup: Option<&Cgroup>) -> impl Fn(Pid) -> std::io::Result<()> {
-    move |pid| match cgroup {
-        Some(cgroup) => cgroup.attach_born(pid).map_err(std::io::Error::other),
-        None => Ok(()),
-    }
-}
-
-fn placement<'a>(
-    cgroup: Option<&Cgroup>,
-    attach: &'a dyn Fn(Pid) -> std::io::Result<()>,
-) -> Result<Placement<'a>> {
-    let birth = cgroup.and_then(Cgroup::birth_directory).map(|directory| directory.try_clone_to_owned());
-    let birth = birth.transpose().map_err(|error| own("hold the cgroup", &error))?;
-    Ok(Placement { birth, attach: Some(attach) })
 }
 
 fn own(what: &str, error: &std::io::Error) -> Error {

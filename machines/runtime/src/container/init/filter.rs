@@ -1,5 +1,4 @@
-//! The filter of system calls: compiled early, while the parent is busy with cgroups, installed as late
-//! as can be.
+//! The filter of system calls: compiled before rights are given up, installed as late as can be.
 
 use std::os::fd::AsFd as _;
 

@@ -18,10 +18,11 @@ use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::process;
 use rustix::thread::UnshareFlags;
 
-use super::error::{Context as _, Error, Result};
+use super::error::{Context as _, Error, Result, Stage};
 use super::plan::{IdentityPlan, Plan};
 use super::sync::{Talk, Word};
 use super::{Gate, HookKind, InitRequest, Stdio, hooks, join};
+use crate::cgroups::Cgroup;
 
 pub(super) use console::hand_over as hand_over_terminal;
 pub(super) use filter::Filter;
@@ -47,12 +48,13 @@ pub(super) fn fail(error: &Error, talk: &Talk) -> ! {
 fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<std::convert::Infallible> {
     // Who enters the container's namespaces later must not look into this process (CVE-2016-9962).
     process::set_dumpable(false).doing(|| "become undumpable")?;
+    // Before it is root of its user namespace, which has no right to the host's cgroups.
+    enter_cgroup(request.cgroup)?;
     let maps_ids = plan.namespaces.is_new(NamespaceKind::User);
     if maps_ids {
         talk.wait_for_go()?;
     }
     namespaces(plan, &request)?;
-    // The parent is still busy with cgroups.
     let filter = Filter::of(request.spec)?;
     let root = root::mount(&request.rootfs, request.bundle, plan)?;
     if !maps_ids {
@@ -101,6 +103,12 @@ impl Ready<'_> {
             Err(error) => error,
         }
     }
+}
+
+/// Puts this process where it is counted and limited, before it does anything.
+pub(super) fn enter_cgroup(cgroup: Option<&Cgroup>) -> Result<()> {
+    let Some(cgroup) = cgroup else { return Ok(()) };
+    cgroup.enter_born().map_err(|error| Error::at(Stage::Setup, error.report()))
 }
 
 /// Joins what the parent could not join for it, and becomes the root of its namespaces.
