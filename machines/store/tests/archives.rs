@@ -193,7 +193,20 @@ fn a_wrong_archive_is_refused_by_name_and_leaves_nothing() {
     let good = docker_archive(&layer, None);
     let hostile = tar(&[("../outside", "x")]);
     let manifest = |text: &str| archive(&[("config.json", b"{}"), ("manifest.json", text.as_bytes())]);
+    let layers = |count: usize| {
+        let ids = vec![format!("\"sha256:{}\"", "ab".repeat(32)); count].join(",");
+        let config = format!("{{\"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[{ids}]}}}}");
+        let members = vec!["\"layer.tar\""; count].join(",");
+        let manifest = format!("[{{\"Config\":\"config.json\",\"Layers\":[{members}]}}]");
+        archive(&[
+            ("layer.tar", b""),
+            ("config.json", config.as_bytes()),
+            ("manifest.json", manifest.as_bytes()),
+        ])
+    };
     let cases: Vec<(Vec<u8>, &str)> = vec![
+        (layers(5_000), "image has 5000 layers; at most 490"),
+        (manifest(&" ".repeat(9 << 20)), "at most 8388608 are allowed"),
         (archive(&[("file", b"x")]), "manifest.json: no such file or directory"),
         (b"this is no tar at all".to_vec(), "invalid archive"),
         (Vec::new(), "manifest.json: no such file"),

@@ -8,6 +8,9 @@ use super::members::Members;
 use super::{Found, invalid, pair, platform_of};
 use crate::error::{Error, Result};
 
+/// Nobody gives an image more names than this.
+const MOST_NAMES: usize = 1_000;
+
 /// The images of the archive.
 pub(super) fn find(members: &Members, platform: Option<&Platform>) -> Result<Vec<Found>> {
     let items = docker_manifest(&members.document("manifest.json")?)?;
@@ -27,6 +30,10 @@ fn image(members: &Members, item: DockerItem, platform: Option<&Platform>) -> Re
             platform_of(&config)
         )));
     }
+    let tags = item.repo_tags.unwrap_or_default();
+    if tags.len() > MOST_NAMES {
+        return Err(invalid(format!("image {} has more than {MOST_NAMES} names", item.config)));
+    }
     let layers = item.layers.unwrap_or_default();
     let layers = layers.into_iter().map(|name| (check(members, name), None));
     let layers: Vec<_> = layers.map(|(name, digest)| Ok((name?, digest))).collect::<Result<_>>()?;
@@ -35,7 +42,7 @@ fn image(members: &Members, item: DockerItem, platform: Option<&Platform>) -> Re
         manifest: manifest(members, Digest::of(&config_bytes), &config.rootfs.diff_ids),
         config,
         config_bytes,
-        names: item.repo_tags.unwrap_or_default().iter().map(|text| tag(text)).collect::<Result<_>>()?,
+        names: tags.iter().map(|text| tag(text)).collect::<Result<_>>()?,
     })
 }
 

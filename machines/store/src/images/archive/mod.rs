@@ -18,6 +18,7 @@ use dhow_oci::image::DiffId;
 use dhow_oci::{Digest, ImageConfig, Platform, Reference};
 
 use crate::error::{Error, Kind, Result};
+use crate::stack::MOST_LAYERS;
 
 /// An image that an archive has.
 #[derive(Debug)]
@@ -44,6 +45,12 @@ struct FoundLayer {
 /// Puts the layers of a configuration and of a manifest together.
 fn pair(config: &ImageConfig, members: Vec<(String, Option<Digest>)>) -> Result<Vec<FoundLayer>> {
     let diff_ids = &config.rootfs.diff_ids;
+    if diff_ids.len() > MOST_LAYERS {
+        return Err(invalid(format!(
+            "image has {} layers; at most {MOST_LAYERS} can be mounted",
+            diff_ids.len()
+        )));
+    }
     if diff_ids.len() != members.len() {
         return Err(invalid(format!(
             "invalid manifest, layers length mismatch: expected {}, got {}",
