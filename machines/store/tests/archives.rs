@@ -10,7 +10,7 @@ use dhow_model::image::Loaded;
 use dhow_model::ports::{Images as _, SaveFormat, SaveItem};
 use dhow_model::{Kind, Result};
 use dhow_oci::Platform;
-use support::{Place, able, names, place, reference, tar};
+use support::{Place, able, archive, docker_archive, names, place, reference, tar};
 
 fn have(tools: &[&str]) -> bool {
     let missing = tools.iter().find(|tool| Command::new(tool).arg("--version").output().is_err());
@@ -160,28 +160,6 @@ fn a_layer_that_its_tree_cannot_tell_is_saved_byte_for_byte_too() {
     // What is imported gets a tar of its own instead.
     let id = place.import("imported", &twice);
     save(&place, &[SaveItem { id, references: vec![] }]);
-}
-
-/// An archive of one layer, with a lie about its diff id where one is given.
-fn docker_archive(layer: &[u8], diff_id: Option<&str>) -> Vec<u8> {
-    let diff_id = diff_id.map_or_else(|| dhow_oci::Digest::of(layer).to_string(), str::to_owned);
-    let config = format!(
-        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
-    );
-    let manifest = r#"[{"Config":"config.json","RepoTags":["app:latest"],"Layers":["layer.tar"]}]"#;
-    archive(&[
-        ("layer.tar", layer),
-        ("config.json", config.as_bytes()),
-        ("manifest.json", manifest.as_bytes()),
-    ])
-}
-
-fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut writer = dhow_store::tar::Writer::new(Vec::new());
-    for (name, bytes) in members {
-        writer.append(&dhow_store::tar::Entry::file(*name, bytes.len() as u64), &mut &bytes[..]).unwrap();
-    }
-    writer.finish().unwrap()
 }
 
 #[test]

@@ -15,7 +15,7 @@ use dhow_model::ports::{
 };
 use dhow_oci::ImageConfig;
 use dhow_store::Store;
-use support::{able, names, record, reference, tar};
+use support::{able, docker_archive, names, record, reference, tar};
 
 const CHILD: &str = "DHOW_STORE_CHILD";
 
@@ -51,12 +51,15 @@ fn child(root: &Path) -> ! {
         let request = CommitRequest {
             container: container.clone(),
             parent: Some(id),
-            config,
+            config: config.clone(),
             created_by: seed,
             reference: Some(reference("committed")),
         };
         let committed = store.images.commit(request).unwrap();
         println!("image {committed}");
+        let archive = docker_archive(&tar(&[("loaded", &config.author)]), None);
+        let loaded = store.images.load(&mut &archive[..], None, &mut |_| {}).unwrap();
+        println!("image {}", loaded[0].id);
         if round % 2 == 0 {
             println!("gone {container}");
             store.records.delete_container(&container, Durability::Committed).unwrap();

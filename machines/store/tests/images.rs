@@ -4,10 +4,10 @@
 mod support;
 
 use dhow_model::image::Removed;
-use dhow_model::ports::{CommitRequest, Images as _, Snapshots as _};
+use dhow_model::ports::{CommitRequest, Images as _, SaveFormat, SaveItem, Snapshots as _};
 use dhow_model::{ContainerId, ImageId, Kind};
 use dhow_oci::ImageConfig;
-use support::{Place, able, names, place, reference, tar};
+use support::{Place, able, docker_archive, names, place, reference, tar};
 
 fn commit(place: &Place, container: &ContainerId, parent: &ImageId, name: Option<&str>) -> ImageId {
     let request = CommitRequest {
@@ -113,4 +113,35 @@ fn two_engines_do_not_share_a_store() {
     let place = place();
     let refused = dhow_store::Store::open(&place.root()).unwrap_err();
     assert_eq!(refused.kind(), Kind::Conflict);
+}
+
+#[test]
+fn what_one_removes_while_another_loads_it_is_whole_or_not_there() {
+    if !able() {
+        return;
+    }
+    let place = place();
+    let archive = docker_archive(&tar(&[("a/", ""), ("a/file", "contents"), ("b", "more")]), None);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let (store, archive) = (&place.store, &archive);
+            scope.spawn(move || {
+                for _ in 0..15 {
+                    let id = store.images.load(&mut &archive[..], None, &mut |_| {}).unwrap()[0].id;
+                    let item = SaveItem { id, references: Vec::new() };
+                    // Another may have removed it meanwhile; what is there is whole.
+                    if let Err(error) = store.images.save(&[item], SaveFormat::Both, &mut std::io::sink()) {
+                        assert_ne!(error.kind(), Kind::Corrupt, "{}", error.report());
+                    }
+                    drop(store.images.untag(&reference("app:latest")));
+                    drop(store.images.remove(&id, false));
+                }
+            });
+        }
+    });
+    let id = place.store.images.load(&mut &archive[..], None, &mut |_| {}).unwrap()[0].id;
+    let place = place.reopen();
+    let container = place.container(1, Some(&id));
+    place.run(&container, "grep -q contents a/file; grep -q more b");
+    assert_eq!(names(&place.root().join("layers")).len(), 1);
 }

@@ -38,6 +38,7 @@ impl Core {
             self.sync_files()?;
         }
         let _change = self.begin_change();
+        self.put_again(stage, &new, [Some(id), manifest])?;
         let row = self.row(id, &new, manifest);
         self.write_rows(&row, &new)?;
         let mut catalog = self.catalog_mut();
@@ -52,6 +53,16 @@ impl Core {
         drop(catalog);
         self.write_copy()?;
         Ok(id)
+    }
+
+    /// Until the lock was ours, the same image may have been removed with its documents.
+    fn put_again(&self, stage: &Stage, new: &NewImage<'_>, blobs: [Option<Digest>; 2]) -> Result<()> {
+        if blobs.iter().flatten().all(|digest| self.layout.blob(digest).exists()) {
+            return Ok(());
+        }
+        blobs::put(&self.layout, stage, new.config_bytes)?;
+        new.manifest.map(|bytes| blobs::put(&self.layout, stage, bytes)).transpose()?;
+        self.sync_files()
     }
 
     /// The image's row: one that is known keeps what it had.

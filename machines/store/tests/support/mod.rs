@@ -140,3 +140,25 @@ pub fn record(id: &ContainerId, name: &str, image: Option<ImageId>) -> dhow_mode
         extra: std::collections::BTreeMap::new(),
     }
 }
+
+/// An archive of one layer, with a lie about its diff id where one is given.
+pub fn docker_archive(layer: &[u8], diff_id: Option<&str>) -> Vec<u8> {
+    let diff_id = diff_id.map_or_else(|| dhow_oci::Digest::of(layer).to_string(), str::to_owned);
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
+    );
+    let manifest = r#"[{"Config":"config.json","RepoTags":["app:latest"],"Layers":["layer.tar"]}]"#;
+    archive(&[
+        ("layer.tar", layer),
+        ("config.json", config.as_bytes()),
+        ("manifest.json", manifest.as_bytes()),
+    ])
+}
+
+pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = dhow_store::tar::Writer::new(Vec::new());
+    for (name, bytes) in members {
+        writer.append(&dhow_store::tar::Entry::file(*name, bytes.len() as u64), &mut &bytes[..]).unwrap();
+    }
+    writer.finish().unwrap()
+}
