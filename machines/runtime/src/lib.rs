@@ -8,5 +8,6 @@ pub mod host;
 pub mod launcher;
 pub mod logs;
 pub mod monitor;
+pub mod own_binary;
 pub mod port;
 pub mod seccomp;

@@ -23,6 +23,7 @@ pub(super) const VERB: Verb = Verb {
     },
     run,
     failure: 1,
+    makes_process: true,
 };
 
 fn run(context: &Context, parsed: &Parsed) -> Result<u8> {

@@ -16,6 +16,7 @@ pub(super) const VERB: Verb = Verb {
     syntax: Syntax { flags: &[Flag { short: Some('f'), ..switch("force") }], first_word_ends: false },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 /// How long a killed process may take to go.

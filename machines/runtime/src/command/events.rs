@@ -16,6 +16,7 @@ pub(super) const VERB: Verb = Verb {
     syntax: Syntax { flags: &[option("interval"), switch("stats")], first_word_ends: false },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 fn run(context: &Context, parsed: &Parsed) -> Result<u8> {

@@ -41,6 +41,7 @@ pub(super) const VERB: Verb = Verb {
     },
     run,
     failure: 255,
+    makes_process: true,
 };
 
 fn run(context: &Context, parsed: &Parsed) -> Result<u8> {

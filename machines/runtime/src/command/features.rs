@@ -19,6 +19,7 @@ pub(super) const VERB: Verb = Verb {
     syntax: Syntax { flags: &[], first_word_ends: false },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 fn run(_: &Context, _: &Parsed) -> Result<u8> {

@@ -13,6 +13,7 @@ pub(super) const PAUSE: Verb = Verb {
     syntax: Syntax { flags: &[], first_word_ends: false },
     run: pause,
     failure: 1,
+    makes_process: false,
 };
 
 pub(super) const RESUME: Verb = Verb {
@@ -22,6 +23,7 @@ pub(super) const RESUME: Verb = Verb {
     syntax: Syntax { flags: &[], first_word_ends: false },
     run: resume,
     failure: 1,
+    makes_process: false,
 };
 
 fn pause(context: &Context, parsed: &Parsed) -> Result<u8> {

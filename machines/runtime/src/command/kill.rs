@@ -15,6 +15,7 @@ pub(super) const VERB: Verb = Verb {
     syntax: Syntax { flags: &[Flag { short: Some('a'), ..switch("all") }], first_word_ends: false },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 fn run(context: &Context, parsed: &Parsed) -> Result<u8> {

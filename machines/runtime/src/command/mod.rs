@@ -42,6 +42,8 @@ use dhow_model::{Error, Result};
 use arguments::{Flag, Parsed, Syntax, option, switch};
 use log::Log;
 
+use crate::own_binary;
+
 /// Where the state of containers is when `--root` is not given.
 const ROOT: &str = "/run/dhow/runtime";
 
@@ -76,6 +78,8 @@ struct Verb {
     run: fn(&Context, &Parsed) -> Result<u8>,
     /// The exit code of a failure.
     failure: u8,
+    /// It makes a process in a container, which must not find our program's file.
+    makes_process: bool,
 }
 
 const VERBS: &[Verb] = &[
@@ -130,6 +134,10 @@ fn dispatch(words: &[String]) -> Result<u8> {
     let context =
         Context { root: PathBuf::from(global.value("root").unwrap_or(ROOT)), log: Log::open(&global)? };
     let done = refuse_systemd(&global).and_then(|()| {
+        if verb.makes_process {
+            own_binary::ensure()
+                .map_err(|error| Error::internal("cannot protect our own program").because(error))?;
+        }
         let parsed = arguments::parse(&verb.syntax, rest)?;
         (verb.run)(&context, &parsed)
     });

@@ -15,6 +15,7 @@ pub(super) const VERB: Verb = Verb {
     syntax: Syntax { flags: &[Flag { short: Some('f'), ..option("format") }], first_word_ends: true },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 fn run(context: &Context, parsed: &Parsed) -> Result<u8> {

@@ -21,6 +21,7 @@ pub(super) const VERB: Verb = Verb {
     },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 fn run(_: &Context, parsed: &Parsed) -> Result<u8> {

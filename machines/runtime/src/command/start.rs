@@ -14,6 +14,7 @@ pub(super) const VERB: Verb = Verb {
     syntax: Syntax { flags: &[], first_word_ends: false },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 fn run(context: &Context, parsed: &Parsed) -> Result<u8> {

@@ -17,6 +17,7 @@ pub(super) const VERB: Verb = Verb {
     syntax: Syntax { flags: &[], first_word_ends: false },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 /// The document of `state`, and one item of `list`.

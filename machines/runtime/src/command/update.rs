@@ -40,6 +40,7 @@ pub(super) const VERB: Verb = Verb {
     },
     run,
     failure: 1,
+    makes_process: false,
 };
 
 fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
