@@ -124,19 +124,9 @@ fn what_one_removes_while_another_loads_it_is_whole_or_not_there() {
     let archive = docker_archive(&tar(&[("a/", ""), ("a/file", "contents"), ("b", "more")]), None);
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            let (store, archive) = (&place.store, &archive);
-            scope.spawn(move || {
-                for _ in 0..15 {
-                    let id = store.images.load(&mut &archive[..], None, &mut |_| {}).unwrap()[0].id;
-                    let item = SaveItem { id, references: Vec::new() };
-                    // Another may have removed it meanwhile; what is there is whole.
-                    if let Err(error) = store.images.save(&[item], SaveFormat::Both, &mut std::io::sink()) {
-                        assert_ne!(error.kind(), Kind::Corrupt, "{}", error.report());
-                    }
-                    drop(store.images.untag(&reference("app:latest")));
-                    drop(store.images.remove(&id, false));
-                }
-            });
+            scope.spawn(|| (0..15).for_each(|_| load_and_remove(&place.store, &archive)));
+        }
+    });
         }
     });
     let id = place.store.images.load(&mut &archive[..], None, &mut |_| {}).unwrap()[0].id;
@@ -144,4 +134,15 @@ fn what_one_removes_while_another_loads_it_is_whole_or_not_there() {
     let container = place.container(1, Some(&id));
     place.run(&container, "grep -q contents a/file; grep -q more b");
     assert_eq!(names(&place.root().join("layers")).len(), 1);
+}
+
+fn load_and_remove(store: &dhow_store::Store, archive: &[u8]) {
+    let id = store.images.load(&mut &archive[..], None, &mut |_| {}).unwrap()[0].id;
+    let item = SaveItem { id, references: Vec::new() };
+    // Another may have removed it meanwhile; what is there is whole.
+    if let Err(error) = store.images.save(&[item], SaveFormat::Both, &mut std::io::sink()) {
+        assert_ne!(error.kind(), Kind::Corrupt, "{}", error.report());
+    }
+    drop(store.images.untag(&reference("app:latest")));
+    drop(store.images.remove(&id, false));
 }
