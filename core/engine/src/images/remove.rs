@@ -39,16 +39,16 @@ impl Engine {
                 self.untag(&image, &reference, &mut done)?;
                 return Ok(done);
             }
-            Some(_) => {}
+            Some(_) if removal.force => {}
+            Some(_) => self.check_last_name(text, &image)?,
             None if image.references.len() > 1 && !removal.force && several_repositories(&image) => {
                 return Err(Error::conflict(format!(
                     "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories",
                     image.id.short()
                 )));
             }
-            None => {}
+            None => self.check_unused(&image, removal.force)?,
         }
-        self.check_unused(&image, removal.force)?;
         for reference in &image.references {
             self.untag(&image, reference, &mut done)?;
         }
@@ -70,6 +70,19 @@ impl Engine {
             done.push(Removed::Untagged(reference.familiar()));
         }
         Ok(())
+    }
+
+    /// A name in use may be taken away by force; then only the name goes.
+    fn check_last_name(&self, name: &str, image: &Image) -> Result<()> {
+        let user = self.containers().into_iter().find(|container| container.image == Some(image.id));
+        match user {
+            Some(container) => Err(Error::conflict(format!(
+                "conflict: unable to remove repository reference {name:?} (must force) - container {} is using its referenced image {}",
+                container.id.short(),
+                image.id.short()
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn check_unused(&self, image: &Image, force: bool) -> Result<()> {
