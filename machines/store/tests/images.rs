@@ -127,8 +127,6 @@ fn what_one_removes_while_another_loads_it_is_whole_or_not_there() {
             scope.spawn(|| (0..15).for_each(|_| load_and_remove(&place.store, &archive)));
         }
     });
-        }
-    });
     let id = place.store.images.load(&mut &archive[..], None, &mut |_| {}).unwrap()[0].id;
     let place = place.reopen();
     let container = place.container(1, Some(&id));
