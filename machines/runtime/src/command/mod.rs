@@ -1,8 +1,8 @@
 //! `dhow runtime …`: the OCI runtime as a command, with runc's arguments, documents and exit codes.
 //!
 //! In reading order: [`arguments`] reads the command line, [`log`] is where errors go, [`container`]
-//! keeps the state of containers below `--root`; [`make`] brings a container up for [`create`] and
-//! [`run`]; the other verbs have a file each.
+//! keeps the state of containers below `--root`; [`make`] brings a container up for [`create`](mod@create) and
+//! [`run`](mod@run); the other verbs have a file each.
 //!
 //! ```text
 //! <root>/<id>/            0700

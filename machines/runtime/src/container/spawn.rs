@@ -44,7 +44,7 @@ impl Init {
         Self { pid: child.pid, pidfd: child.pidfd, terminal, notes, talk, notify }
     }
 
-    /// Lets the process execute its program ([`Gate::Parent`]), and waits until it has.
+    /// Lets the process execute its program ([`Gate::Parent`](super::Gate::Parent)), and waits until it has.
     ///
     /// # Errors
     /// What the process says; it has ended then, and waits to be reaped.

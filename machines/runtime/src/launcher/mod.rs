@@ -1,7 +1,7 @@
 //! The launcher: a tiny process that makes monitors, so that the engine never clones itself.
 //!
 //! The engine executes its own program once more, under the name [`NAME`] and with one socket as
-//! standard input. What it runs then is [`serve`]: a loop with one thread and next to no memory,
+//! standard input. What it runs then is [`serve`](mod@serve): a loop with one thread and next to no memory,
 //! which forks a monitor for each descriptor that it receives (the conversation is drawn in
 //! [`crate::monitor::message`]). It never waits for a monitor and never reads a plan.
 //!

@@ -2,16 +2,16 @@
 //!
 //! | wanted | call |
 //! |---|---|
-//! | a layer into a directory below overlayfs | [`extract`] with [`ExtractOptions::layer`] |
-//! | layers one after the other into one directory | [`extract`] with [`ExtractOptions::flat`] |
-//! | `docker cp` into a container | [`extract`] with [`ExtractOptions::copy_in`] |
-//! | a layer of an overlay's upper directory (`commit`) | [`create`] with [`CreateOptions::layer`] |
-//! | a whole tree (`export`) | [`create`] with [`CreateOptions::plain`] |
+//! | a layer into a directory below overlayfs | [`extract`](fn@extract) with [`ExtractOptions::layer`] |
+//! | layers one after the other into one directory | [`extract`](fn@extract) with [`ExtractOptions::flat`] |
+//! | `docker cp` into a container | [`extract`](fn@extract) with [`ExtractOptions::copy_in`] |
+//! | a layer of an overlay's upper directory (`commit`) | [`create`](fn@create) with [`CreateOptions::layer`] |
+//! | a whole tree (`export`) | [`create`](fn@create) with [`CreateOptions::plain`] |
 //! | `docker cp` out of a container | [`create_path`] with [`CreateOptions::plain`] |
 //! | a stream decompressed, hashed on both sides | [`Decoder`] |
-//! | what a writable layer changed (`diff`) | [`changes`] |
+//! | what a writable layer changed (`diff`) | [`changes`](fn@changes) |
 //! | an image's directory into an empty volume | [`copy_tree`] |
-//! | a file or tree removed, however deep | [`remove`] |
+//! | a file or tree removed, however deep | [`remove`](fn@remove) |
 //!
 //! All take a directory as a handle, block, and use a second thread of their own. What they read
 //! is decompressed by its first bytes, bounded by [`Limits`](crate::tar::Limits), and hashed on the

@@ -1,6 +1,6 @@
 //! Layers by diff id, and the stacks they make.
 //!
-//! This is the seam of layer formats: [`unpack`] takes a layer in, [`Core::lower`](crate::Core) says
+//! This is the seam of layer formats: [`unpack`](mod@unpack) takes a layer in, [`Core::lower`](crate::Core) says
 //! what is mounted, [`Core::write_tar`] gives the tar back. How a layer lies on disk is known here
 //! alone: today a tree with a recipe ([`recipe`]).
 

@@ -1,6 +1,6 @@
 //! The recipe of a layer: how its tree becomes the very tar it came from (docs/formats/layer-recipe.md).
 //!
-//! [`record`] writes it while the tar streams past, [`replay`] makes the tar again.
+//! [`record`] writes it while the tar streams past, [`replay`](fn@replay) makes the tar again.
 
 mod record;
 mod replay;
