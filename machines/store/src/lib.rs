@@ -108,7 +108,7 @@ pub(crate) struct Core {
     trash: Trash,
     layout: Arc<Layout>,
     /// Dropped last: nothing of ours touches the directory after it.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Core {
@@ -134,11 +134,22 @@ impl Core {
     }
 }
 
-fn acquire(layout: &Layout) -> Result<File> {
+/// Held by the one engine that has the store open.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    /// Closing is not enough: a child that is about to execute its program has a copy.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock);
+    }
+}
+
+fn acquire(layout: &Layout) -> Result<Lock> {
     let path = layout.lock();
     let file = File::options().create(true).append(true).open(&path).on("open", &path)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => {
             Err(Error::conflict(format!("another engine uses {}", layout.root().display())))
         }

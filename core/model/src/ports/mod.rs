@@ -18,8 +18,8 @@ pub use host::{DeviceNode, Host, HostFacts, PathKind};
 pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem};
 pub use records::{Durability, Records};
 pub use runtime::{
-    Adopted, AttachOptions, ExecPlan, LogEntry, LogOptions, LogQuery, LogStream, RootfsPlan, Runtime,
-    RuntimeEvent, StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
+    Adopted, AttachOptions, ExecPlan, LogEntry, LogOptions, LogQuery, LogStream, MountedTree, RootfsPlan,
+    Runtime, RuntimeEvent, StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
 };
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
 pub use volumes::{VolumeRequest, Volumes};

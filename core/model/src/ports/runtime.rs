@@ -1,6 +1,6 @@
 //! The runtime: starts one container's process and stays with it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -92,21 +92,52 @@ pub struct StartPlan {
 }
 
 /// How a root file system is mounted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum RootfsPlan {
     /// It is there already.
     Directory(PathBuf),
-    /// An overlay, mounted by the container's init in its own mount namespace.
-    Overlay {
-        /// Read-only layers, the topmost first.
-        lower: Vec<PathBuf>,
-        /// The writable layer.
+    /// It is mounted, and attached nowhere: the container's init attaches it in its own mount namespace.
+    Mounted {
+        /// The mount.
+        tree: MountedTree,
+        /// Its writable layer: a directory that it can be laid over.
         upper: PathBuf,
-        /// Overlayfs' own directory beside it.
-        work: PathBuf,
-        /// Nothing is synced: the container is removed when it ends.
-        volatile: bool,
     },
+}
+
+/// A handle on a mount that no process sees; the mount is gone with the last handle, unless it was
+/// attached before.
+///
+/// It is no part of a plan that is written down: descriptors travel beside it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct MountedTree {
+    #[serde(skip)]
+    handle: Option<Arc<OwnedFd>>,
+}
+
+impl MountedTree {
+    /// The mount that `tree` is the root of.
+    #[must_use]
+    pub fn new(tree: OwnedFd) -> Self {
+        Self { handle: Some(Arc::new(tree)) }
+    }
+
+    /// The handle; none in a plan that was read, until it is given back with [`new`](Self::new).
+    #[must_use]
+    pub fn handle(&self) -> Option<BorrowedFd<'_>> {
+        self.handle.as_deref().map(AsFd::as_fd)
+    }
+}
+
+impl RootfsPlan {
+    /// The mount that belongs to the plan.
+    #[must_use]
+    pub fn tree(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Mounted { tree, .. } => tree.handle(),
+        }
+    }
 }
 
 /// Standard streams of a process.

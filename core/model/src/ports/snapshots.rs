@@ -11,14 +11,15 @@ use crate::{ContainerId, ImageId, Result, Timestamp};
 
 /// The writable layers of containers.
 ///
-/// A snapshot is prepared when a container is created, mounted by the container's own init in its
-/// own mount namespace, and removed with the container. Nothing is ever mounted where the host
-/// sees it: what the engine itself must look at (`cp`, `export`) it mounts detached.
+/// A snapshot is prepared when a container is created, mounted when it starts, and removed with the
+/// container. Nothing is ever mounted where the host sees it: mounts are attached nowhere until the
+/// container's own init attaches them in its own mount namespace, and what the engine itself must
+/// look at (`cp`, `export`) stays detached.
 pub trait Snapshots: Send + Sync {
     /// Makes an empty writable layer on the stack of `image`; none is an empty root.
     fn prepare(&self, id: &ContainerId, image: Option<&ImageId>, durability: Durability) -> Result<()>;
 
-    /// How its root file system is mounted.
+    /// Mounts its root file system, for one start.
     fn rootfs(&self, id: &ContainerId, volatile: bool) -> Result<RootfsPlan>;
 
     /// Removes it, or what an earlier attempt left of it; it is no error when it is not there.

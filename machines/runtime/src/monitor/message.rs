@@ -5,7 +5,7 @@
 //!   │── one byte + descriptor ──────────▶│── fork, with it ─────────────▶│
 //!   │                                                                    │
 //!   │── Request::Attach + descriptor (clients that wait for the start) ─▶│
-//!   │── Request::Plan, then its bytes in packets ───────────────────────▶│ makes the container
+//!   │── Request::Plan + the root's mount, then its bytes in packets ────▶│ makes the container
 //!   │◀─ Report::Running + pidfd, or Report::Failed, and that is all ─────│
 //!   │                                                                    │
 //!   │── Request::Attach + descriptor, Request::Resize ──────────────────▶│ at any time
@@ -20,10 +20,13 @@
 //! Both sides are the same binary started by the same user; nothing here comes from a container.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use dhow_model::container::{Exit, Running};
-use dhow_model::ports::{AttachOptions, ExecPlan, StartFailure, StartPlan, TerminalSize};
+use dhow_model::ports::{
+    AttachOptions, ExecPlan, MountedTree, RootfsPlan, StartFailure, StartPlan, TerminalSize,
+};
 use dhow_model::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +38,7 @@ const LONGEST_PLAN: usize = 16 * 1024 * 1024;
 /// From the engine to a monitor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// A plan of `length` bytes follows.
+    /// A plan of `length` bytes follows; where its root is a mount, the descriptor is that.
     Plan {
         /// Its length.
         length: usize,
@@ -108,16 +111,20 @@ pub enum TaskRef<'a> {
 /// The kernel's.
 pub fn send_plan(channel: &Channel, plan: &PlanRef<'_>) -> io::Result<()> {
     let bytes = serde_json::to_vec(plan)?;
-    channel.say(&Request::Plan { length: bytes.len() }, &[])?;
+    let tree = match plan.task {
+        TaskRef::Container(start) => start.rootfs.tree(),
+        TaskRef::Exec(_) => None,
+    };
+    channel.say(&Request::Plan { length: bytes.len() }, tree.as_slice())?;
     bytes.chunks(LONGEST).try_for_each(|part| channel.send(part, &[]))
 }
 
-/// Receives the bytes of a plan that was announced to have `length`.
+/// Receives the bytes of a plan that was announced to have `length`, and puts the mount into it.
 ///
 /// # Errors
 /// The kernel's; [`io::ErrorKind::InvalidData`] when it is too long, and
 /// [`io::ErrorKind::UnexpectedEof`] when the engine is gone.
-pub fn receive_plan(channel: &Channel, length: usize) -> io::Result<Plan> {
+pub fn receive_plan(channel: &Channel, length: usize, tree: Option<OwnedFd>) -> io::Result<Plan> {
     if length > LONGEST_PLAN {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the plan is too long"));
     }
@@ -126,7 +133,14 @@ pub fn receive_plan(channel: &Channel, length: usize) -> io::Result<Plan> {
         let part = channel.receive_long()?.ok_or(io::ErrorKind::UnexpectedEof)?;
         bytes.extend_from_slice(&part.bytes);
     }
-    serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    let mut plan: Plan =
+        serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    if let (Task::Container(start), Some(mount)) = (&mut plan.task, tree)
+        && let RootfsPlan::Mounted { tree, .. } = &mut start.rootfs
+    {
+        *tree = MountedTree::new(mount);
+    }
+    Ok(plan)
 }
 
 impl Report {

@@ -63,7 +63,10 @@ fn hear_plan(engine: &Channel) -> io::Result<(Plan, Vec<Client>)> {
             Request::Attach(options) => {
                 clients.extend(packet.descriptors.pop().map(|socket| Client::new(socket, options)));
             }
-            Request::Plan { length } => return Ok((receive_plan(engine, length)?, clients)),
+            Request::Plan { length } => {
+                let plan = receive_plan(engine, length, packet.descriptors.pop())?;
+                return Ok((plan, clients));
+            }
             Request::Resize(_) => {}
         }
     }

@@ -16,14 +16,16 @@ use super::tree::check_writable;
 use crate::Core;
 use crate::error::Context as _;
 use crate::layer::{CreateOptions, ExtractOptions, create, create_path, extract};
+use crate::stack::Lower;
 
 impl Core {
     pub(super) fn changes(&self, id: &ContainerId) -> Result<Vec<Change>> {
         let snapshot = self.snapshot(id)?;
-        let open = |path: &Path| File::open(path).map(OwnedFd::from).on("open", path);
-        let upper = open(&self.layout.container(id).join("rw"))?;
-        let lower: Vec<OwnedFd> =
-            self.lower(&snapshot.layers).iter().map(|path| open(path)).collect::<Result<_>>()?;
+        let upper = self.layout.container(id).join("rw");
+        let upper = File::open(&upper).on("open", &upper)?;
+        let lower = self.lower(&snapshot.layers);
+        let lower = lower.iter().map(Lower::open).collect::<rustix::io::Result<Vec<OwnedFd>>>();
+        let lower = lower.context(|| format!("cannot open the layers of container {}", id.short()))?;
         let lower: Vec<BorrowedFd<'_>> = lower.iter().map(OwnedFd::as_fd).collect();
         Ok(crate::layer::changes(upper.as_fd(), &lower)?)
     }

@@ -19,15 +19,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dhow_model::ports::{
-    ArchiveOptions, ArchiveTarget, Change, Durability, PathStat, RootfsPlan, SnapshotUsage, Snapshots,
+    ArchiveOptions, ArchiveTarget, Change, Durability, MountedTree, PathStat, RootfsPlan, SnapshotUsage,
+    Snapshots,
 };
 use dhow_model::{ContainerId, Error, ImageId, Result};
 use dhow_oci::image::DiffId;
+use rustix::mount::MountAttrFlags;
 
 use crate::Core;
 use crate::catalog::Snapshot;
 use crate::error::Context as _;
 use crate::layout::make_directory;
+use crate::stack::{Lower, Overlay, Writable};
 
 pub(crate) use files::populate;
 pub(crate) use small_files::SmallFiles;
@@ -59,7 +62,15 @@ impl Snapshots for SnapshotStore {
         let directory = self.core.layout.container(id);
         let (upper, work) = (directory.join("rw"), directory.join("work"));
         self.core.renew_work(&work)?;
-        Ok(RootfsPlan::Overlay { lower: self.core.lower(&snapshot.layers), upper, work, volatile })
+        let overlay = Overlay {
+            lower: &self.core.lower(&snapshot.layers),
+            writable: Some(Writable { upper: &upper, work: &work, volatile }),
+            attributes: MountAttrFlags::empty(),
+        };
+        let tree = overlay.mount();
+        let tree =
+            tree.context(|| format!("cannot mount the root file system of container {}", id.short()))?;
+        Ok(RootfsPlan::Mounted { tree: MountedTree::new(tree), upper })
     }
 
     fn remove(&self, id: &ContainerId) -> Result<()> {
@@ -174,9 +185,10 @@ impl Core {
 
     /// Overlayfs takes mode and owner of `/` from the writable layer: give it those of the image's.
     fn like_below(&self, upper: &Path, snapshot: &Snapshot) -> Result<()> {
-        let lower = self.lower(&snapshot.layers);
-        let below = lower.first().map_or_else(|| self.layout.base(), Clone::clone);
-        let stat = rustix::fs::stat(&below).on("look at", &below)?;
+        let told = || "cannot look at the root of the image";
+        let below = self.lower(&snapshot.layers).into_iter().next();
+        let below = below.unwrap_or_else(|| Lower::Directory(self.layout.base()));
+        let stat = below.stat().context(told)?;
         let (owner, group) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));
         rustix::fs::chown(upper, Some(owner), Some(group)).on("set the owner of", upper)?;
         rustix::fs::chmod(upper, rustix::fs::Mode::from_raw_mode(stat.st_mode & 0o7777))

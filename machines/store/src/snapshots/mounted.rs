@@ -2,19 +2,14 @@
 //!
 //! The mount is never attached anywhere: it lives as long as its handle, and is gone with the process.
 
-use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
 
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
-    fsmount, fsopen,
-};
+use dhow_model::ContainerId;
+use rustix::mount::MountAttrFlags;
 
 use crate::Core;
 use crate::error::{Context as _, Result};
-use dhow_model::ContainerId;
+use crate::stack::{Lower, Overlay, Writable};
 
 /// What is wanted of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,63 +29,21 @@ impl Core {
         let mut lower = self.lower(&snapshot.layers);
         let writable = match access {
             Access::Read => {
-                lower.insert(0, upper);
+                lower.insert(0, Lower::Directory(upper.clone()));
                 None
             }
             Access::Write => {
                 self.renew_work(&work)?;
-                Some((upper, work))
+                // Without `volatile` the whole disk is synced when the mount goes.
+                Some(Writable { upper: &upper, work: &work, volatile: true })
             }
         };
-        let writable = writable.as_ref().map(|(upper, work)| (upper.as_path(), work.as_path()));
-        overlay(&lower, writable).context(|| format!("cannot mount the tree of container {}", id.short()))
+        let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC
+            | MountAttrFlags::MOUNT_ATTR_NOATIME;
+        attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, writable.is_none());
+        let overlay = Overlay { lower: &lower, writable, attributes };
+        overlay.mount().context(|| format!("cannot mount the tree of container {}", id.short()))
     }
-}
-
-/// Mounts layers, topmost first, and answers a handle on the root.
-fn overlay(lower: &[PathBuf], writable: Option<(&Path, &Path)>) -> rustix::io::Result<OwnedFd> {
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, "source", "dhow")?;
-    for (index, layer) in lower.iter().enumerate() {
-        match fsconfig_set_string(&context, "lowerdir+", layer) {
-            // Before Linux 6.8 all layers are one option.
-            Err(_) if index == 0 => {
-                fsconfig_set_string(&context, "lowerdir", joined(lower).as_os_str())?;
-                break;
-            }
-            done => done?,
-        }
-    }
-    let attributes = MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC
-        | MountAttrFlags::MOUNT_ATTR_NOATIME;
-    if let Some((upper, work)) = writable {
-        fsconfig_set_string(&context, "upperdir", upper)?;
-        fsconfig_set_string(&context, "workdir", work)?;
-        // Without it the whole disk is synced when the mount goes.
-        fsconfig_set_flag(&context, "volatile")?;
-        fsconfig_create(&context)?;
-        return fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes);
-    }
-    fsconfig_set_flag(&context, "ro")?;
-    fsconfig_create(&context)?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes | MountAttrFlags::MOUNT_ATTR_RDONLY)
-}
-
-/// The option's own separators are escaped.
-fn joined(lower: &[PathBuf]) -> PathBuf {
-    let mut text = Vec::new();
-    for layer in lower {
-        if !text.is_empty() {
-            text.push(b':');
-        }
-        for &byte in layer.as_os_str().as_bytes() {
-            if matches!(byte, b':' | b'\\' | b',') {
-                text.push(b'\\');
-            }
-            text.push(byte);
-        }
-    }
-    PathBuf::from(OsStr::from_bytes(&text))
 }

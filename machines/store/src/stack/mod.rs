@@ -4,12 +4,11 @@
 //! what is mounted, [`Core::write_tar`] gives the tar back. How a layer lies on disk is known here
 //! alone: today a tree with a recipe ([`recipe`]).
 
+mod mount;
 mod pins;
 mod recipe;
 mod tarball;
 mod unpack;
-
-use std::path::PathBuf;
 
 use dhow_oci::image::DiffId;
 use serde::{Deserialize, Serialize};
@@ -19,6 +18,7 @@ use crate::error::{Context as _, Result};
 use crate::layout::Layout;
 use crate::staging::Stage;
 
+pub(crate) use mount::{Lower, Overlay, Writable};
 pub(crate) use pins::Pins;
 pub(crate) use tarball::keep;
 pub(crate) use unpack::{Telling, Unpacked, unpack};
@@ -54,9 +54,9 @@ impl Core {
     }
 
     /// The trees below a writable layer, topmost first; the last is the one that all containers share.
-    pub(crate) fn lower(&self, layers: &[DiffId]) -> Vec<PathBuf> {
+    pub(crate) fn lower(&self, layers: &[DiffId]) -> Vec<Lower> {
         let own = layers.iter().rev().map(|layer| self.layout.layer(layer).join("fs"));
-        own.chain([self.layout.base()]).collect()
+        own.chain([self.layout.base()]).map(Lower::Directory).collect()
     }
 
     /// Deletes those of `candidates` that nobody needs: no record, and no load or commit under way.

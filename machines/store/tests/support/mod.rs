@@ -2,9 +2,9 @@
 #![allow(dead_code, unreachable_pub, reason = "each story uses its part")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 use dhow_model::ports::{Durability, Images as _, ImportRequest, RootfsPlan, Snapshots as _};
 use dhow_model::{ContainerId, ImageId};
@@ -63,31 +63,39 @@ impl Place {
     }
 
     pub fn upper(&self, id: &ContainerId) -> PathBuf {
-        match self.store.snapshots.rootfs(id, false).unwrap() {
-            RootfsPlan::Overlay { upper, .. } => upper,
-            RootfsPlan::Directory(_) => panic!("an overlay is wanted"),
-        }
+        self.root().join("containers").join(id.as_str()).join("rw")
     }
 
     /// Runs a shell line in the container's tree, in a mount namespace of its own.
     pub fn run(&self, id: &ContainerId, line: &str) {
-        let RootfsPlan::Overlay { lower, upper, work, .. } = self.store.snapshots.rootfs(id, false).unwrap()
-        else {
-            panic!("an overlay is wanted")
+        let mut command = Command::new("sh");
+        command.args(["-ec", line]);
+        let mut child = self.spawn(id, command);
+        assert!(child.wait().unwrap().success(), "{line}");
+    }
+
+    /// Starts a command that has the container's tree as its directory, in a mount namespace of its own.
+    pub fn spawn(&self, id: &ContainerId, command: Command) -> Child {
+        let RootfsPlan::Mounted { tree, .. } = self.store.snapshots.rootfs(id, false).unwrap() else {
+            panic!("a mount is wanted")
         };
-        let lower: Vec<_> = lower.iter().map(|path| path.display().to_string()).collect();
         let target = self.directory.path().join("mounted");
         std::fs::create_dir_all(&target).unwrap();
-        let script = format!(
-            "set -e; mount -t overlay overlay -o lowerdir={},upperdir={},workdir={} {t}; cd {t}; {line}",
-            lower.join(":"),
-            upper.display(),
-            work.display(),
-            t = target.display(),
-        );
-        let status = Command::new("unshare").args(["-m", "sh", "-c", &script]).status().unwrap();
-        assert!(status.success(), "{line}");
+        spawn_in(tree.handle().unwrap().try_clone_to_owned().unwrap(), target, command)
     }
+}
+
+/// A thread leaves the namespace of this process, and what it starts inherits the one it is in.
+fn spawn_in(tree: OwnedFd, target: PathBuf, mut command: Command) -> Child {
+    use rustix::mount::{MountPropagationFlags, MoveMountFlags, mount_change, move_mount};
+    let starting = std::thread::spawn(move || {
+        #[allow(deprecated, reason = "files are not unshared")]
+        rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNS).unwrap();
+        mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+        move_mount(&tree, "", rustix::fs::CWD, &target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).unwrap();
+        command.current_dir(&target).spawn().unwrap()
+    });
+    starting.join().unwrap()
 }
 
 pub fn reference(name: &str) -> Reference {

@@ -1,15 +1,12 @@
 //! The root file system: mounted, entered, and everything else left behind.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dhow_model::ports::RootfsPlan;
 use dhow_sys::mount::{Attributes, attribute, set_attributes};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-    UnmountFlags,
-};
+use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use super::super::error::{Context as _, Error, Result};
 use super::super::plan::Plan;
@@ -31,9 +28,7 @@ pub(super) fn mount(rootfs: &RootfsPlan, bundle: &Path, plan: &Plan) -> Result<O
             let path = bundle.join(path);
             (bind(&path)?, path)
         }
-        RootfsPlan::Overlay { lower, upper, work, volatile } => {
-            (overlay(lower, upper, work, *volatile)?, upper.clone())
-        }
+        RootfsPlan::Mounted { upper, .. } => (mounted(rootfs)?, upper.clone()),
     };
     attach(&tree, &place)?;
     Ok(Some(tree))
@@ -46,32 +41,10 @@ fn bind(path: &Path) -> Result<OwnedFd> {
         .doing(|| format!("open the root file system {}", path.display()))
 }
 
-/// The layers are mounted in the container's own namespace: the host never sees them.
-fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Result<OwnedFd> {
-    let what = || "mount the layers of the root file system";
-    let context = rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).doing(what)?;
-    for layer in lower {
-        // One call a layer (Linux 6.8): a list of many would not fit into one option.
-        rustix::mount::fsconfig_set_string(&context, "lowerdir+", layer)
-            .or_else(|_| rustix::mount::fsconfig_set_string(&context, "lowerdir", joined(lower)))
-            .doing(|| format!("add the layer {}", layer.display()))?;
-    }
-    rustix::mount::fsconfig_set_string(&context, "upperdir", upper)
-        .doing(|| format!("use {}", upper.display()))?;
-    rustix::mount::fsconfig_set_string(&context, "workdir", work)
-        .doing(|| format!("use {}", work.display()))?;
-    if volatile {
-        rustix::mount::fsconfig_set_flag(&context, "volatile")
-            .doing(|| "make the root file system volatile")?;
-    }
-    rustix::mount::fsconfig_create(&context).doing(what)?;
-    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty()).doing(what)
-}
-
-/// All layers as one option, for kernels before 6.8; setting it again replaces it.
-fn joined(lower: &[PathBuf]) -> String {
-    let escape = |path: &PathBuf| path.to_string_lossy().replace('\\', "\\\\").replace(':', "\\:");
-    lower.iter().map(escape).collect::<Vec<_>>().join(":")
+/// The store has mounted it; whoever holds other handles on it does not matter once it is attached.
+fn mounted(rootfs: &RootfsPlan) -> Result<OwnedFd> {
+    let tree = rootfs.tree().ok_or_else(|| Error::configuration("no mount came with the plan"))?;
+    rustix::io::fcntl_dupfd_cloexec(tree, 0).doing(|| "hold the root file system")
 }
 
 /// pivot_root(2) wants a mount that is somewhere: it is laid over the directory it is made of.
@@ -125,7 +98,7 @@ fn change(path: &str, propagation: u64) -> rustix::io::Result<()> {
 /// Without a mount namespace the root is changed for this process only.
 pub(super) fn change_only(rootfs: &RootfsPlan, bundle: &Path) -> Result<()> {
     let RootfsPlan::Directory(path) = rootfs else {
-        return Err(Error::configuration("an overlay root needs a mount namespace"));
+        return Err(Error::configuration("a root that is to be mounted needs a mount namespace"));
     };
     let path = bundle.join(path);
     rustix::process::chroot(&path).doing(|| format!("change the root to {}", path.display()))?;
