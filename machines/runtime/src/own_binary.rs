@@ -3,8 +3,9 @@
 //! What makes a container's process is, for a moment, our program with a container around it, and
 //! `/proc/PID/exe` leads to its file on the host (CVE-2019-5736: a container's program overwrote the
 //! runtime with it). So the process runs from a file that leads nowhere: our program seen through an
-//! overlay without a writable layer, mounted nowhere; or, where overlays cannot be had, a sealed copy in
-//! memory. Why not a read-only bind mount: decision 8.
+//! overlay without a writable layer, mounted nowhere, or a sealed copy in memory. The first costs nothing
+//! and suits what runs for a moment; the second stays whole whatever happens to the installed file, and
+//! suits what runs for long. Why not a read-only bind mount: decision 8.
 
 use std::ffi::CString;
 use std::io;
@@ -44,12 +45,22 @@ pub fn ensure() -> io::Result<()> {
     Err(dhow_sys::process::execute_descriptor(&view, &arguments, &environment))
 }
 
-/// This program as a file that cannot be written to.
+/// This program as a file that cannot be written to, for a process of a moment.
 ///
 /// # Errors
 /// The kernel's.
 pub fn view() -> io::Result<OwnedFd> {
     through_overlay().or_else(|_| sealed_copy())
+}
+
+/// The same for processes that run for long: nothing that is done to the installed file reaches it.
+///
+/// # Errors
+/// The kernel's.
+pub fn lasting_view() -> io::Result<OwnedFd> {
+    // An overlay takes the kernel's guard (ETXTBSY) from the file below it: whoever copies a new
+    // program over the old one would cut the pages off below every monitor.
+    sealed_copy().or_else(|_| through_overlay())
 }
 
 /// The mark alone could be anybody's; what it says must be so too.
@@ -98,7 +109,10 @@ fn is_same(own: &Stat, other: &Stat) -> bool {
 }
 
 fn sealed_copy() -> io::Result<OwnedFd> {
-    let copy = rustix::fs::memfd_create("dhow", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Kernels before 6.3 do not know the word; later ones may want it (sysctl vm.memfd_noexec).
+    let copy = rustix::fs::memfd_create("dhow", flags | MemfdFlags::EXEC)
+        .or_else(|_| rustix::fs::memfd_create("dhow", flags))?;
     let own = rustix::fs::open(OWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     while rustix::fs::sendfile(&copy, &own, None, 1 << 30)? > 0 {}
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking; this one has a harness of its own"
 )]
 
+#[path = "port/own_program.rs"]
+mod own_program;
 #[path = "port/stage.rs"]
 mod stage;
 #[path = "port/stories.rs"]
@@ -23,6 +25,9 @@ fn main() {
         && role == stage::ENGINE
     {
         return stories::engine_that_will_be_killed(directory.as_ref());
+    }
+    if arguments.first().is_some_and(|role| role == stage::OVERWRITER) {
+        return own_program::overwrite();
     }
     if let Some(reason) = stage::cannot_run() {
         println!("not run here: {reason}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use dhow_testkit::Engine;
 
 fn engine() -> Result<Engine> {
@@ -61,6 +61,35 @@ fn an_exit_while_the_engine_is_away_is_known_afterwards() -> Result<()> {
     let seen = engine.docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "short"]);
     assert_eq!(seen.ok(), "exited 5");
     assert_eq!(engine.docker(&["wait", "short"]).ok(), "5");
+    Ok(())
+}
+
+/// An upgrade that copies the new program over the old one: monitors do not run from that file, and
+/// nothing of theirs goes away with it.
+#[test]
+fn the_program_can_be_replaced_while_containers_run() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let program = directory.path().join("dhow");
+    std::fs::copy(dhow_testkit::engine::binary()?, &program)?;
+    let mut engine = Engine::start_binary(&program, &[])?;
+    engine.import_busybox()?;
+    let script = "trap 'exit 3' TERM; n=0; while true; do echo line $n; n=$((n+1)); sleep 0.1; done";
+    engine.docker(&["run", "-d", "--name", "stays", "busybox", "sh", "-c", script]).ok();
+    engine.kill()?;
+    let content = std::fs::read(&program)?;
+    std::fs::write(&program, "")?;
+    let log = || -> Result<usize> {
+        let id = std::fs::read_dir(engine.data().join("containers"))?.next().context("no container")??;
+        let log = id.path().join(format!("{}-json.log", id.file_name().display()));
+        Ok(std::fs::read_to_string(log)?.lines().count())
+    };
+    let lines = log()?;
+    until("its monitor died with the file", || log().is_ok_and(|now| now > lines + 3))?;
+    std::fs::write(&program, content)?;
+    engine.launch()?;
+    engine.docker(&["exec", "stays", "true"]).ok();
+    engine.docker(&["stop", "stays"]).ok();
+    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "stays"]).ok(), "3");
     Ok(())
 }
 

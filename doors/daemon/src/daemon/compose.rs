@@ -22,7 +22,7 @@ pub(super) fn require_root() -> Result<()> {
 
 /// Starts the launcher; to be called while this process has one thread.
 pub(super) fn launcher() -> Result<Launcher> {
-    Launcher::start("/proc/self/exe".into()).context("start the launcher")
+    Launcher::start().context("start the launcher")
 }
 
 /// Opens the data directory and brings the engine up over it.

@@ -14,13 +14,13 @@ mod serve;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use crate::monitor::channel::Channel;
+use crate::own_binary;
 
 pub use serve::serve;
 
@@ -39,7 +39,8 @@ pub fn enter() {
 /// The engine's side of the launcher.
 #[derive(Debug)]
 pub struct Launcher {
-    program: PathBuf,
+    /// This program, as it was when the engine started: the next launcher is the same as the first.
+    view: OwnedFd,
     process: Mutex<Process>,
 }
 
@@ -50,13 +51,16 @@ struct Process {
 }
 
 impl Launcher {
-    /// Starts a launcher: `program` is executed, which calls [`enter`].
+    /// Starts this program as the launcher, from a copy that no container can write to: a container's
+    /// process is, until it executes its own program, a fork of the launcher. The copy lets the installed
+    /// program be replaced while monitors run.
     ///
     /// # Errors
-    /// When it cannot be executed.
-    pub fn start(program: PathBuf) -> io::Result<Self> {
-        let process = Mutex::new(execute(&program)?);
-        Ok(Self { program, process })
+    /// When there is no such view, or it cannot be executed.
+    pub fn start() -> io::Result<Self> {
+        let view = own_binary::lasting_view()?;
+        let process = Mutex::new(execute(&view)?);
+        Ok(Self { view, process })
     }
 
     /// Asks for a new monitor; what is returned is the conversation with it.
@@ -68,7 +72,7 @@ impl Launcher {
         let (ours, theirs) = Channel::pair()?;
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         if process.channel.send(b"m", &[theirs.as_fd()]).is_err() {
-            let gone = std::mem::replace(&mut *process, execute(&self.program)?);
+            let gone = std::mem::replace(&mut *process, execute(&self.view)?);
             reap(gone);
             process.channel.send(b"m", &[theirs.as_fd()])?;
         }
@@ -99,9 +103,9 @@ impl Drop for Launcher {
     }
 }
 
-fn execute(program: &Path) -> io::Result<Process> {
+fn execute(view: &OwnedFd) -> io::Result<Process> {
     let (channel, theirs) = Channel::pair()?;
-    let child = Command::new(program)
+    let child = Command::new(format!("/proc/self/fd/{}", view.as_raw_fd()))
         .arg0(NAME)
         .env_clear()
         .current_dir("/")

@@ -22,6 +22,9 @@ use dhow_runtime::port::{Directories, LauncherRuntime};
 /// The role of the program that a story kills.
 pub(crate) const ENGINE: &str = "engine-that-will-be-killed";
 
+/// The role of the program when a container executes it.
+pub(crate) const OVERWRITER: &str = "program-that-overwrites-itself";
+
 /// Longer than anything takes; nobody waits for it but a test that fails.
 const FOREVER: Duration = Duration::from_secs(20);
 
@@ -85,14 +88,12 @@ fn end_children(mut at_once: bool) -> usize {
 impl Stage {
     /// A runtime in `directory`, as a new engine makes it.
     pub(crate) fn at(directory: &Path) -> Self {
-        let program = std::env::current_exe().unwrap();
         let (sender, events) = channel();
         let directories =
             Directories { exec_root: directory.join("run"), containers: directory.join("containers") };
         let sender = Mutex::new(sender);
         let send = move |event| drop(sender.lock().unwrap().send(event));
-        let runtime =
-            LauncherRuntime::new(Launcher::start(program).unwrap(), directories, Arc::new(send)).unwrap();
+        let runtime = LauncherRuntime::new(Launcher::start().unwrap(), directories, Arc::new(send)).unwrap();
         Self { directory: directory.into(), runtime, events: Mutex::new(events) }
     }
 

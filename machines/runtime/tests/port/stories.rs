@@ -11,6 +11,7 @@ use dhow_model::ports::{
     Adopted, AttachOptions, LogOptions, LogQuery, Runtime, StdioPlan, Target, TerminalSize,
 };
 
+use crate::own_program::no_container_reaches_our_program;
 use crate::stage::{BOTH, ENGINE, OUTPUT, Stage, exec_target, frames, new_id, read_until};
 
 /// A story's sentence, and what happens in it.
@@ -30,6 +31,7 @@ pub(crate) const ALL: &[Story] = &[
     ("a_killed_launcher_is_replaced", a_killed_launcher_is_replaced),
     ("a_killed_monitor_takes_its_container_with_it", a_killed_monitor_takes_its_container_with_it),
     ("a_hundred_start_side_by_side", a_hundred_start_side_by_side),
+    ("no_container_reaches_our_program", no_container_reaches_our_program),
 ];
 
 fn output_is_logged_and_the_exit_is_told(stage: &Stage) {
