@@ -61,7 +61,12 @@ impl Entry {
     pub(crate) fn change(&self, ports: &Ports, edit: impl FnOnce(&mut Container)) -> Result<Arc<Container>> {
         let mut changed = (*self.record()).clone();
         edit(&mut changed);
-        ports.records.put_container(&changed, durability(&changed))?;
+        let durability = durability(&changed);
+        self.put(ports, changed, durability)
+    }
+
+    fn put(&self, ports: &Ports, changed: Container, durability: Durability) -> Result<Arc<Container>> {
+        ports.records.put_container(&changed, durability)?;
         Ok(self.replace(changed))
     }
 
@@ -85,9 +90,15 @@ impl Entry {
         }
     }
 
-    /// Sets the state in memory and on disk.
+    /// Sets the state in memory and on disk, whence a power cut may take it for a second: no container
+    /// runs after one, and the next engine asks the kernel.
     pub(crate) fn set_state(&self, ports: &Ports, state: State) -> Result<Arc<Container>> {
-        self.change(ports, |record| record.state = state)
+        let changed = Container { state, ..(*self.record()).clone() };
+        let durability = match durability(&changed) {
+            Durability::Committed => Durability::Soon,
+            less => less,
+        };
+        self.put(ports, changed, durability)
     }
 }
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // First of all: a launcher has one thread, and parses nothing.
+    dhow_sys::trace::begin();
     dhow_runtime::launcher::enter();
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dhow_model::ports::{Durability, Records};
 use dhow_model::{Container, ContainerId, Result};
+use dhow_sys::trace::mark;
 use rusqlite::Connection;
 
 use crate::Core;
@@ -34,9 +35,12 @@ impl Records for RecordStore {
         let body = serde_json::to_string(container)
             .context(|| format!("cannot write down container {}", container.id))?;
         let id = container.id.to_string();
-        let copy = (durability == Durability::Committed)
+        let copy = (durability != Durability::Relaxed)
             .then(|| write_copy(self.core.layout.container(&container.id), body.clone()));
-        self.core.database.write_then(durability, move |connection| body_row(connection, &id, &body), copy)
+        let work = move |connection: &Connection| body_row(connection, &id, &body);
+        let written = self.core.database.write_then(durability, work, copy);
+        mark("record written");
+        written
     }
 
     fn delete_container(&self, id: &ContainerId, durability: Durability) -> Result<()> {

@@ -5,7 +5,8 @@
 //! of the mount interface that rustix has not; [`path`] resolves paths that somebody else wrote below
 //! a held directory; [`procfs`] writes to /proc only after it has made sure that it is /proc;
 //! [`identity`] sets users, groups and capabilities; [`channel`] passes messages and descriptors;
-//! [`process`] has what a process does to itself before it executes another program.
+//! [`process`] has what a process does to itself before it executes another program; [`trace`] tells where
+//! the time of a start goes.
 
 pub mod bpf;
 pub mod channel;
@@ -20,3 +21,4 @@ pub mod seccomp;
 pub mod signal;
 pub mod signalfd;
 pub mod terminal;
+pub mod trace;

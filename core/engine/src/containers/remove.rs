@@ -55,15 +55,16 @@ impl Engine {
         self.remove_stopped(&entry, removal.volumes)
     }
 
-    /// The record says first that it is going: the next engine finishes what this one could not.
+    /// The record says first that it is going: the next engine finishes what this one could not. It is
+    /// off the record before its files go: no power cut leaves a container without them.
     fn remove_stopped(&self, entry: &Entry, volumes: bool) -> Result<()> {
         let record = entry.record();
         if record.state != State::Removing {
             entry.set_state(&self.ports, State::Removing)?;
         }
         self.ports.runtime.release(&record.id)?;
-        self.ports.snapshots.remove(&record.id)?;
         self.ports.records.delete_container(&record.id, crate::registry::durability(&record))?;
+        self.ports.snapshots.remove(&record.id)?;
         self.execs.forget(&record.id);
         self.registry.forget(&record.id);
         self.tell_container(&record, "destroy", &[]);

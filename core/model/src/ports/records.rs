@@ -7,6 +7,9 @@ use crate::{Container, ContainerId, Result};
 pub enum Durability {
     /// It outlives a power cut before the call returns.
     Committed,
+    /// It outlives the engine's death at once, and a power cut a second later: nobody waits for the disk to
+    /// hear that a container runs or has ended.
+    Soon,
     /// It outlives the engine's death, but owes nothing to a power cut (a `--rm` container).
     Relaxed,
 }

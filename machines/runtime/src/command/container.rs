@@ -15,17 +15,20 @@ use super::gate;
 use crate::cgroups::{Cgroup, CgroupPath, Layout};
 
 const STATE: &str = "state.json";
+const PROCESS: &str = "process";
 /// A configuration that is longer was not made for a container.
 const LONGEST: u64 = 16 << 20;
 
-/// What is known of a container, written once before it is made and once when it is.
+/// What is known of a container, written before it is made; only its process comes later, to a file of its own.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Record {
     pub(super) id: String,
     /// 0 while it is made.
+    #[serde(skip)]
     pub(super) pid: i32,
     /// When the process began, in ticks since boot: tells it from a later one of the same number.
+    #[serde(skip)]
     pub(super) began: u64,
     pub(super) bundle: PathBuf,
     pub(super) rootfs: PathBuf,
@@ -89,7 +92,8 @@ impl Container {
             }
         }
         let container = Self { directory, record };
-        container.save()?;
+        let text = serde_json::to_vec(&container.record).map_err(|error| container.unsaved(error.into()))?;
+        container.save(STATE, &text)?;
         Ok(container)
     }
 
@@ -106,19 +110,30 @@ impl Container {
                 return Err(Error::internal(format!("cannot read the state of {id}")).because(error));
             }
         };
-        let record = serde_json::from_slice(&text).map_err(|error| {
+        let mut record: Record = serde_json::from_slice(&text).map_err(|error| {
             Error::new(Kind::Corrupt, format!("the state of {id} is damaged")).because(error)
         })?;
+        (record.pid, record.began) = process_of(&directory);
         Ok(Self { directory, record })
     }
 
-    /// Writes the record beside its place and renames it.
-    pub(super) fn save(&self) -> Result<()> {
-        let failed = |error: io::Error| {
-            Error::internal(format!("cannot write the state of {}", self.record.id)).because(error)
-        };
-        let text = serde_json::to_vec(&self.record).map_err(|error| failed(error.into()))?;
-        write_whole(&self.directory.join(STATE), &text).map_err(failed)
+    /// Notes the process that was made.
+    ///
+    /// Not in the record: a file that replaces another one is written to the disk at once (ext4), and
+    /// whoever deletes it soon waits milliseconds for that.
+    pub(super) fn set_process(&mut self, pid: i32) -> Result<()> {
+        self.record.pid = pid;
+        self.record.began = beginning(pid)
+            .ok_or_else(|| Error::internal("the container's process ended before it was created"))?;
+        self.save(PROCESS, format!("{pid} {}", self.record.began).as_bytes())
+    }
+
+    fn save(&self, file: &str, text: &[u8]) -> Result<()> {
+        write_whole(&self.directory.join(file), text).map_err(|error| self.unsaved(error))
+    }
+
+    fn unsaved(&self, error: io::Error) -> Error {
+        Error::internal(format!("cannot write the state of {}", self.record.id)).because(error)
     }
 
     pub(super) fn gate(&self) -> PathBuf {
@@ -175,8 +190,16 @@ impl Container {
     }
 }
 
+/// The process that was noted, and when it began; nothing while the container is made.
+fn process_of(directory: &Path) -> (i32, u64) {
+    let text = fs::read_to_string(directory.join(PROCESS)).unwrap_or_default();
+    let numbers =
+        text.split_once(' ').and_then(|(pid, began)| Some((pid.parse().ok()?, began.parse().ok()?)));
+    numbers.unwrap_or_default()
+}
+
 /// When a process began, in ticks since boot; nothing when it has ended (a zombie has).
-pub(super) fn beginning(pid: i32) -> Option<u64> {
+fn beginning(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may have anything in it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();

@@ -1,6 +1,7 @@
 //! `delete`: gives up what a container that has ended holds.
 
 use dhow_model::{Error, Kind, Result};
+use dhow_sys::trace::mark;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
@@ -37,6 +38,7 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
         }
         Err(error) => return Err(error),
     };
+    mark("record read");
     match container.status() {
         Status::Stopped => {}
         Status::Created => end(&container)?,
@@ -57,6 +59,7 @@ pub(super) fn delete(container: &Container) -> Result<()> {
         cgroup.kill_all()?;
     }
     cgroup.delete()?;
+    mark("cgroup removed");
     container.forget()?;
     let record = &container.record;
     run_hooks(HookKind::Poststop, &record.spec, &record.id, &record.bundle, 0)?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use dhow_model::ports::RootfsPlan;
 use dhow_model::{Error, Result, Timestamp};
 use dhow_oci::runtime::Spec;
+use dhow_sys::trace::mark;
 
 use super::arguments::{Flag, Parsed, option, switch};
 use super::container::{self, Container, Record};
@@ -55,6 +56,7 @@ pub(super) fn make(context: &Context, parsed: &Parsed, opener: Opener) -> Result
         spec,
     };
     let mut container = Container::claim(&context.root, record)?;
+    mark("id claimed");
     match bring_up(context, parsed, opener, &mut container) {
         Ok(init) => Ok(Made { container, init }),
         Err(error) => {
@@ -68,6 +70,7 @@ pub(super) fn make(context: &Context, parsed: &Parsed, opener: Opener) -> Result
 
 fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut Container) -> Result<Init> {
     let cgroup = make_cgroup(context, &container.record)?;
+    mark("cgroup made");
     let Record { id, bundle, rootfs, spec, .. } = &container.record;
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
     let init = spawn_init(InitRequest {
@@ -88,6 +91,7 @@ fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut 
         no_pivot: parsed.has("no-pivot"),
         no_new_keyring: parsed.has("no-new-keyring"),
     })?;
+    mark("brought up");
     init.notes.iter().for_each(|note| context.log.warn(note));
     match hand_over(parsed, container, &init) {
         Ok(()) => Ok(init),
@@ -103,10 +107,7 @@ fn hand_over(parsed: &Parsed, container: &mut Container, init: &Init) -> Result<
     if let (Some(path), Some(terminal)) = (parsed.value("console-socket"), &init.terminal) {
         console::send(Path::new(path), terminal.as_fd())?;
     }
-    container.record.pid = init.pid.as_raw_nonzero().get();
-    container.record.began = container::beginning(container.record.pid)
-        .ok_or_else(|| Error::internal("the container's process ended before it was created"))?;
-    container.save()?;
+    container.set_process(init.pid.as_raw_nonzero().get())?;
     write_pid_file(parsed, container.record.pid)
 }
 

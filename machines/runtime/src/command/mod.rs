@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! <root>/<id>/            0700
-//!   state.json            the record: pid, bundle, cgroup, and the configuration as it was
+//!   state.json            the record: bundle, cgroup, and the configuration as it was
+//!   process               its first process and when that began; missing while it is made
 //!   start                 the gate: a socket on which the created process listens until it is started
 //! ```
 
@@ -38,6 +39,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use dhow_model::{Error, Result};
+use dhow_sys::trace::mark;
 
 use arguments::{Flag, Parsed, Syntax, option, switch};
 use log::Log;
@@ -133,14 +135,17 @@ fn dispatch(words: &[String]) -> Result<u8> {
     let verb = verb.ok_or_else(|| Error::invalid(format!("unknown command {name:?}")))?;
     let context =
         Context { root: PathBuf::from(global.value("root").unwrap_or(ROOT)), log: Log::open(&global)? };
+    mark("dhow runs");
     let done = refuse_systemd(&global).and_then(|()| {
         if verb.makes_process {
             own_binary::ensure()
                 .map_err(|error| Error::internal("cannot protect our own program").because(error))?;
         }
         let parsed = arguments::parse(&verb.syntax, rest)?;
+        mark("dhow runs from its view");
         (verb.run)(&context, &parsed)
     });
+    mark("command done");
     match done {
         Ok(code) => Ok(code),
         Err(error) => {

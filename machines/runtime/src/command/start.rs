@@ -1,6 +1,7 @@
 //! `start`: opens the gate of a created container.
 
 use dhow_model::{Error, Result};
+use dhow_sys::trace::mark;
 
 use super::arguments::{Parsed, Syntax};
 use super::container::{Container, Status};
@@ -25,7 +26,9 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
     };
     let record = &container.record;
     let notify = Notify::of(&record.spec, &record.id, &record.bundle, record.pid);
+    mark("gate found");
     let started = open_gate(socket, notify.as_ref());
+    mark("program executed");
     // Open or fallen, it has served.
     let _ = std::fs::remove_file(container.gate());
     started?;

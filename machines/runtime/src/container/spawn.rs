@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use dhow_oci::runtime::{IdMapping, NamespaceKind};
 use dhow_sys::clone::{Child, CloneOptions, clone3};
 use dhow_sys::procfs::Procfs;
+use dhow_sys::trace::mark;
 use rustix::process::{Pid, Signal};
 
 use super::error::{Context as _, Error, Result, Stage};
@@ -102,6 +103,7 @@ pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
         drop(here);
         init::run(request, &plan, there);
     };
+    mark("process made");
     drop(there);
     let talk = Talk(here);
     let brought_up = joined.leave().and_then(|()| bring_up(&request, &plan, &child, &talk));

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use dhow_model::Timestamp;
 use dhow_model::container::{Exit, Running};
 use dhow_model::ports::{LogStream, StdioPlan};
+use dhow_sys::trace::mark;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
@@ -300,6 +301,7 @@ impl Loop {
 
     /// The process has ended: takes its status, and all output that is there already.
     fn see_end(&mut self) {
+        mark("end seen");
         let own = Pid::from_raw(self.held.running.pid);
         if let Ok(Some((_, status))) = waitpid(own, WaitOptions::NOHANG) {
             self.note_end(status);
@@ -372,6 +374,7 @@ impl Loop {
         let _ = record::write(self.held.directory.as_fd(), &self.held.names.exit, exit);
         record::remove(self.held.directory.as_fd(), &self.held.names.socket);
         self.tell(&Report::Exited(exit.clone()));
+        mark("end told");
         self.held.engines.clear();
     }
 

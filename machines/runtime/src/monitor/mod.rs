@@ -34,6 +34,8 @@ pub mod stream;
 
 use std::io;
 
+use dhow_sys::trace::mark;
+
 use crate::cgroups::Layout;
 use channel::Channel;
 use client::Client;
@@ -43,7 +45,9 @@ use message::{Plan, Request, receive_plan};
 /// `layout`, stays with it. Returns the exit code of this process, which nobody reads.
 #[must_use]
 pub fn run(engine: Channel, layout: Layout) -> i32 {
+    mark("monitor made");
     let Ok((mut plan, clients)) = hear_plan(&engine) else { return 1 };
+    mark("plan heard");
     match begin::begin(&mut plan, clients, engine, &layout) {
         Some(holding) => {
             drop((plan, layout));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dhow_model::ports::{ExecPlan, StartPlan, StdioPlan};
 use dhow_oci::runtime::{NamespaceKind, Process, Spec};
+use dhow_sys::trace::mark;
 use rustix::process::Pid;
 
 use super::message::Task;
@@ -82,6 +83,7 @@ fn in_cgroup(plan: &StartPlan, cgroup: Option<&Cgroup>) -> Result<Spawned> {
     if let (Some(cgroup), Some(resources)) = (cgroup, resources) {
         cgroup.apply(resources).map_err(|error| setup(&error))?;
     }
+    mark("cgroup made");
     let limited = resources.is_some_and(|resources| resources.memory.is_some());
     let memory = cgroup.and_then(|cgroup| OutOfMemory::watch(cgroup, limited));
     let (ours, stdio) = streams(&plan.stdio)?;
@@ -131,6 +133,7 @@ fn run(
 ) -> Result<Spawned> {
     let process = init.pidfd.try_clone().map_err(|error| own("hold the process", &error))?;
     let pid = init.pid;
+    mark("brought up");
     let streams = match (ours, init.terminal.take()) {
         (Some(pipes), _) => pipes,
         (None, Some(master)) => {
@@ -147,6 +150,7 @@ fn run(
         let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
         return Err(error);
     }
+    mark("program executed");
     Ok(Spawned { pid: pid.as_raw_nonzero().get(), process, streams, memory })
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::AsFd as _;
 
 use dhow_model::ports::Target;
 use dhow_model::{ContainerId, Error, Result};
+use dhow_sys::trace::mark;
 
 use super::{Shared, not_running};
 use crate::cgroups::{Cgroup, CgroupPath};
@@ -63,6 +64,7 @@ pub(super) fn container(shared: &Shared, id: &ContainerId) -> Result<()> {
             "container {id} is running: stop the container before removing"
         )));
     }
+    mark("release begins");
     let path = cgroup_of(shared, id)?;
     if let Some(cgroup) = find(shared, &path)? {
         // Where the container had no pid namespace of its own, its first process did not take the
@@ -70,6 +72,7 @@ pub(super) fn container(shared: &Shared, id: &ContainerId) -> Result<()> {
         cgroup.kill_all()?;
         cgroup.delete()?;
     }
+    mark("cgroup removed");
     match std::fs::remove_dir_all(shared.directory(id)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(Error::internal(format!("cannot remove the run directory of container {id}")).because(error))

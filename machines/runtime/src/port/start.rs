@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use dhow_model::container::Running;
 use dhow_model::ports::{ExecPlan, StartFailure, StartPlan, Target};
 use dhow_model::{ContainerId, Error};
+use dhow_sys::trace::mark;
 
 use super::failure::{self, Verb};
 use super::table::{Known, Waiting};
@@ -18,6 +19,7 @@ use crate::monitor::record::{self, Names};
 
 /// Starts a container.
 pub(super) fn container(runtime: &LauncherRuntime, plan: &StartPlan) -> Result<Running, StartFailure> {
+    mark("start asked");
     let target = Target::container(plan.id.clone());
     if runtime.shared.table.get(&target).is_some() {
         let error = Error::conflict(format!("container {} is running", plan.id));
@@ -107,8 +109,10 @@ fn ask(
         channel.say(&Request::Attach(*options), &[client.as_fd()]).map_err(Unanswered::Lost)?;
     }
     send_plan(&channel, plan).map_err(Unanswered::Lost)?;
+    mark("plan sent");
     let received = channel.receive().and_then(|packet| packet.ok_or(io::ErrorKind::UnexpectedEof.into()));
     let mut packet = received.map_err(Unanswered::Lost)?;
+    mark("monitor answered");
     let wrong = |error: io::Error| Unanswered::Failed(failure::own(verb, "unexpected answer", &error));
     match packet.message::<Report>().map_err(wrong)? {
         Report::Running(running) => match packet.descriptors.pop() {

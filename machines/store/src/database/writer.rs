@@ -4,7 +4,10 @@
 //! for one. So all changes that came while the last commit was under way share the next one. Each
 //! has a savepoint of its own: one that fails takes nobody along.
 
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
 
 use dhow_model::ports::Durability;
 use rusqlite::Connection;
@@ -30,15 +33,20 @@ const BATCH: usize = 256;
 /// The log is folded into the database after so many commits.
 const CHECKPOINT: u32 = 1_000;
 
+/// What is to be on the disk soon is synced so long after its commit, with all that came since.
+const SOON: Duration = Duration::from_secs(1);
+
 /// Writes until all senders are gone.
 pub(super) fn run(mut connection: Connection, incoming: &Receiver<Job>) {
     let mut since_checkpoint = 0;
-    while let Ok(first) = incoming.recv() {
+    let mut debt = Debt { log: write_ahead_log(&connection), due: None };
+    while let Some(first) = debt.next(incoming) {
         let mut batch = vec![first];
         while batch.len() < BATCH {
             let Ok(next) = incoming.try_recv() else { break };
             batch.push(next);
         }
+        debt.note(&batch);
         commit(&mut connection, batch);
         since_checkpoint += 1;
         if since_checkpoint >= CHECKPOINT {
@@ -47,6 +55,53 @@ pub(super) fn run(mut connection: Connection, incoming: &Receiver<Job>) {
         }
     }
     checkpoint(&connection);
+}
+
+/// What was committed and is not on the disk yet.
+struct Debt {
+    log: PathBuf,
+    due: Option<Instant>,
+}
+
+impl Debt {
+    /// Waits for the next job, and pays what is due on the way; nothing when nobody writes any more.
+    fn next(&mut self, incoming: &Receiver<Job>) -> Option<Job> {
+        while let Some(due) = self.due {
+            match incoming.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(job) if Instant::now() < due => return Some(job),
+                Ok(job) => {
+                    self.pay();
+                    return Some(job);
+                }
+                Err(RecvTimeoutError::Timeout) => self.pay(),
+                // The checkpoint at the end syncs all.
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        incoming.recv().ok()
+    }
+
+    fn note(&mut self, batch: &[Job]) {
+        let wants = |durability| batch.iter().any(|job| job.durability == durability);
+        if wants(Durability::Committed) {
+            // This commit syncs what lies before it too.
+            self.due = None;
+        } else if wants(Durability::Soon) {
+            self.due.get_or_insert_with(|| Instant::now() + SOON);
+        }
+    }
+
+    fn pay(&mut self) {
+        self.due = None;
+        if let Err(error) = File::open(&self.log).and_then(|log| log.sync_data()) {
+            tracing::error!(%error, "cannot sync the database's log");
+        }
+    }
+}
+
+/// SQLite, "Write-Ahead Logging": beside the database.
+fn write_ahead_log(connection: &Connection) -> PathBuf {
+    format!("{}-wal", connection.path().unwrap_or_default()).into()
 }
 
 fn commit(connection: &mut Connection, batch: Vec<Job>) {

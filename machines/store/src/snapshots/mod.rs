@@ -24,6 +24,7 @@ use dhow_model::ports::{
 };
 use dhow_model::{ContainerId, Error, ImageId, Result};
 use dhow_oci::image::DiffId;
+use dhow_sys::trace::mark;
 use rustix::mount::MountAttrFlags;
 
 use crate::Core;
@@ -47,6 +48,7 @@ impl Snapshots for SnapshotStore {
     /// Nobody waits for the record: the container's is written after it by the same thread, and
     /// without that the next start would clear it away.
     fn prepare(&self, id: &ContainerId, image: Option<&ImageId>, _durability: Durability) -> Result<()> {
+        mark("create asked");
         let snapshot = self.core.admit(id, image)?;
         let made =
             self.core.make_snapshot(id, &snapshot).and_then(|()| self.core.record_snapshot(id, &snapshot));
@@ -54,6 +56,7 @@ impl Snapshots for SnapshotStore {
             self.core.catalog_mut().snapshots.remove(id);
             drop(self.core.trash.discard(&self.core.layout.container(id)));
         }
+        mark("snapshot made");
         made
     }
 
@@ -74,7 +77,9 @@ impl Snapshots for SnapshotStore {
     }
 
     fn remove(&self, id: &ContainerId) -> Result<()> {
-        self.core.forget_snapshot(id)
+        let gone = self.core.forget_snapshot(id);
+        mark("snapshot removed");
+        gone
     }
 
     fn changes(&self, id: &ContainerId) -> Result<Vec<Change>> {

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::process;
+use dhow_sys::trace::mark;
 use rustix::thread::UnshareFlags;
 
 use super::error::{Context as _, Error, Result, Stage};
@@ -46,17 +47,22 @@ pub(super) fn fail(error: &Error, talk: &Talk) -> ! {
 }
 
 fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<std::convert::Infallible> {
+    mark("born");
     // Who enters the container's namespaces later must not look into this process (CVE-2016-9962).
     process::set_dumpable(false).doing(|| "become undumpable")?;
     // Before it is root of its user namespace, which has no right to the host's cgroups.
     enter_cgroup(request.cgroup)?;
+    mark("in its cgroup");
     let maps_ids = plan.namespaces.is_new(NamespaceKind::User);
     if maps_ids {
         talk.wait_for_go()?;
     }
     namespaces(plan, &request)?;
+    mark("namespaces set up");
     let filter = Filter::of(request.spec)?;
+    mark("filter compiled");
     let root = root::mount(&request.rootfs, request.bundle, plan)?;
+    mark("root mounted");
     if !maps_ids {
         talk.wait_for_go()?;
     }
@@ -66,7 +72,9 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     let mut streams = std::mem::replace(&mut request.stdio, Stdio::Inherit);
     if let Some(root) = &root {
         fill(root, plan, &request, &mut streams, talk)?;
+        mark("root filled");
         root::enter(root, plan, request.no_pivot)?;
+        mark("root entered");
     } else {
         root::change_only(&request.rootfs, request.bundle)?;
     }
@@ -77,7 +85,9 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     let home = program::home(&plan.program, plan.identity.uid);
     let rights = assume(&plan.identity)?;
     let program = Program::find(&plan.program, home)?;
+    mark("identity assumed");
     wait_at_gate(&request.gate, talk)?;
+    mark("gate opened");
     hooks::run(HookKind::StartContainer, request.spec, request.id, request.bundle, own_pid())?;
     let ready = Ready { identity: &plan.identity, rights, filter, program, preserve: request.preserve };
     Err(ready.execute(talk))
@@ -99,7 +109,10 @@ impl Ready<'_> {
         // close_range(2).
         let prepared = program::prepare(self.preserve);
         match prepared.and_then(|()| settle(self.identity, &self.rights, &self.filter, talk)) {
-            Ok(()) => self.program.execute(),
+            Ok(()) => {
+                mark("executes");
+                self.program.execute()
+            }
             Err(error) => error,
         }
     }
@@ -154,6 +167,7 @@ fn fill(
     for mount in &plan.mounts {
         tools.mount(mount)?;
     }
+    mark("mounts made");
     if plan.fills_dev {
         let linux = request.spec.linux.as_ref();
         devices::fill(root.as_fd(), linux.map_or(&[], |linux| &linux.devices))?;
