@@ -19,6 +19,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use dhow_sys::trace::VARIABLE;
+
 use crate::monitor::channel::Channel;
 use crate::own_binary;
 
@@ -108,6 +110,7 @@ fn execute(view: &OwnedFd) -> io::Result<Process> {
     let child = Command::new(format!("/proc/self/fd/{}", view.as_raw_fd()))
         .arg0(NAME)
         .env_clear()
+        .envs(std::env::var_os(VARIABLE).map(|path| (VARIABLE, path)))
         .current_dir("/")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())

@@ -76,10 +76,17 @@ fn commands<'a>(arena: &'a Arena, words: &'static [&'static str]) -> Result<Vec<
         all.push(Contender { name: "docker", group: &docker.group, work: Box::new(work) });
     }
     if let Some(podman) = &arena.podman {
-        let work = move || quiet(podman.command().args(words));
+        let work = move || quiet(podman.command().args(podman_words(words)));
         all.push(Contender { name: "podman", group: &podman.group, work: Box::new(work) });
     }
     Ok(all)
+}
+
+/// Without these limits it asks for more than a machine may have to give.
+fn podman_words<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let limits: &[&str] =
+        if words[0] == "run" { &["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"] } else { &[] };
+    [&words[..1], limits, &words[1..]].concat()
 }
 
 fn api_life(arena: &Arena) -> Result<Vec<Contender<'_>>> {

@@ -1,7 +1,7 @@
 //! What the engines hold in memory: idle, and for each container.
 
 use std::fs;
-use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -15,16 +15,18 @@ pub(crate) fn print(arena: &Arena) -> Result<()> {
     let pid = engine.pid().context("the engine runs")?;
     println!("\nmemory (kB)");
     println!("  idle engine, proportional {:>8}", proportional(pid)?);
-    let before = tree(pid)?.iter().map(|p| proportional(*p)).sum::<Result<u64>>()?;
+    let before = ours(pid)?.into_iter().map(proportional).sum::<Result<u64>>()?;
     for number in 0..CONTAINERS {
         let name = format!("memory-{number}");
         engine
             .dhow(&["run", "-d", "--name", &name, "--network", "none", "busybox", "sleep", "1000"])
             .check()?;
     }
-    let monitors = monitors(&engine.scratch().join("run"))?;
-    let private = monitors.iter().map(|p| field(*p, "Private_")).collect::<Result<Vec<u64>>>()?;
-    let all = tree(pid)?.into_iter().chain(monitors).map(proportional).sum::<Result<u64>>()?;
+    // Monitors give their buffers back a second after the last output.
+    std::thread::sleep(Duration::from_secs(2));
+    let monitors: Vec<u32> = children(launcher(pid)?)?;
+    let private = monitors.iter().map(|pid| field(*pid, "Private_")).collect::<Result<Vec<u64>>>()?;
+    let all = ours(pid)?.into_iter().map(proportional).sum::<Result<u64>>()?;
     println!("  monitor, private, most     {:>8}", private.iter().max().copied().unwrap_or_default());
     println!("  each further container     {:>8}", all.saturating_sub(before) / u64::from(CONTAINERS));
     for number in 0..CONTAINERS {
@@ -33,30 +35,20 @@ pub(crate) fn print(arena: &Arena) -> Result<()> {
     Ok(())
 }
 
-/// The engine and its children.
-fn tree(pid: u32) -> Result<Vec<u32>> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
-    let mut all = vec![pid];
-    for child in children.split_whitespace() {
-        all.extend(tree(child.parse()?)?);
-    }
-    Ok(all)
+/// The engine, its launcher and the monitors: not what runs in containers.
+fn ours(engine: u32) -> Result<Vec<u32>> {
+    let launcher = launcher(engine)?;
+    Ok([vec![engine, launcher], children(launcher)?].concat())
 }
 
-/// The processes whose monitor socket is below the engine's run directory: every other process that
-/// runs our binary in this engine's name is found by its children, so these are told by their title.
-fn monitors(run: &Path) -> Result<Vec<u32>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else {
-            continue;
-        };
-        let sockets = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        if sockets.contains("dhow-monitor") && sockets.contains(&*run.to_string_lossy()) {
-            found.push(pid);
-        }
-    }
-    Ok(found)
+fn launcher(engine: u32) -> Result<u32> {
+    children(engine)?.first().copied().context("the engine has a launcher")
+}
+
+/// The children of a process's first thread, as of proc_pid_task(5).
+fn children(pid: u32) -> Result<Vec<u32>> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    children.split_whitespace().map(|child| Ok(child.parse()?)).collect()
 }
 
 fn proportional(pid: u32) -> Result<u64> {

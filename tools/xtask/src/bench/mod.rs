@@ -12,6 +12,7 @@ mod memory;
 mod peers;
 mod report;
 mod series;
+mod view;
 
 pub(crate) use peers::release_binary;
 
@@ -21,6 +22,7 @@ use crate::shell;
 
 /// Runs all cases whose name contains `only`.
 pub(crate) fn run(only: Option<&str>, rounds: usize) -> Result<()> {
+    view::enter()?;
     shell::run("cargo build --quiet --release --package dhow --locked")?;
     let arena = peers::Arena::new()?;
     let mut tables = Vec::new();

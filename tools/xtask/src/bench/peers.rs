@@ -181,12 +181,6 @@ fn runtimes(directory: &Path) -> Result<Vec<Runtime>> {
             all.push(Runtime { name, program, arguments: root(name), group: Group::new(name)? });
         }
     }
-    if let Some(program) = process::find("crun") {
-        // It refuses hybrid cgroups; without any it has less to do than the others.
-        let arguments =
-            [vec!["--cgroup-manager".to_owned(), "disabled".to_owned()], root("crun-bare")].concat();
-        all.push(Runtime { name: "crun bare", program, arguments, group: Group::new("crun-bare")? });
-    }
     Ok(all)
 }
 
