@@ -52,7 +52,7 @@ impl LogReader {
     /// The kernel's.
     pub fn open(path: PathBuf, query: LogQuery, ended: Ended) -> io::Result<Self> {
         // Watch first, look then: what is written in between is seen.
-        let changes = if query.follow { Some(watch(&path)?) } else { None };
+        let changes = if query.follow { watch(&path)? } else { None };
         let mut files = files::open_all(&path)?;
         let skip = match query.tail {
             Some(lines) => tail::keep_last(&mut files, lines)?,
@@ -170,8 +170,13 @@ impl LogReader {
     /// Waits for a change of the directory, and now and then returns without one: whoever ends the
     /// reading from outside has only a flag to set.
     fn wait(&self) -> io::Result<()> {
-        let Some(changes) = &self.changes else { return Ok(()) };
         let timeout = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+        let Some(changes) = &self.changes else {
+            return match poll(&mut [], Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+        };
         let mut polled = [PollFd::new(changes, PollFlags::IN)];
         match poll(&mut polled, Some(&timeout)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(()),
@@ -250,13 +255,20 @@ impl Current {
     }
 }
 
-fn watch(path: &std::path::Path) -> io::Result<OwnedFd> {
-    let changes = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
+/// A user may have 128 of these on many machines, and a log may be followed by more: those who come too
+/// late look five times a second.
+fn watch(path: &std::path::Path) -> io::Result<Option<OwnedFd>> {
+    let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
+    let changes = match inotify::init(flags) {
+        Err(rustix::io::Errno::MFILE) => return Ok(None),
+        made => made?,
+    };
     let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVE;
-    if let Some(directory) = path.parent() {
-        inotify::add_watch(&changes, directory, flags)?;
+    let directory = path.parent().unwrap_or(std::path::Path::new("."));
+    match inotify::add_watch(&changes, directory, flags) {
+        Err(rustix::io::Errno::NOSPC) => Ok(None),
+        watched => Ok(watched.map(|_| Some(changes))?),
     }
-    Ok(changes)
 }
 
 #[cfg(test)]
@@ -332,6 +344,16 @@ mod tests {
         let (_directory, path) = written(5000, ALL);
         let lines = read(&path, LogQuery { tail: Some(3000), ..query() });
         assert_eq!((lines.len(), lines[0].as_str(), lines[2999].as_str()), (3000, "2000", "4999"));
+    }
+
+    #[test]
+    fn more_readers_may_follow_than_the_kernel_watches_for() {
+        let (_directory, path) = written(2, ALL);
+        let query = LogQuery { follow: true, ..query() };
+        let readers: Vec<_> = (0..200)
+            .map(|_| LogReader::open(path.clone(), query.clone(), Box::new(|| true)).unwrap())
+            .collect();
+        assert!(readers.into_iter().all(|reader| reader.map(Result::unwrap).count() == 2));
     }
 
     #[test]
