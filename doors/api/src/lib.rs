@@ -15,12 +15,20 @@ use std::future::Future;
 use std::sync::Arc;
 
 use dhow_engine::Engine;
-use tokio::net::UnixListener;
+pub use server::hold::Unread;
+use tokio::net::{UnixListener, UnixStream};
 
 /// Serves the Engine API on these sockets until `shutdown` is ready.
 ///
 /// Returns when every connection has ended, or some seconds after `shutdown`: streams without an end
 /// of their own (`/events`, followed logs, attached clients) are ended, verbs that have begun are not.
-pub async fn serve(engine: Arc<Engine>, listeners: Vec<UnixListener>, shutdown: impl Future<Output = ()>) {
-    server::accept::serve(routes::Routes(engine), listeners, shutdown).await;
+///
+/// `unread` looks after clients of a hijacked connection.
+pub async fn serve(
+    engine: Arc<Engine>,
+    listeners: Vec<UnixListener>,
+    unread: Unread<UnixStream>,
+    shutdown: impl Future<Output = ()>,
+) {
+    server::accept::serve(routes::Routes(engine), listeners, unread, shutdown).await;
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -35,6 +35,20 @@ pub fn send(channel: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
         rustix::net::sendmsg(channel.as_fd(), &slices, &mut ancillary, SendFlags::NOSIGNAL).map(drop)
     })?;
     Ok(())
+}
+
+/// How many sent bytes of a unix socket its other end has not read, with the kernel's own overhead
+/// (`SIOCOUTQ`, unix(7)).
+///
+/// # Errors
+/// The kernel's.
+pub fn unread(socket: impl AsFd) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the kernel writes one int, which lives across the call.
+    match unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut count) } {
+        0 => Ok(usize::try_from(count).unwrap_or_default()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Receives one packet into `buffer`; 0 bytes and no descriptor is the end of the conversation.
@@ -76,5 +90,15 @@ mod tests {
         assert_eq!(rustix::io::read(&read, &mut buffer).unwrap(), 1);
         drop(here);
         assert_eq!(receive(&there, &mut buffer).unwrap().0, 0);
+    }
+
+    #[test]
+    fn what_the_other_end_has_not_read_is_known() {
+        let (here, there) = pair().unwrap();
+        assert_eq!(unread(&here).unwrap(), 0);
+        send(&here, b"read this", &[]).unwrap();
+        assert!(unread(&here).unwrap() > 0);
+        receive(&there, &mut [0; 64]).unwrap();
+        assert_eq!(unread(&here).unwrap(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use dhow_model::container::State;
 use dhow_model::ports::CommitRequest;
-use dhow_model::{Container, Error, ImageId, Result, Timestamp};
+use dhow_model::{Container, Error, ImageId, Kind, Result, Timestamp};
 use dhow_oci::image::ContainerDefaults;
 use dhow_oci::{ImageConfig, Platform, Reference};
 
@@ -82,9 +82,12 @@ impl Engine {
         if !pause || !matches!(record.state, State::Running(_)) {
             return work();
         }
-        self.ports.runtime.pause(&record.id)?;
+        if let Err(error) = self.ports.runtime.pause(&record.id) {
+            return if has_ended(&error) { work() } else { Err(error) };
+        }
         let done = work();
         let thawed = self.ports.runtime.resume(&record.id);
+        let thawed = thawed.or_else(|error| if has_ended(&error) { Ok(()) } else { Err(error) });
         match (done, thawed) {
             (Ok(done), Ok(())) => Ok(done),
             (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
@@ -94,4 +97,9 @@ impl Engine {
             )),
         }
     }
+}
+
+/// The container has ended meanwhile: nothing in it moves any more.
+fn has_ended(error: &Error) -> bool {
+    error.kind() == Kind::Conflict
 }

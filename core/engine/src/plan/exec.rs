@@ -3,7 +3,7 @@
 use dhow_model::{Container, Result};
 use dhow_oci::runtime::{ConsoleSize, Process, Spec, User};
 
-use super::{Facts, rights, spec, user};
+use super::{Facts, merge, rights, spec, user};
 use crate::execs::ExecRequest;
 
 /// Works out the process of an exec.
@@ -22,7 +22,7 @@ pub fn plan(record: &Container, request: &ExecRequest, container: &Spec, facts: 
     let first = container.process.clone().unwrap_or_default();
     let mut merged = config.clone();
     merged.tty = request.tty;
-    merged.env = with(&config.env, &request.env);
+    merged.env = merge::variables(config.env.clone(), &request.env);
     let directory = if request.working_dir.is_empty() { &config.working_dir } else { &request.working_dir };
     Ok(Process {
         terminal: request.tty,
@@ -46,12 +46,4 @@ pub fn plan(record: &Container, request: &ExecRequest, container: &Spec, facts: 
         oom_score_adj: first.oom_score_adj,
         ..Process::default()
     })
-}
-
-/// The container's environment with the exec's own pairs in place of those of the same name.
-fn with(own: &[String], further: &[String]) -> Vec<String> {
-    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
-    let given: Vec<String> = further.iter().map(|pair| name(pair)).collect();
-    let kept = own.iter().filter(|pair| !given.contains(&name(pair))).cloned();
-    kept.chain(further.iter().filter(|pair| pair.contains('=')).cloned()).collect()
 }

@@ -41,16 +41,13 @@ fn json_file(options: &BTreeMap<String, String>) -> Result<LogOptions> {
         None => Some(1),
     };
     let max_files = max_files.ok_or_else(|| Error::invalid("max-file cannot be less than 1"))?;
-    if max_files > 1 && max_size.is_none() {
-        return Err(Error::invalid("invalid max-size: max-file needs a max-size"));
-    }
     let compress = match options.get("compress").map(String::as_str) {
         None => false,
         Some("true" | "1" | "t") => true,
         Some("false" | "0" | "f") => false,
         Some(other) => return Err(Error::invalid(format!("invalid value for compress: {other:?}"))),
     };
-    if compress && max_files == 1 {
+    if compress && (max_files == 1 || max_size.is_none()) {
         return Err(Error::invalid(
             "compress cannot be true when max-file is less than 2 or max-size is not set",
         ));
@@ -96,7 +93,6 @@ mod tests {
             [("max-size", "ten")],
             [("max-size", "99999999999999999999g")],
             [("max-file", "0")],
-            [("max-file", "3")],
             [("nope", "1")],
             [("compress", "true")],
         ] {

@@ -46,12 +46,31 @@ pub fn with_image(mut config: Config, image: Option<&Image>) -> Config {
     config
 }
 
-/// The image's pairs first, those of the same name replaced, a name alone removed.
+/// What was given first, then the image's pairs of other names. A name alone stays among the settings,
+/// as Docker shows it, and takes the variable away from the program (see [`variables`]).
 fn env(own: Vec<String>, image: &[String]) -> Vec<String> {
-    let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
-    let given: Vec<String> = own.iter().map(|pair| name(pair)).collect();
-    let kept = image.iter().filter(|pair| !given.contains(&name(pair))).cloned();
-    kept.chain(own.into_iter().filter(|pair| pair.contains('='))).collect()
+    let given: Vec<&str> = own.iter().map(|pair| variable(pair)).collect();
+    let kept: Vec<String> = image.iter().filter(|pair| !given.contains(&variable(pair))).cloned().collect();
+    own.into_iter().chain(kept).collect()
+}
+
+/// The variables of a program: `first`, each replaced or taken away by the one of the same name in `then`.
+#[must_use]
+pub fn variables(first: Vec<String>, then: &[String]) -> Vec<String> {
+    then.iter().fold(first, |mut variables, pair| {
+        let place = variables.iter().position(|other| variable(other) == variable(pair));
+        match (place, pair.contains('=')) {
+            (Some(place), true) => variables[place].clone_from(pair),
+            (None, true) => variables.push(pair.clone()),
+            (Some(place), false) => drop(variables.remove(place)),
+            (None, false) => {}
+        }
+        variables
+    })
+}
+
+fn variable(pair: &str) -> &str {
+    pair.split('=').next().unwrap_or_default()
 }
 
 fn merge_maps<V: Clone>(own: &mut BTreeMap<String, V>, image: Option<&BTreeMap<String, V>>) {
@@ -76,7 +95,10 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings) -> HostConfig {
         host.shm_size = settings.shm_size;
     }
     if host.log_config.kind.is_empty() {
-        host.log_config = settings.log.clone();
+        host.log_config.kind.clone_from(&settings.log.kind);
+    }
+    if host.log_config.kind == settings.log.kind {
+        merge_maps(&mut host.log_config.config, Some(&settings.log.config));
     }
     if host.restart_policy.name.is_empty() {
         host.restart_policy.name = "no".into();

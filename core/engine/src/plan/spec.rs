@@ -72,23 +72,15 @@ fn apparmor(host: &HostConfig, options: &Options, facts: &Facts) -> String {
 
 /// What every process gets, unless the image or the user says otherwise.
 pub(super) fn env(config: &Config, home: &str) -> Vec<String> {
-    let mut env = config.env.clone();
-    let has = |env: &[String], name: &str| env.iter().any(|pair| pair.split('=').next() == Some(name));
-    let mut first = Vec::new();
-    if !has(&env, "PATH") {
-        first.push(format!("PATH={PATH}"));
-    }
-    if !has(&env, "HOSTNAME") {
-        first.push(format!("HOSTNAME={}", config.hostname));
-    }
-    if config.tty && !has(&env, "TERM") {
+    let mut first = vec![format!("PATH={PATH}"), format!("HOSTNAME={}", config.hostname)];
+    if config.tty {
         first.push("TERM=xterm".into());
     }
-    if !has(&env, "HOME") {
+    let mut env = merge::variables(first, &config.env);
+    if !env.iter().any(|pair| pair.starts_with("HOME=")) {
         env.push(format!("HOME={home}"));
     }
-    first.extend(env);
-    first
+    env
 }
 
 fn rlimits(host: &HostConfig, facts: &Facts) -> Vec<Rlimit> {

@@ -6,6 +6,7 @@ use dhow_model::ports::{LogStream, TerminalSize};
 use dhow_model::{Error, Kind, Result};
 use http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::containers::streams::{asynchronous, terminal_size};
@@ -13,6 +14,7 @@ use super::{Handling, not_found};
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
 use crate::server::detach::DetachKeys;
+use crate::server::framing::Framing;
 use crate::server::stdcopy;
 use crate::types::defaults;
 
@@ -44,6 +46,20 @@ struct CreateBody {
     detach_keys: String,
 }
 
+const CREATE: &[&str] = &[
+    "AttachStdin",
+    "AttachStdout",
+    "AttachStderr",
+    "Tty",
+    "Privileged",
+    "User",
+    "WorkingDir",
+    "Env",
+    "Cmd",
+    "ConsoleSize",
+    "DetachKeys",
+];
+
 /// The body of a start.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -53,11 +69,18 @@ struct StartBody {
     console_size: Option<[u16; 2]>,
 }
 
-pub(super) async fn create(mut call: Call, container: String) -> Answer {
+const START: &[&str] = &["Detach", "Tty", "ConsoleSize"];
+
+async fn read<T: DeserializeOwned + Default>(call: &mut Call, names: &[&str]) -> Result<T> {
     let mut members: Map<String, Value> = call.json().await?.unwrap_or_default();
+    defaults::spell(&mut members, names);
     defaults::drop_nulls(&mut members);
-    let body: CreateBody = serde_json::from_value(Value::Object(members))
-        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))?;
+    serde_json::from_value(Value::Object(members))
+        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
+}
+
+pub(super) async fn create(mut call: Call, container: String) -> Answer {
+    let body: CreateBody = read(&mut call, CREATE).await?;
     let request = ExecRequest {
         attach_stdin: body.attach_stdin,
         attach_stdout: body.attach_stdout,
@@ -83,8 +106,9 @@ fn size(sides: Option<[u16; 2]>) -> Option<TerminalSize> {
 }
 
 async fn start(mut call: Call, id: String) -> Answer {
-    let body: StartBody = call.json().await?.unwrap_or_default();
+    let body: StartBody = read(&mut call, START).await?;
     let (first_size, version) = (size(body.console_size), call.version);
+    let raw = body.tty;
     if body.detach {
         call.run(move |engine| engine.start_exec(&id, first_size)).await?;
         return Ok(answer::empty(StatusCode::OK));
@@ -101,27 +125,21 @@ async fn start(mut call: Call, id: String) -> Answer {
             }
         })
         .await?;
-    let media_type = stdcopy::media_type(attached.terminal, version);
-    let mut client = call.into_client();
+    let media_type = stdcopy::media_type(raw, version);
+    let mut client = call.into_client().framed(Framing::between(attached.terminal, raw));
     if attached.terminal {
         client = client.detached_by(keys);
     }
     if let Some(error) = failure {
         // As Docker does: the client is told in the stream, and finds the exit code by inspection.
-        return Ok(client.join(media_type, told(&error, attached.terminal)?, None));
+        return Ok(client.join(media_type, told(&error, raw), None));
     }
     Ok(client.join(media_type, Bytes::new(), Some(asynchronous(attached.stream)?)))
 }
 
-fn told(error: &Error, terminal: bool) -> Result<Bytes> {
-    let text = format!("{}\r\n", error.report());
-    let mut bytes = Vec::new();
-    if !terminal {
-        let header = stdcopy::header(LogStream::Stdout, text.len());
-        bytes.extend(header.map_err(|error| Error::internal("telling a failure").because(error))?);
-    }
-    bytes.extend(text.bytes());
-    Ok(bytes.into())
+fn told(error: &Error, raw: bool) -> Bytes {
+    let text = format!("{}\r\n", error.report()).into_bytes();
+    if raw { text.into() } else { stdcopy::frame(LogStream::Stdout, &text).into() }
 }
 
 async fn resize(call: Call, id: String) -> Answer {

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::answer::Response;
 use super::end::{self, End};
+use super::hold::Unread;
 use super::wire::Wire;
 
 /// How long answers that are under way may take once the end is asked for.
@@ -31,12 +32,13 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
 pub(crate) async fn serve(
     service: impl Service,
     listeners: Vec<UnixListener>,
+    unread: Unread<UnixStream>,
     shutdown: impl Future<Output = ()>,
 ) {
     let (ender, end) = end::channel();
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, service.clone(), end.clone()));
+        accepting.spawn(accept(listener, unread, service.clone(), end.clone()));
     }
     shutdown.await;
     ender.end();
@@ -45,7 +47,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn accept(listener: UnixListener, service: impl Service, end: End) {
+async fn accept(listener: UnixListener, unread: Unread<UnixStream>, service: impl Service, end: End) {
     let mut connections = JoinSet::new();
     let ended = end.clone().reached();
     tokio::pin!(ended);
@@ -53,7 +55,7 @@ async fn accept(listener: UnixListener, service: impl Service, end: End) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(connection(stream, service.clone(), end.clone()));
+                    connections.spawn(connection(Wire::new(stream, unread), service.clone(), end.clone()));
                 }
                 Err(error) => {
                     tracing::warn!("accepting a connection: {error}");
@@ -68,7 +70,7 @@ async fn accept(listener: UnixListener, service: impl Service, end: End) {
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(stream: UnixStream, service: impl Service, end: End) {
+async fn connection(wire: Wire<UnixStream>, service: impl Service, end: End) {
     let answering = end.clone();
     let handler = service_fn(move |request| {
         let (service, end) = (service.clone(), answering.clone());
@@ -76,7 +78,7 @@ async fn connection(stream: UnixStream, service: impl Service, end: End) {
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().title_case_headers(true);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(Wire::new(stream)), handler);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(wire), handler);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -16,7 +16,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use hyper_util::server::conn::auto::upgrade;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::MissedTickBehavior;
@@ -25,7 +26,9 @@ use super::answer::{self, Response};
 use super::body::Body;
 use super::detach::DetachKeys;
 use super::end::End;
-use super::{stream, wire};
+use super::framing::Framing;
+use super::stream;
+use super::wire::{self, Wire};
 
 /// Bytes moved at once.
 const BUFFER: usize = 32 * 1024;
@@ -38,6 +41,7 @@ pub(crate) struct Client {
     bare: bool,
     body: Option<Body>,
     keys: Option<DetachKeys>,
+    framing: Framing,
     end: End,
 }
 
@@ -45,12 +49,17 @@ impl Client {
     /// Of a request: its upgrade if it asked for one, else its body is what the client writes.
     pub(crate) fn new(headers: &HeaderMap, upgrade: Option<OnUpgrade>, body: Option<Body>, end: End) -> Self {
         let bare = headers.get(UPGRADE).is_some_and(|value| value == wire::BARE);
-        Self { upgrade, bare, body, keys: None, end }
+        Self { upgrade, bare, body, keys: None, framing: Framing::Same, end }
     }
 
     /// The same, of a client at a terminal: these keys detach it.
     pub(crate) fn detached_by(self, keys: DetachKeys) -> Self {
         Self { keys: Some(keys), ..self }
+    }
+
+    /// The same, of a client that reads another form than the process writes.
+    pub(crate) fn framed(self, framing: Framing) -> Self {
+        Self { framing, ..self }
     }
 
     /// Joins the client with `process`, after it was sent `first`.
@@ -65,10 +74,17 @@ impl Client {
     ) -> Response {
         match self.upgrade {
             Some(upgrade) => {
-                tokio::spawn(upgraded(upgrade, first, process.map(|process| (process, self.keys)), self.end));
+                let process = process.map(|process| (process, self.keys, self.framing));
+                tokio::spawn(upgraded(upgrade, first, process, self.end));
                 switching(media_type, self.bare)
             }
-            None => ordinary(media_type, first, process, self.body, self.end),
+            None => ordinary(
+                media_type,
+                first,
+                process.map(|process| (process, self.framing)),
+                self.body,
+                self.end,
+            ),
         }
     }
 }
@@ -88,17 +104,16 @@ fn switching(media_type: &'static str, bare: bool) -> Response {
 async fn upgraded(
     upgrade: OnUpgrade,
     first: Bytes,
-    process: Option<(UnixStream, Option<DetachKeys>)>,
+    process: Option<(UnixStream, Option<DetachKeys>, Framing)>,
     end: End,
 ) {
     let talk = async {
-        let client = upgrade.await.map_err(io::Error::other)?;
-        let (mut reader, mut writer) = tokio::io::split(TokioIo::new(client));
+        let (mut reader, mut writer) = taken_over(upgrade).await?;
         writer.write_all(&first).await?;
-        if let Some((process, keys)) = process {
+        if let Some((process, keys, framing)) = process {
             let (output, input) = process.into_split();
             tokio::select! {
-                done = copy_output(output, &mut writer) => done?,
+                done = copy_output(output, framing, &mut writer) => done?,
                 () = copy_input(&mut reader, input, keys) => {}
             }
         }
@@ -111,6 +126,20 @@ async fn upgraded(
     if let Err(error) = result {
         tracing::debug!("hijacked connection: {error}");
     }
+}
+
+/// The connection itself: what the client has sent already comes first, and what is written waits until
+/// the client has read the head.
+async fn taken_over(
+    upgrade: OnUpgrade,
+) -> io::Result<(impl AsyncReadExt + Unpin, WriteHalf<Wire<UnixStream>>)> {
+    let upgraded = upgrade.await.map_err(io::Error::other)?;
+    let parts = upgrade::downcast::<TokioIo<Wire<UnixStream>>>(upgraded);
+    let parts = parts.map_err(|_| io::Error::other("this connection cannot be taken over"))?;
+    let mut wire = parts.io.into_inner();
+    wire.hold();
+    let (reader, writer) = tokio::io::split(wire);
+    Ok((io::Cursor::new(parts.read_buf).chain(reader), writer))
 }
 
 /// The client's bytes to the process; its end is passed on as the end of standard input. Ready only
@@ -137,7 +166,11 @@ async fn copy_input(
     std::future::pending().await
 }
 
-async fn copy_output(mut output: OwnedReadHalf, client: &mut (impl AsyncWriteExt + Unpin)) -> io::Result<()> {
+async fn copy_output(
+    mut output: OwnedReadHalf,
+    mut framing: Framing,
+    client: &mut (impl AsyncWriteExt + Unpin),
+) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -154,7 +187,7 @@ async fn copy_output(mut output: OwnedReadHalf, client: &mut (impl AsyncWriteExt
         if count == 0 {
             return Ok(());
         }
-        client.write_all(&buffer[..count]).await?;
+        client.write_all(&framing.pass(&buffer[..count])).await?;
         client.flush().await?;
     }
 }
@@ -162,21 +195,21 @@ async fn copy_output(mut output: OwnedReadHalf, client: &mut (impl AsyncWriteExt
 fn ordinary(
     media_type: &'static str,
     first: Bytes,
-    process: Option<UnixStream>,
+    process: Option<(UnixStream, Framing)>,
     body: Option<Body>,
     end: End,
 ) -> Response {
-    let output = process.map(|process| {
+    let output = process.map(|(process, framing)| {
         let (output, input) = process.into_split();
         tokio::spawn(copy_body(body, input));
-        output
+        (output, framing)
     });
     let output = futures_util::stream::unfold(output, |output| async move {
-        let mut output = output?;
+        let (mut output, mut framing) = output?;
         let mut buffer = vec![0; BUFFER];
         let count = output.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
-        buffer.truncate(count);
-        Some((Bytes::from(buffer), Some(output)))
+        let bytes = Bytes::from(framing.pass(&buffer[..count]).into_owned());
+        Some((bytes, Some((output, framing))))
     });
     let first = Some(first).filter(|bytes| !bytes.is_empty());
     stream::endless(media_type, futures_util::stream::iter(first).chain(output), end)

@@ -1,10 +1,9 @@
 //! HTTP as Docker's clients expect it, whatever the operation: versions, queries, bodies, streams, errors.
 //!
 //! In reading order: [`version`] (which API version is spoken), [`call`] (one request on its way to a
-//! handler), [`call`] (one request on its way to a
 //! handler), [`query`], [`filters`], [`moment`] and [`body`] (what a request says), [`answer`],
-//! [`problem`] and [`stream`] (what is answered), [`hijack`] and [`wire`] (connections that stop being
-//! HTTP), [`accept`] (the accept loop).
+//! [`problem`] and [`stream`] (what is answered), [`hijack`], [`framing`], [`wire`] and [`hold`] (connections that stop
+//! being HTTP), [`accept`] (the accept loop).
 
 pub(crate) mod accept;
 pub(crate) mod answer;
@@ -13,12 +12,13 @@ pub(crate) mod call;
 pub(crate) mod detach;
 pub(crate) mod end;
 pub(crate) mod filters;
+pub(crate) mod framing;
 pub(crate) mod hijack;
+pub(crate) mod hold;
 pub(crate) mod moment;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod stdcopy;
-
 pub(crate) mod stream;
 pub(crate) mod version;
 pub(crate) mod wire;

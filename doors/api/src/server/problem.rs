@@ -2,6 +2,7 @@
 
 use dhow_model::{Error, Kind};
 use http::StatusCode;
+use serde_json::{Value, json};
 
 use super::answer::{self, Response};
 
@@ -25,6 +26,12 @@ pub(crate) fn answer(error: &Error) -> Response {
         StatusCode::NOT_MODIFIED => answer::empty(StatusCode::NOT_MODIFIED),
         status => answer::json(status, &Message { message: error.report() }),
     }
+}
+
+/// The line that tells `error` in a stream of JSON whose head has been sent.
+pub(crate) fn line(error: &Error) -> Value {
+    let message = error.report();
+    json!({"errorDetail": {"message": message}, "error": message})
 }
 
 /// What no route is for.

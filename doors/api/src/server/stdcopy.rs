@@ -42,8 +42,17 @@ impl LineFormat {
     }
 }
 
+/// The length of a frame's head.
+pub(crate) const HEADER: usize = 8;
+
+/// A frame around a piece of a stream that is no longer than a buffer.
+pub(crate) fn frame(stream: LogStream, piece: &[u8]) -> Vec<u8> {
+    let head = header(stream, piece.len()).unwrap_or_default();
+    [head.as_slice(), piece].concat()
+}
+
 /// The eight bytes before a frame's payload.
-pub(crate) fn header(stream: LogStream, length: usize) -> io::Result<[u8; 8]> {
+pub(crate) fn header(stream: LogStream, length: usize) -> io::Result<[u8; HEADER]> {
     let length = u32::try_from(length).map_err(io::Error::other)?.to_be_bytes();
     Ok([stream as u8, 0, 0, 0, length[0], length[1], length[2], length[3]])
 }

@@ -80,7 +80,7 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
         let (end, ended) = tokio::sync::oneshot::channel();
-        let task = tokio::spawn(accept::serve(Echo, vec![listener], async move { drop(ended.await) }));
+        let task = tokio::spawn(accept::serve(Echo, vec![listener], |_| 0, async move { drop(ended.await) }));
         Self { directory, end: Some(end), task }
     }
 

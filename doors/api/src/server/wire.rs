@@ -9,6 +9,8 @@
 //!
 //! Only the first request: behind it, a body could look like a request. Later ones are answered as
 //! ordinary HTTP, with the request's body as standard input.
+//!
+//! What follows the head of a hijack is kept back until the client has read the head; see [`Hold`].
 
 use std::io;
 use std::pin::Pin;
@@ -16,6 +18,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::hold::{Hold, Unread};
 
 /// The header by which a handler knows such a request: its value is the `Upgrade` protocol.
 pub(crate) const BARE: &str = "dhow-bare";
@@ -33,6 +37,8 @@ pub(crate) struct Wire<S> {
     bare: bool,
     /// Of a rewritten status line, still to be written.
     unwritten: &'static [u8],
+    unread: Unread<S>,
+    hold: Option<Hold>,
 }
 
 enum Reading {
@@ -46,8 +52,14 @@ enum Reading {
 
 impl<S> Wire<S> {
     /// Wraps a connection that has just been accepted.
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, reading: Reading::Head(BytesMut::new()), bare: false, unwritten: &[] }
+    pub(crate) fn new(stream: S, unread: Unread<S>) -> Self {
+        let reading = Reading::Head(BytesMut::new());
+        Self { stream, reading, bare: false, unwritten: &[], unread, hold: None }
+    }
+
+    /// Writes nothing more until the other end has read what was written.
+    pub(crate) fn hold(&mut self) {
+        self.hold = Some(Hold::new());
     }
 }
 
@@ -147,6 +159,14 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
         }
         Poll::Ready(Ok(()))
     }
+
+    fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(hold) = &mut self.hold {
+            ready!(hold.poll(context, || (self.unread)(&self.stream)));
+            self.hold = None;
+        }
+        Poll::Ready(())
+    }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
@@ -161,6 +181,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             return Poll::Ready(Ok(SWITCHING.len()));
         }
         ready!(self.poll_status_line(context))?;
+        ready!(self.poll_hold(context));
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -204,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn a_bare_hijack_gets_its_header_and_dockers_status_line() {
         let (mut client, server) = tokio::io::duplex(7);
-        let mut wire = Wire::new(server);
+        let mut wire = Wire::new(server, |_| 0);
         let server = tokio::spawn(async move {
             let mut text = vec![0; 72];
             wire.read_exact(&mut text).await.unwrap();

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use dhow_engine::Engine;
+use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use configuration::Configuration;
@@ -82,6 +83,7 @@ async fn serve(configuration: &Configuration, engine: Arc<Engine>) -> Result<()>
         tracing::info!("the engine ends; containers go on");
     };
     let listeners = sockets.listeners()?;
-    dhow_api::serve(engine, listeners, end).await;
+    let unread = |client: &UnixStream| dhow_sys::channel::unread(client).unwrap_or(0);
+    dhow_api::serve(engine, listeners, unread, end).await;
     Ok(())
 }

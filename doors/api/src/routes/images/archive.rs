@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::server::answer::Answer;
 use crate::server::call::Call;
+use crate::server::problem;
 use crate::server::stream::{self, AnswerWriter};
 
 const TAR: &str = "application/x-tar";
@@ -42,21 +43,22 @@ pub(super) async fn load(call: Call) -> Answer {
             if let (LoadProgress::Layer { id, current, total }, false) = (progress, quiet) {
                 told = line(out, &layer_line(&id, current, total));
             }
-        })?;
+        });
         told?;
-        for image in &loaded {
-            for text in names(image) {
-                line(out, &json!({"stream": text}))?;
+        match loaded {
+            Ok(loaded) => {
+                loaded.iter().flat_map(names).try_for_each(|text| line(out, &json!({"stream": text})))
             }
+            // As Docker does, also when nothing was told before: clients look for it in the stream.
+            Err(error) => line(out, &problem::line(&error)),
         }
-        Ok(())
     })
     .await
 }
 
 fn line(out: &mut AnswerWriter, value: &Value) -> Result<()> {
     let gone = |error| Error::internal("the client is gone").because(error);
-    writeln!(out, "{value}").and_then(|()| out.flush()).map_err(gone)
+    write!(out, "{value}\r\n").and_then(|()| out.flush()).map_err(gone)
 }
 
 fn layer_line(id: &str, current: u64, total: Option<u64>) -> Value {
