@@ -38,8 +38,8 @@ pub struct Settings {
     pub dns_options: Vec<String>,
     /// Search domains of containers that do not say.
     pub dns_search: Vec<String>,
-    /// Further facts told by `info`.
-    pub facts: BTreeMap<String, String>,
+    /// What `info` tells of the storage driver: names and values.
+    pub storage: Vec<(String, String)>,
 }
 
 impl Default for Settings {
@@ -60,7 +60,7 @@ impl Default for Settings {
             dns: Vec::new(),
             dns_options: Vec::new(),
             dns_search: Vec::new(),
-            facts: BTreeMap::new(),
+            storage: Vec::new(),
         }
     }
 }

@@ -37,13 +37,14 @@ pub use images::ImageStore;
 pub use images::archive::read_any_document;
 pub use records::RecordStore;
 pub use snapshots::SnapshotStore;
+pub use stack::LayerFormat;
 pub use volumes::VolumeStore;
 
 use catalog::Catalog;
 use database::Database;
 use error::Context as _;
 use layout::Layout;
-use stack::Pins;
+use stack::{Formats, Mounts, Pins};
 use staging::Trash;
 
 /// The store of one engine: the four ports over one directory.
@@ -61,12 +62,28 @@ pub struct Store {
     pub volumes: VolumeStore,
 }
 
+/// How a store is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// What new layers become; none is what this machine does best.
+    pub layers: Option<LayerFormat>,
+}
+
 impl Store {
     /// Opens the store below `root`, makes it when there is none, and mends what a crash left.
     ///
     /// # Errors
-    /// Conflict when another engine has it open; otherwise what the file system says.
+    /// Those of [`open_with`](Self::open_with).
     pub fn open(root: &Path) -> Result<Self> {
+        Self::open_with(root, Options::default())
+    }
+
+    /// The same with options.
+    ///
+    /// # Errors
+    /// Conflict when another engine has it open; unavailable when this machine has not the layer format
+    /// that is wanted; otherwise what the file system says.
+    pub fn open_with(root: &Path, options: Options) -> Result<Self> {
         let layout = Arc::new(Layout::create(root)?);
         let lock = acquire(&layout)?;
         let trash = Trash::start(Arc::clone(&layout))?;
@@ -74,11 +91,14 @@ impl Store {
         let database = repair::open_database(&layout)?;
         let mut catalog = Catalog::read(&database, &layout)?;
         repair::hide_damaged(&mut catalog, &layout)?;
+        let formats = stack::choose(&layout, options.layers)?;
         let core = Arc::new(Core {
             database,
             catalog: RwLock::new(catalog),
             changes: Mutex::new(()),
             pins: Pins::default(),
+            formats,
+            mounts: Mounts::default(),
             small_files: snapshots::SmallFiles::default(),
             turns: snapshots::Turns::default(),
             trash,
@@ -95,6 +115,14 @@ impl Store {
     }
 }
 
+impl Store {
+    /// What new layers become.
+    #[must_use]
+    pub fn layer_format(&self) -> LayerFormat {
+        self.images.core.formats.new
+    }
+}
+
 /// What the ports share.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -103,6 +131,8 @@ pub(crate) struct Core {
     /// Held by whoever changes images or volumes, from the check to the record.
     changes: Mutex<()>,
     pins: Pins,
+    formats: Formats,
+    mounts: Mounts,
     small_files: snapshots::SmallFiles,
     turns: snapshots::Turns,
     trash: Trash,

@@ -42,6 +42,14 @@ impl Stage {
             Err(error) => Err(error).on("put in its place", place),
         }
     }
+
+    /// Puts what was made under `name` where something is already, which then is on the stage.
+    pub(crate) fn exchange(&self, name: &str, place: &Path) -> Result<()> {
+        let from = self.path.join(name);
+        let here = rustix::fs::CWD;
+        rustix::fs::renameat_with(here, &from, here, place, rustix::fs::RenameFlags::EXCHANGE)
+            .on("put in its place", place)
+    }
 }
 
 impl Drop for Stage {

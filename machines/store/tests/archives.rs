@@ -3,6 +3,16 @@
 
 mod support;
 
+in_both_formats! {
+    every_form_of_an_image_is_the_same_image,
+    what_is_saved_is_read_by_others_and_by_us,
+    a_layer_that_its_tree_cannot_tell_is_saved_byte_for_byte_too,
+    a_wrong_archive_is_refused_by_name_and_leaves_nothing,
+    any_changed_byte_is_noticed_or_means_nothing,
+    of_an_index_the_wanted_platform_is_taken,
+    podman_and_we_read_each_other,
+}
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +20,8 @@ use dhow_model::image::Loaded;
 use dhow_model::ports::{Images as _, SaveFormat, SaveItem};
 use dhow_model::{Kind, Result};
 use dhow_oci::Platform;
-use support::{Place, able, archive, docker_archive, names, place, reference, tar};
+use dhow_store::LayerFormat;
+use support::{Place, archive, docker_archive, names, place, reference, tar};
 
 fn have(tools: &[&str]) -> bool {
     let missing = tools.iter().find(|tool| Command::new(tool).arg("--version").output().is_err());
@@ -55,9 +66,8 @@ fn save(place: &Place, items: &[SaveItem]) -> Vec<u8> {
     out
 }
 
-#[test]
-fn every_form_of_an_image_is_the_same_image() {
-    if !able() || !have(&["umoci", "skopeo"]) {
+fn every_form_of_an_image_is_the_same_image(format: LayerFormat) {
+    if !have(&["umoci", "skopeo"]) {
         return;
     }
     let made = tempfile::tempdir().unwrap();
@@ -81,7 +91,7 @@ fn every_form_of_an_image_is_the_same_image() {
         "oci.tar",
         "zstd.tar",
     ] {
-        let place = place();
+        let place = place(format);
         let loaded = load_file(&place, &made.path().join(name));
         assert_eq!(loaded.len(), 1, "{name}");
         let image = place.store.images.by_id(&loaded[0].id).unwrap().unwrap();
@@ -104,15 +114,14 @@ fn every_form_of_an_image_is_the_same_image() {
     assert!(ids.iter().flatten().all(|id| Some(*id) == ids[0]), "{ids:?}");
 }
 
-#[test]
-fn what_is_saved_is_read_by_others_and_by_us() {
-    if !able() || !have(&["umoci", "skopeo"]) {
+fn what_is_saved_is_read_by_others_and_by_us(format: LayerFormat) {
+    if !have(&["umoci", "skopeo"]) {
         return;
     }
     let made = tempfile::tempdir().unwrap();
     layout(made.path());
     sh(made.path(), "skopeo copy -q oci:layout:latest oci-archive:oci.tar:app:1.0");
-    let first = place();
+    let first = place(format);
     let loaded = load_file(&first, &made.path().join("oci.tar"));
     let second = first.import("other:2", &tar(&[("file", "contents")]));
     let items = [
@@ -136,37 +145,29 @@ fn what_is_saved_is_read_by_others_and_by_us() {
         "skopeo copy -q oci-archive:unnamed.tar dir:out && skopeo copy -q docker-archive:unnamed.tar dir:out2",
     );
 
-    let other = place();
+    let other = place(format);
     let again = load(&other, &saved).unwrap();
     assert_eq!(again.iter().map(|l| l.id).collect::<Vec<_>>(), [loaded[0].id, second]);
     assert!(saved == save(&other, &items), "what was loaded is saved as it came");
 }
 
-#[test]
-fn a_layer_that_its_tree_cannot_tell_is_saved_byte_for_byte_too() {
-    if !able() {
-        return;
-    }
+fn a_layer_that_its_tree_cannot_tell_is_saved_byte_for_byte_too(format: LayerFormat) {
     // The same file twice: the tree has the second one only.
     let twice = tar(&[("file", "first"), ("other", "x"), ("file", "later")]);
-    let place = place();
+    let place = place(format);
     let archive = docker_archive(&twice, None);
     let loaded = load(&place, &archive).unwrap();
     let layer = place.store.images.by_id(&loaded[0].id).unwrap().unwrap().config.rootfs.diff_ids[0];
     assert_eq!(layer, dhow_oci::Digest::of(&twice));
     let saved = save(&place, &[SaveItem { id: loaded[0].id, references: vec![reference("app")] }]);
-    let second = self::place();
+    let second = support::place(format);
     assert_eq!(load(&second, &saved).unwrap(), loaded);
     // What is imported gets a tar of its own instead.
     let id = place.import("imported", &twice);
     save(&place, &[SaveItem { id, references: vec![] }]);
 }
 
-#[test]
-fn a_wrong_archive_is_refused_by_name_and_leaves_nothing() {
-    if !able() {
-        return;
-    }
+fn a_wrong_archive_is_refused_by_name_and_leaves_nothing(format: LayerFormat) {
     let layer = tar(&[("file", "contents")]);
     let good = docker_archive(&layer, None);
     let hostile = tar(&[("../outside", "x")]);
@@ -209,7 +210,7 @@ fn a_wrong_archive_is_refused_by_name_and_leaves_nothing() {
         ),
         (archive(&[("oci-layout", b"{\"imageLayoutVersion\":\"9\"}"), ("index.json", b"{}")]), "version"),
     ];
-    let place = place();
+    let place = place(format);
     for (bytes, word) in &cases {
         let error = load(&place, bytes).unwrap_err();
         assert!(error.report().contains(word), "{word}: {}", error.report());
@@ -221,18 +222,14 @@ fn a_wrong_archive_is_refused_by_name_and_leaves_nothing() {
     }
 }
 
-#[test]
-fn any_changed_byte_is_noticed_or_means_nothing() {
-    if !able() {
-        return;
-    }
+fn any_changed_byte_is_noticed_or_means_nothing(format: LayerFormat) {
     let layer = tar(&[("etc/", ""), ("etc/motd", "hello\n")]);
     let good = docker_archive(&layer, None);
-    let expected = load(&place(), &good).unwrap()[0].id;
+    let expected = load(&place(format), &good).unwrap()[0].id;
     for at in (0..good.len()).step_by(37) {
         let mut altered = good.clone();
         altered[at] ^= 0x20;
-        let place = place();
+        let place = place(format);
         if let Ok(loaded) = load(&place, &altered) {
             // The configuration may be another one: then it is another image, whole as such.
             for image in loaded {
@@ -248,9 +245,8 @@ fn any_changed_byte_is_noticed_or_means_nothing() {
     }
 }
 
-#[test]
-fn of_an_index_the_wanted_platform_is_taken() {
-    if !able() || !have(&["umoci", "skopeo", "jq"]) {
+fn of_an_index_the_wanted_platform_is_taken(format: LayerFormat) {
+    if !have(&["umoci", "skopeo", "jq"]) {
         return;
     }
     let made = tempfile::tempdir().unwrap();
@@ -265,7 +261,7 @@ fn of_an_index_the_wanted_platform_is_taken() {
         tar -C l -cf l.tar ."#,
     );
     let bytes = std::fs::read(made.path().join("l.tar")).unwrap();
-    let place = place();
+    let place = place(format);
     for (platform, expected) in
         [(None, "amd64"), (Some("linux/arm64"), "arm64"), (Some("linux/amd64"), "amd64")]
     {
@@ -291,9 +287,8 @@ fn podman(directory: &Path, line: &str) {
     );
 }
 
-#[test]
-fn podman_and_we_read_each_other() {
-    if !able() || !have(&["podman"]) {
+fn podman_and_we_read_each_other(format: LayerFormat) {
+    if !have(&["podman"]) {
         return;
     }
     let made = tempfile::tempdir().unwrap();
@@ -304,18 +299,18 @@ fn podman_and_we_read_each_other() {
     );
     podman(made.path(), "import -q tree.tar first:1");
     podman(made.path(), "import -q more.tar second:2");
-    for (format, option) in [("docker-archive", ""), ("oci-archive", ""), ("docker-archive", "-m ")] {
+    for (kind, option) in [("docker-archive", ""), ("oci-archive", ""), ("docker-archive", "-m ")] {
         let images = if option.is_empty() { "first:1" } else { "first:1 second:2" };
-        podman(made.path(), &format!("save -q {option}--format {format} -o saved.tar {images}"));
-        let place = place();
+        podman(made.path(), &format!("save -q {option}--format {kind} -o saved.tar {images}"));
+        let place = place(format);
         let loaded = load_file(&place, &made.path().join("saved.tar"));
-        assert_eq!(loaded.len(), images.split(' ').count(), "{format}");
+        assert_eq!(loaded.len(), images.split(' ').count(), "{kind}");
         let found = place.store.images.by_reference(&reference("localhost/first:1")).unwrap().unwrap();
         let container = place.container(1, Some(&found.id));
         place.run(&container, "grep -q hello etc/motd");
         sh(made.path(), "rm saved.tar");
     }
-    let place = place();
+    let place = place(format);
     let id = place.import("ours:3", &tar(&[("bin/", ""), ("bin/tool", "contents")]));
     let saved = save(&place, &[SaveItem { id, references: vec![reference("ours:3")] }]);
     std::fs::write(made.path().join("ours.tar"), saved).unwrap();

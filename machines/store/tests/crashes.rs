@@ -14,17 +14,22 @@ use dhow_model::ports::{
     CommitRequest, Durability, Images as _, ImportRequest, Records as _, SaveFormat, SaveItem, Snapshots as _,
 };
 use dhow_oci::ImageConfig;
-use dhow_store::Store;
-use support::{able, docker_archive, names, record, reference, tar};
+use dhow_store::LayerFormat;
+use support::{docker_archive, module_of, names, open, record, reference, tar};
 
 const CHILD: &str = "DHOW_STORE_CHILD";
+const STORY: &str = "killed_at_any_moment_it_has_what_it_told_and_nothing_half";
+
+in_both_formats! {
+    killed_at_any_moment_it_has_what_it_told_and_nothing_half,
+}
 
 /// How often it is killed.
 const KILLS: u32 = 40;
 
 /// Imports, commits, tags, removes, without end; tells each image that is there for good.
-fn child(root: &Path) -> ! {
-    let store = Store::open(root).unwrap();
+fn child(root: &Path, format: LayerFormat) -> ! {
+    let store = open(root, format);
     println!("ready");
     for round in 0_u32.. {
         let seed = format!("{}-{round}", std::process::id());
@@ -72,19 +77,15 @@ fn child(root: &Path) -> ! {
     unreachable!("the rounds have no end")
 }
 
-#[test]
-fn killed_at_any_moment_it_has_what_it_told_and_nothing_half() {
+fn killed_at_any_moment_it_has_what_it_told_and_nothing_half(format: LayerFormat) {
     if let Some(root) = std::env::var_os(CHILD) {
-        child(Path::new(&root));
-    }
-    if !able() {
-        return;
+        child(Path::new(&root), format);
     }
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path().join("store");
     let mut told = BTreeSet::new();
     for kill in 0..KILLS {
-        let lines = run_and_kill(&root, Duration::from_micros(u64::from(kill * 7919 % 97) * 2000));
+        let lines = run_and_kill(&root, format, Duration::from_micros(u64::from(kill * 7919 % 97) * 2000));
         for line in &lines {
             match line.split_once(' ') {
                 Some(("removed" | "gone", id)) => drop(told.remove(id)),
@@ -92,15 +93,15 @@ fn killed_at_any_moment_it_has_what_it_told_and_nothing_half() {
                 None => {}
             }
         }
-        verify(&root, &told);
+        verify(&root, format, &told);
     }
     println!("{} images and containers outlived {KILLS} kills", told.len());
     assert!(!told.is_empty(), "nothing happened between the kills");
 }
 
-fn run_and_kill(root: &Path, after: Duration) -> Vec<String> {
+fn run_and_kill(root: &Path, format: LayerFormat, after: Duration) -> Vec<String> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "killed_at_any_moment_it_has_what_it_told_and_nothing_half", "--nocapture"])
+        .args(["--exact", &format!("{}::{STORY}", module_of(format)), "--nocapture"])
         .env(CHILD, root)
         .stdout(Stdio::piped())
         .spawn()
@@ -118,8 +119,8 @@ fn run_and_kill(root: &Path, after: Duration) -> Vec<String> {
         .collect()
 }
 
-fn verify(root: &Path, told: &BTreeSet<String>) {
-    let store = Store::open(root).unwrap();
+fn verify(root: &Path, format: LayerFormat, told: &BTreeSet<String>) {
+    let store = open(root, format);
     let images = store.images.list().unwrap();
     let containers = store.records.containers().unwrap();
     let known: BTreeSet<String> = images

@@ -3,11 +3,21 @@
 
 mod support;
 
+in_both_formats! {
+    an_imported_tree_is_an_image_that_outlives_the_engine,
+    what_a_container_changed_becomes_a_layer_of_its_own,
+    layers_go_with_the_last_image_that_has_them,
+    a_name_points_to_one_image_and_moves,
+    two_engines_do_not_share_a_store,
+    what_one_removes_while_another_loads_it_is_whole_or_not_there,
+}
+
 use dhow_model::image::Removed;
 use dhow_model::ports::{CommitRequest, Images as _, SaveFormat, SaveItem, Snapshots as _};
 use dhow_model::{ContainerId, ImageId, Kind};
 use dhow_oci::ImageConfig;
-use support::{Place, able, docker_archive, names, place, reference, tar};
+use dhow_store::LayerFormat;
+use support::{Place, docker_archive, names, place, reference, tar};
 
 fn commit(place: &Place, container: &ContainerId, parent: &ImageId, name: Option<&str>) -> ImageId {
     let request = CommitRequest {
@@ -20,16 +30,12 @@ fn commit(place: &Place, container: &ContainerId, parent: &ImageId, name: Option
     place.store.images.commit(request).unwrap()
 }
 
-#[test]
-fn an_imported_tree_is_an_image_that_outlives_the_engine() {
-    if !able() {
-        return;
-    }
-    let place = place();
+fn an_imported_tree_is_an_image_that_outlives_the_engine(format: LayerFormat) {
+    let place = place(format);
     let id = place.import("base", &tar(&[("etc/", ""), ("etc/motd", "hello\n")]));
     let place = place.reopen();
     let image = place.store.images.by_reference(&reference("base:latest")).unwrap().unwrap();
-    assert_eq!((image.id, image.size), (id, 6));
+    assert_eq!((image.id, image.size), (id, place.layers_on_disk()));
     assert_eq!(image.references, [reference("base")]);
     assert_eq!(image.config.history.len(), 1);
     assert_eq!(place.store.images.by_id_prefix(&id.short()).unwrap(), [id]);
@@ -37,12 +43,8 @@ fn an_imported_tree_is_an_image_that_outlives_the_engine() {
     assert_eq!(dhow_oci::Digest::of(&bytes), id);
 }
 
-#[test]
-fn what_a_container_changed_becomes_a_layer_of_its_own() {
-    if !able() {
-        return;
-    }
-    let place = place();
+fn what_a_container_changed_becomes_a_layer_of_its_own(format: LayerFormat) {
+    let place = place(format);
     let base = place.import("base", &tar(&[("etc/", ""), ("etc/motd", "hello\n"), ("old", "x")]));
     let container = place.container(1, Some(&base));
     place.run(&container, "echo more >>etc/motd; rm old; mkdir new; echo file >new/file; chmod 0750 new");
@@ -64,12 +66,8 @@ fn what_a_container_changed_becomes_a_layer_of_its_own() {
     assert!(refused.report().contains("image has dependent child images"), "{}", refused.report());
 }
 
-#[test]
-fn layers_go_with_the_last_image_that_has_them() {
-    if !able() {
-        return;
-    }
-    let place = place();
+fn layers_go_with_the_last_image_that_has_them(format: LayerFormat) {
+    let place = place(format);
     let base = place.import("base", &tar(&[("file", "1")]));
     let container = place.container(1, Some(&base));
     place.run(&container, "echo 2 >two");
@@ -90,12 +88,8 @@ fn layers_go_with_the_last_image_that_has_them() {
     assert!(place.store.images.list().unwrap().is_empty());
 }
 
-#[test]
-fn a_name_points_to_one_image_and_moves() {
-    if !able() {
-        return;
-    }
-    let place = place();
+fn a_name_points_to_one_image_and_moves(format: LayerFormat) {
+    let place = place(format);
     let one = place.import("app:1", &tar(&[("file", "1")]));
     let two = place.import("app:2", &tar(&[("file", "2")]));
     place.store.images.tag(&reference("app:1"), &two).unwrap();
@@ -108,19 +102,14 @@ fn a_name_points_to_one_image_and_moves() {
     assert!(!place.store.images.untag(&reference("app:1")).unwrap());
 }
 
-#[test]
-fn two_engines_do_not_share_a_store() {
-    let place = place();
+fn two_engines_do_not_share_a_store(format: LayerFormat) {
+    let place = place(format);
     let refused = dhow_store::Store::open(&place.root()).unwrap_err();
     assert_eq!(refused.kind(), Kind::Conflict);
 }
 
-#[test]
-fn what_one_removes_while_another_loads_it_is_whole_or_not_there() {
-    if !able() {
-        return;
-    }
-    let place = place();
+fn what_one_removes_while_another_loads_it_is_whole_or_not_there(format: LayerFormat) {
+    let place = place(format);
     let archive = docker_archive(&tar(&[("a/", ""), ("a/file", "contents"), ("b", "more")]), None);
     std::thread::scope(|scope| {
         for _ in 0..4 {

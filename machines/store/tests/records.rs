@@ -3,16 +3,25 @@
 
 mod support;
 
+in_both_formats! {
+    records_come_back_in_the_order_of_their_creation,
+    those_who_wait_at_the_same_time_share_a_commit,
+    a_database_that_is_damaged_is_rebuilt_from_the_files,
+    what_a_power_cut_can_take_is_mended,
+    an_image_that_lost_a_layer_is_not_offered,
+    a_database_of_a_newer_program_is_left_alone,
+}
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use dhow_model::ContainerId;
 use dhow_model::ports::{Durability, Images as _, Records as _, Snapshots as _, VolumeRequest, Volumes as _};
-use support::{able, names, place, record, reference, tar};
+use dhow_store::LayerFormat;
+use support::{names, place, record, reference, tar};
 
-#[test]
-fn records_come_back_in_the_order_of_their_creation() {
-    let place = place();
+fn records_come_back_in_the_order_of_their_creation(format: LayerFormat) {
+    let place = place(format);
     let ids: Vec<ContainerId> = (0..5).rev().map(|number| ContainerId::from_random([number; 32])).collect();
     for (number, id) in ids.iter().enumerate() {
         let durability = if number % 2 == 0 { Durability::Committed } else { Durability::Relaxed };
@@ -29,9 +38,8 @@ fn records_come_back_in_the_order_of_their_creation() {
     assert_eq!(found, [("c0", 0), ("changed", 7), ("c3", 0), ("c4", 0)]);
 }
 
-#[test]
-fn those_who_wait_at_the_same_time_share_a_commit() {
-    let place = place();
+fn those_who_wait_at_the_same_time_share_a_commit(format: LayerFormat) {
+    let place = place(format);
     let records = Arc::new(place.store.records.clone());
     let write = |number: u8| {
         let id = ContainerId::from_random([number; 32]);
@@ -51,12 +59,8 @@ fn those_who_wait_at_the_same_time_share_a_commit() {
     assert_eq!(records.containers().unwrap().len(), 128);
 }
 
-#[test]
-fn a_database_that_is_damaged_is_rebuilt_from_the_files() {
-    if !able() {
-        return;
-    }
-    let place = place();
+fn a_database_that_is_damaged_is_rebuilt_from_the_files(format: LayerFormat) {
+    let place = place(format);
     let image = place.import("base:1", &tar(&[("file", "contents")]));
     let id = place.container(1, Some(&image));
     place.store.records.put_container(&record(&id, "web", Some(image)), Durability::Committed).unwrap();
@@ -68,7 +72,8 @@ fn a_database_that_is_damaged_is_rebuilt_from_the_files() {
         .unwrap();
     std::fs::write(volume.mountpoint.join("kept"), "x").unwrap();
     let before = place.store.images.list().unwrap()[0].clone();
-    let support::Place { directory, store } = place;
+    let layers = place.layers_on_disk();
+    let support::Place { directory, store, .. } = place;
     drop(store);
     let root = directory.path().join("store");
     for wal in ["state.sqlite-wal", "state.sqlite-shm"] {
@@ -84,18 +89,14 @@ fn a_database_that_is_damaged_is_rebuilt_from_the_files() {
     assert_eq!((after.id, after.size, after.last_tagged), (before.id, before.size, before.last_tagged));
     let containers = store.records.containers().unwrap();
     assert_eq!(containers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["web"]);
-    assert_eq!(store.snapshots.usage(&id).unwrap().total, 7 + 8);
+    assert_eq!(store.snapshots.usage(&id).unwrap().total, 7 + layers);
     assert_eq!(store.volumes.get("data").unwrap().unwrap(), volume);
     assert!(volume.mountpoint.join("kept").exists());
     assert!(names(&root.join("db")).iter().any(|name| name.starts_with("damaged-")), "it is set aside");
 }
 
-#[test]
-fn what_a_power_cut_can_take_is_mended() {
-    if !able() {
-        return;
-    }
-    let place = place();
+fn what_a_power_cut_can_take_is_mended(format: LayerFormat) {
+    let place = place(format);
     let image = place.import("base", &tar(&[("file", "contents")]));
     let id = place.container(1, Some(&image));
     place.store.records.put_container(&record(&id, "web", Some(image)), Durability::Committed).unwrap();
@@ -122,12 +123,8 @@ fn what_a_power_cut_can_take_is_mended() {
     drop(place);
 }
 
-#[test]
-fn an_image_that_lost_a_layer_is_not_offered() {
-    if !able() {
-        return;
-    }
-    let place = place();
+fn an_image_that_lost_a_layer_is_not_offered(format: LayerFormat) {
+    let place = place(format);
     let contents = tar(&[("file", "contents")]);
     let image = place.import("base", &contents);
     let layer = place.store.images.by_id(&image).unwrap().unwrap().config.rootfs.diff_ids[0];
@@ -140,10 +137,9 @@ fn an_image_that_lost_a_layer_is_not_offered() {
     assert_eq!(place.store.images.by_reference(&reference("base")).unwrap().unwrap().id, image);
 }
 
-#[test]
-fn a_database_of_a_newer_program_is_left_alone() {
-    let place = place();
-    let support::Place { directory, store } = place;
+fn a_database_of_a_newer_program_is_left_alone(format: LayerFormat) {
+    let place = place(format);
+    let support::Place { directory, store, .. } = place;
     drop(store);
     let root = directory.path().join("store");
     let database = rusqlite::Connection::open(root.join("db/state.sqlite")).unwrap();

@@ -133,7 +133,7 @@ fn configuration(info: &system::Info<'_>) -> Value {
         "Labels": settings.labels,
         "LoggingDriver": settings.log.kind,
         "Driver": DRIVER,
-        "DriverStatus": [["Backing", "directories"]],
+        "DriverStatus": settings.storage,
         "Plugins": {
             "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
             "Log": ["json-file", "none"],

@@ -9,7 +9,7 @@ use dhow_engine::{Engine, Ports, Settings};
 use dhow_runtime::host::LocalHost;
 use dhow_runtime::launcher::Launcher;
 use dhow_runtime::port::{Directories, LauncherRuntime};
-use dhow_store::Store;
+use dhow_store::{LayerFormat, Store};
 use tokio::runtime::Handle;
 
 use super::configuration::Configuration;
@@ -34,7 +34,11 @@ pub(super) fn engine(
     for directory in [&configuration.data_root, &configuration.exec_root] {
         make(directory)?;
     }
-    let store = Store::open(&configuration.data_root).map_err(report)?;
+    let store = Store::open_with(&configuration.data_root, configuration.store).map_err(report)?;
+    let layers = match store.layer_format() {
+        LayerFormat::Tar => "tar with EROFS index",
+        LayerFormat::Directory => "directory",
+    };
     let engine: Arc<OnceLock<Arc<Engine>>> = Arc::default();
     let events = events(Arc::clone(&engine), handle.clone());
     let directories = Directories {
@@ -49,7 +53,9 @@ pub(super) fn engine(
         runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report)?),
         host: Arc::new(LocalHost::new().map_err(report)?),
     };
-    let settings = Settings { id: id(&configuration.data_root, &ports)?, ..configuration.settings.clone() };
+    let mut settings =
+        Settings { id: id(&configuration.data_root, &ports)?, ..configuration.settings.clone() };
+    settings.storage.push(("Layer Format".into(), layers.into()));
     let opened = Engine::open(ports, settings).map_err(report)?;
     drop(engine.set(Arc::clone(&opened)));
     Ok(opened)

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use dhow_engine::Settings;
 use dhow_model::container::{LogConfig, Ulimit};
+use dhow_store::LayerFormat;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
@@ -27,6 +28,7 @@ pub(super) struct Configuration {
     pub(super) exec_root: PathBuf,
     pub(super) pidfile: PathBuf,
     pub(super) settings: Settings,
+    pub(super) store: dhow_store::Options,
     pub(super) validate_only: bool,
     level: String,
     json_log: bool,
@@ -38,6 +40,7 @@ pub(super) struct Configuration {
 struct File {
     hosts: Vec<String>,
     data_root: Option<PathBuf>,
+    layer_format: Option<String>,
     exec_root: Option<PathBuf>,
     pidfile: Option<PathBuf>,
     debug: Option<bool>,
@@ -82,6 +85,7 @@ impl Configuration {
         let hosts = if flags.hosts.is_empty() { vec![HOST.into()] } else { flags.hosts.clone() };
         Ok(Self {
             settings: settings(&flags, &data_root)?,
+            store: dhow_store::Options { layers: layer_format(flags.layer_format.as_deref())? },
             pidfile: flags.pidfile.clone().unwrap_or_else(|| exec_root.join("dhow.pid")),
             group: flags.group.clone().unwrap_or_default(),
             validate_only: flags.validate,
@@ -160,6 +164,7 @@ fn merge(mut flags: Flags, file: File) -> Result<Flags> {
         };
     }
     optional!(data_root, "data-root");
+    optional!(layer_format, "layer-format");
     optional!(exec_root, "exec-root");
     optional!(pidfile, "pidfile");
     optional!(log_level, "log-level");
@@ -219,6 +224,15 @@ fn settings(flags: &Flags, data_root: &Path) -> Result<Settings> {
         }
     };
     Ok(settings)
+}
+
+fn layer_format(text: Option<&str>) -> Result<Option<LayerFormat>> {
+    match text {
+        None | Some("auto") => Ok(None),
+        Some("tar") => Ok(Some(LayerFormat::Tar)),
+        Some("directory") => Ok(Some(LayerFormat::Directory)),
+        Some(other) => bail!("layer-format {other:?} is not known: auto, tar or directory"),
+    }
 }
 
 fn log(flags: &Flags) -> Result<LogConfig> {

@@ -14,6 +14,9 @@ pub(super) struct Flags {
     /// Where images, containers and volumes are
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) data_root: Option<PathBuf>,
+    /// How new layers lie on disk: auto, tar or directory
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) layer_format: Option<String>,
     /// Where sockets and monitors are: nothing here survives a boot
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) exec_root: Option<PathBuf>,

@@ -13,7 +13,7 @@ use super::no_such;
 use crate::Core;
 use crate::error::Context as _;
 use crate::layer::{CreateOptions, create};
-use crate::stack::{Unpacked, unpack};
+use crate::stack::{LayerFormat, NewLayer, receive};
 use crate::staging::Stage;
 
 impl Core {
@@ -25,7 +25,7 @@ impl Core {
         let below = self.below(request.parent)?;
         let stage = Stage::new(&self.layout)?;
         let upper = self.layout.container(&request.container).join("rw");
-        let layer = pack(&stage, "layer", &upper)?;
+        let layer = pack(&stage, "layer", self.formats.new, &upper)?;
         let line = History {
             created: request.config.created.clone(),
             created_by: request.created_by,
@@ -45,18 +45,18 @@ impl Core {
     }
 }
 
-/// Makes a layer of an upper directory: the tar is written, and unpacked as it comes.
-pub(super) fn pack(stage: &Stage, name: &str, upper: &Path) -> Result<Unpacked> {
+/// Makes a layer of an upper directory: the tar is written, and taken in as it comes.
+pub(super) fn pack(stage: &Stage, name: &str, format: LayerFormat, upper: &Path) -> Result<NewLayer> {
     let tree = File::open(upper).on("open", upper)?;
     let (reader, mut writer) = std::io::pipe().context(|| "cannot make a pipe")?;
-    let (written, unpacked) = std::thread::scope(|scope| {
+    let (written, received) = std::thread::scope(|scope| {
         let options = CreateOptions { root_entry: true, ..CreateOptions::layer() };
         let writing = scope.spawn(move || create(tree.as_fd(), &options, &mut writer).map(drop));
-        let unpacked = unpack(stage, name, reader);
-        (writing.join(), unpacked)
+        let received = receive(stage, name, format, reader);
+        (writing.join(), received)
     });
-    match (written.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), unpacked) {
-        (Ok(()), unpacked) => unpacked,
+    match (written.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), received) {
+        (Ok(()), received) => received,
         // The reader gave up first, and knows why.
         (Err(error), Err(cause)) if is_broken_pipe(&error) => Err(cause),
         (Err(error), _) => Err(error.into()),

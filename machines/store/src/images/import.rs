@@ -10,7 +10,7 @@ use dhow_oci::{ImageConfig, Reference};
 use super::register::NewImage;
 use crate::Core;
 use crate::error::Context as _;
-use crate::stack::{Telling, Unpacked, unpack};
+use crate::stack::{NewLayer, Telling, receive};
 use crate::staging::Stage;
 
 /// What lies below a new layer.
@@ -24,7 +24,7 @@ pub(super) struct Below {
 impl Core {
     pub(super) fn import(&self, request: ImportRequest, tar: &mut dyn Read) -> Result<ImageId> {
         let stage = Stage::new(&self.layout)?;
-        let layer = self.own_layer(&stage, unpack(&stage, "layer", tar)?)?;
+        let layer = self.own_layer(&stage, receive(&stage, "layer", self.formats.new, tar)?)?;
         let mut config = request.config;
         if config.comment.is_empty() {
             config.comment.clone_from(&request.message);
@@ -36,27 +36,27 @@ impl Core {
 
     /// A layer that was made here has whatever tar we say: where no recipe can tell the one that
     /// came, the tree is written as one that can be told.
-    fn own_layer(&self, stage: &Stage, layer: Unpacked) -> Result<Unpacked> {
-        if layer.telling == Telling::Recipe {
+    fn own_layer(&self, stage: &Stage, layer: NewLayer) -> Result<NewLayer> {
+        if layer.telling == Telling::Exact {
             return Ok(layer);
         }
         let tree = stage.path().join(&layer.name).join("fs");
-        super::commit::pack(stage, "again", &tree)
+        super::commit::pack(stage, "again", self.formats.new, &tree)
     }
 
     /// Puts the new layer in its place and registers an image that has it topmost.
     pub(super) fn put_on_top(
         &self,
         stage: &Stage,
-        layer: Unpacked,
+        layer: NewLayer,
         below: Below,
         (mut config, line): (ImageConfig, History),
         name: Option<Reference>,
     ) -> Result<ImageId> {
         let _pin = self.pins.pin(layer.diff_id);
-        self.publish_layer(stage, &layer)?;
+        let size = self.publish_layer(stage, &layer)?;
         let mut layers = below.layers;
-        layers.push((layer.diff_id, layer.size));
+        layers.push((layer.diff_id, size));
         config.rootfs.kind = "layers".into();
         config.rootfs.diff_ids = layers.iter().map(|(diff_id, _)| *diff_id).collect();
         config.history = below.history;

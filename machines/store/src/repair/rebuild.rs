@@ -3,7 +3,7 @@
 //! | record | from |
 //! |---|---|
 //! | images and names | `db/images.json`, and the configurations in `blobs/` |
-//! | layers | `layers/<diff id>/layer.json` |
+//! | layers | the files in `layers/<diff id>/` |
 //! | containers | `containers/<id>/config.json`; those that owed the disk nothing are not there |
 //! | snapshots | the container's image |
 //! | volumes | `volumes/<name>/volume.json` |
@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use dhow_model::ports::Durability;
 use dhow_model::{Container, Result, Timestamp, Volume};
-use dhow_oci::Digest;
 use serde::de::DeserializeOwned;
 
 use super::entries;
@@ -23,7 +22,7 @@ use crate::error::Context as _;
 use crate::images::register;
 use crate::layout::Layout;
 use crate::snapshots::snapshot_row;
-use crate::stack::LayerInfo;
+use crate::stack;
 
 /// A record that is longer is none of ours.
 const RECORD_MAX: u64 = 16 << 20;
@@ -51,7 +50,7 @@ pub(super) fn rebuild(database: &Database, layout: &Layout) -> Result<()> {
         tracing::error!(error = error.report(), "names of images are lost");
         CatalogCopy { images: Vec::new() }
     });
-    let layers = layers(layout)?;
+    let layers = stack::present(layout)?;
     let volumes = volumes(layout)?;
     let containers = containers(layout)?;
     database.write(Durability::Committed, move |connection| {
@@ -72,17 +71,6 @@ pub(super) fn rebuild(database: &Database, layout: &Layout) -> Result<()> {
         }
         Ok(())
     })
-}
-
-fn layers(layout: &Layout) -> Result<Vec<(Digest, u64)>> {
-    let mut found = Vec::new();
-    for (name, path) in entries(&layout.layers())? {
-        let diff_id = name.to_str().and_then(|name| Digest::from_hex(name).ok());
-        if let (Some(diff_id), Ok(info)) = (diff_id, read_json::<LayerInfo>(&path.join("layer.json"))) {
-            found.push((diff_id, info.size));
-        }
-    }
-    Ok(found)
 }
 
 fn volumes(layout: &Layout) -> Result<Vec<Volume>> {

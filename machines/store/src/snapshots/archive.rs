@@ -23,7 +23,7 @@ impl Core {
         let snapshot = self.snapshot(id)?;
         let upper = self.layout.container(id).join("rw");
         let upper = File::open(&upper).on("open", &upper)?;
-        let lower = self.lower(&snapshot.layers);
+        let lower = self.lower(&snapshot.layers)?;
         let lower = lower.iter().map(Lower::open).collect::<rustix::io::Result<Vec<OwnedFd>>>();
         let lower = lower.context(|| format!("cannot open the layers of container {}", id.short()))?;
         let lower: Vec<BorrowedFd<'_>> = lower.iter().map(OwnedFd::as_fd).collect();

@@ -66,7 +66,7 @@ impl Snapshots for SnapshotStore {
         let (upper, work) = (directory.join("rw"), directory.join("work"));
         self.core.renew_work(&work)?;
         let overlay = Overlay {
-            lower: &self.core.lower(&snapshot.layers),
+            lower: &self.core.lower(&snapshot.layers)?,
             writable: Some(Writable { upper: &upper, work: &work, volatile }),
             attributes: MountAttrFlags::empty(),
         };
@@ -191,7 +191,8 @@ impl Core {
     /// Overlayfs takes mode and owner of `/` from the writable layer: give it those of the image's.
     fn like_below(&self, upper: &Path, snapshot: &Snapshot) -> Result<()> {
         let told = || "cannot look at the root of the image";
-        let below = self.lower(&snapshot.layers).into_iter().next();
+        let top = snapshot.layers.last().map_or(&[][..], std::slice::from_ref);
+        let below = self.lower(top)?.into_iter().next();
         let below = below.unwrap_or_else(|| Lower::Directory(self.layout.base()));
         let stat = below.stat().context(told)?;
         let (owner, group) = (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid));

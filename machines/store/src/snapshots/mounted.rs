@@ -26,7 +26,7 @@ impl Core {
         let snapshot = self.snapshot(id)?;
         let directory = self.layout.container(id);
         let (upper, work) = (directory.join("rw"), directory.join("work"));
-        let mut lower = self.lower(&snapshot.layers);
+        let mut lower = self.lower(&snapshot.layers)?;
         let writable = match access {
             Access::Read => {
                 lower.insert(0, Lower::Directory(upper.clone()));

@@ -1,45 +1,108 @@
 //! Layers by diff id, and the stacks they make.
 //!
-//! This is the seam of layer formats: [`unpack`](mod@unpack) takes a layer in, [`Core::lower`](crate::Core) says
-//! what is mounted, [`Core::write_tar`] gives the tar back. How a layer lies on disk is known here
-//! alone: today a tree with a recipe ([`recipe`]).
+//! This is the seam of layer formats: [`receive`] takes a layer in, [`Core::lower`](crate::Core) says
+//! what is mounted, [`Core::write_tar`] gives the tar back, [`Core::convert`] makes one of the other.
+//! How a layer lies on disk is known here alone:
+//!
+//! | [`LayerFormat`] | in `layers/<diff id>/` | below overlayfs |
+//! |---|---|---|
+//! | [`Tar`](LayerFormat::Tar), [`tarred`] | `layer.tar` as it came, `index.erofs` | the index, mounted with the tar as its device ([`mounts`]) |
+//! | [`Directory`](LayerFormat::Directory), [`unpack`](mod@unpack) | `fs/`, the [`recipe`] (or `layer.tar`), `layer.json` | `fs/` |
+//!
+//! Each layer has one of them, and a stack may mix both. Which one new layers get is found out when the
+//! store is opened ([`probe`]).
 
+mod convert;
+mod fan;
+mod index;
 mod mount;
+mod mounts;
 mod pins;
+mod probe;
 mod recipe;
 mod tarball;
+mod tarred;
 mod unpack;
 
+use std::io::Read;
+use std::path::Path;
+
+use dhow_oci::Digest;
 use dhow_oci::image::DiffId;
-use serde::{Deserialize, Serialize};
 
 use crate::Core;
 use crate::error::{Context as _, Result};
 use crate::layout::Layout;
+use crate::snapshots::disk_usage;
 use crate::staging::Stage;
 
 pub(crate) use mount::{Lower, Overlay, Writable};
-pub(crate) use pins::Pins;
+pub(crate) use mounts::Mounts;
+pub(crate) use pins::{Pin, Pins};
+pub(crate) use probe::{Formats, choose};
 pub(crate) use tarball::keep;
-pub(crate) use unpack::{Telling, Unpacked, unpack};
 
 /// The most layers of an image: overlayfs stacks 500, and a few are ours.
 pub(crate) const MOST_LAYERS: usize = 490;
 
-/// What is written beside a layer's tree.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LayerInfo {
-    /// Bytes of file content.
-    pub(crate) size: u64,
-    /// Bytes of the tar.
-    pub(crate) tar_size: u64,
+/// How a layer lies on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayerFormat {
+    /// The tar as it came, and an index that the kernel mounts (file-backed EROFS, Linux 6.12).
+    Tar,
+    /// An unpacked directory.
+    Directory,
 }
 
-/// Reads what is written beside a layer's tree.
-pub(crate) fn read_info(layout: &Layout, diff_id: &DiffId) -> Result<LayerInfo> {
-    let path = layout.layer(diff_id).join("layer.json");
-    let text = std::fs::read(&path).on("read", &path)?;
-    serde_json::from_slice(&text).on("read", &path)
+/// A layer that is whole, but not in its place.
+#[derive(Debug)]
+pub(crate) struct NewLayer {
+    pub(crate) diff_id: DiffId,
+    /// Digest of the stream as it came.
+    pub(crate) digest: Digest,
+    /// Its directory's name on the stage.
+    pub(crate) name: String,
+    /// How its tar is told.
+    pub(crate) telling: Telling,
+}
+
+/// Whether a layer gives its tar back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// It does.
+    Exact,
+    /// It cannot: the tar itself must be kept.
+    NeedsTar,
+}
+
+/// Takes in a layer, compressed or not, to the directory `name` of the stage.
+pub(crate) fn receive(
+    stage: &Stage,
+    name: &str,
+    format: LayerFormat,
+    archive: impl Read,
+) -> Result<NewLayer> {
+    match format {
+        LayerFormat::Tar => tarred::receive(stage, name, archive),
+        LayerFormat::Directory => unpack::unpack(stage, name, archive),
+    }
+}
+
+/// What the layer in this directory is.
+fn format_of(directory: &Path) -> LayerFormat {
+    if directory.join(tarred::INDEX).exists() { LayerFormat::Tar } else { LayerFormat::Directory }
+}
+
+/// Bytes that the layer in this directory takes.
+pub(crate) fn size_on_disk(directory: &Path) -> Result<u64> {
+    let file = |name| {
+        let path = directory.join(name);
+        std::fs::metadata(&path).on("look at", &path).map(|metadata| metadata.len())
+    };
+    match format_of(directory) {
+        LayerFormat::Tar => Ok(file(tarred::TAR)? + file(tarred::INDEX)?),
+        LayerFormat::Directory => disk_usage(directory),
+    }
 }
 
 impl Core {
@@ -49,14 +112,25 @@ impl Core {
     }
 
     /// Puts a layer in its place; when another thread was faster, theirs stays. It must be pinned.
-    pub(crate) fn publish_layer(&self, stage: &Stage, layer: &Unpacked) -> Result<()> {
-        stage.publish(&layer.name, &self.layout.layer(&layer.diff_id)).map(drop)
+    /// Answers how many bytes it takes.
+    pub(crate) fn publish_layer(&self, stage: &Stage, layer: &NewLayer) -> Result<u64> {
+        let place = self.layout.layer(&layer.diff_id);
+        stage.publish(&layer.name, &place)?;
+        size_on_disk(&place)
     }
 
-    /// The trees below a writable layer, topmost first; the last is the one that all containers share.
-    pub(crate) fn lower(&self, layers: &[DiffId]) -> Vec<Lower> {
-        let own = layers.iter().rev().map(|layer| self.layout.layer(layer).join("fs"));
-        own.chain([self.layout.base()]).map(Lower::Directory).collect()
+    /// What lies below a writable layer, topmost first; the last is what all containers share.
+    pub(crate) fn lower(&self, layers: &[DiffId]) -> Result<Vec<Lower>> {
+        let own = layers.iter().rev().map(|layer| self.lower_layer(layer));
+        own.chain([Ok(Lower::Directory(self.layout.base()))]).collect()
+    }
+
+    /// A layer that the kernel of this boot cannot mount is unpacked first.
+    fn lower_layer(&self, diff_id: &DiffId) -> Result<Lower> {
+        if !self.formats.mounts_tars && format_of(&self.layout.layer(diff_id)) == LayerFormat::Tar {
+            self.convert(diff_id, LayerFormat::Directory)?;
+        }
+        self.mounts.lower(&self.layout, diff_id)
     }
 
     /// Deletes those of `candidates` that nobody needs: no record, and no load or commit under way.
@@ -69,10 +143,25 @@ impl Core {
                 continue;
             }
             self.trash.discard(&self.layout.layer(diff_id))?;
+            self.mounts.forget(diff_id);
             self.catalog_mut().layers.remove(diff_id);
             gone.push(*diff_id);
         }
         drop(pins);
         Ok(gone)
     }
+}
+
+/// The layers below `layers/`, and the bytes that each takes.
+pub(crate) fn present(layout: &Layout) -> Result<Vec<(DiffId, u64)>> {
+    let directory = layout.layers();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&directory).on("read", &directory)? {
+        let entry = entry.on("read", &directory)?;
+        let diff_id = entry.file_name().to_str().and_then(|name| Digest::from_hex(name).ok());
+        if let (Some(diff_id), Ok(size)) = (diff_id, size_on_disk(&entry.path())) {
+            found.push((diff_id, size));
+        }
+    }
+    Ok(found)
 }

@@ -28,7 +28,6 @@ pub(crate) enum Lower {
     /// A plain directory.
     Directory(PathBuf),
     /// A file system that is mounted, and attached nowhere.
-    #[expect(dead_code, reason = "layers that are a tar and its index come next")]
     Mounted(Arc<OwnedFd>),
 }
 

@@ -9,6 +9,8 @@ use dhow_oci::image::DiffId;
 use sha2::{Digest as _, Sha256};
 
 use super::recipe::replay;
+use super::tarred::TAR;
+use super::unpack::read_info;
 use crate::Core;
 use crate::error::{Context as _, Error, Kind, Result};
 
@@ -27,17 +29,17 @@ impl Core {
 
     /// How many bytes the layer's tar has.
     pub(crate) fn tar_size(&self, diff_id: &DiffId) -> Result<u64> {
-        let kept = self.layout.layer(diff_id).join("layer.tar");
-        match std::fs::metadata(&kept) {
+        let directory = self.layout.layer(diff_id);
+        match std::fs::metadata(directory.join(TAR)) {
             Ok(metadata) => Ok(metadata.len()),
-            Err(_) => Ok(super::read_info(&self.layout, diff_id)?.tar_size),
+            Err(_) => Ok(read_info(&directory)?.tar_size),
         }
     }
 
     fn replay(&self, diff_id: &DiffId, out: &mut dyn Write) -> Result<u64> {
         let told = || format!("cannot write layer {diff_id}");
         let directory = self.layout.layer(diff_id);
-        match File::open(directory.join("layer.tar")) {
+        match File::open(directory.join(TAR)) {
             Ok(mut tar) => return io::copy(&mut tar, &mut { out }).context(told),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(told),
             Err(_) => {}

@@ -8,43 +8,33 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use dhow_oci::Digest;
-use dhow_oci::image::DiffId;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat2, statat};
+use serde::{Deserialize, Serialize};
 
-use super::LayerInfo;
 use super::recipe::{Left, Recorder};
+use super::{NewLayer, Telling};
 use crate::error::{Context as _, Result};
 use crate::layer::{Compression, Decoder, ExtractOptions, extract};
 use crate::layout::make_directory;
 use crate::staging::Stage;
 use crate::tar::Limits;
 
-/// A layer that is whole, but not in its place.
-#[derive(Debug)]
-pub(crate) struct Unpacked {
-    pub(crate) diff_id: DiffId,
-    /// Digest of the stream as it came.
-    pub(crate) digest: Digest,
-    /// Bytes of file content.
-    pub(crate) size: u64,
-    /// Its directory's name on the stage.
-    pub(crate) name: String,
-    /// How its tar is told.
-    pub(crate) telling: Telling,
+/// What is written beside a layer's tree.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct LayerInfo {
+    /// Bytes of the tar.
+    pub(super) tar_size: u64,
 }
 
-/// Whether the recipe gives the tar back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Telling {
-    /// It does.
-    Recipe,
-    /// It cannot: the tar itself must be kept.
-    NeedsTar,
+/// Reads what is written beside the tree of the layer in this directory.
+pub(super) fn read_info(directory: &Path) -> Result<LayerInfo> {
+    let path = directory.join("layer.json");
+    let text = std::fs::read(&path).on("read", &path)?;
+    serde_json::from_slice(&text).on("read", &path)
 }
 
 /// Unpacks a layer, compressed or not, to the directory `name` of the stage.
-pub(crate) fn unpack(stage: &Stage, name: &str, archive: impl Read) -> Result<Unpacked> {
+pub(super) fn unpack(stage: &Stage, name: &str, archive: impl Read) -> Result<NewLayer> {
     let directory = stage.path().join(name);
     make_directory(&directory, 0o700)?;
     let tree = directory.join("fs");
@@ -64,18 +54,17 @@ pub(crate) fn unpack(stage: &Stage, name: &str, archive: impl Read) -> Result<Un
     let extracted = extracted?;
     let blob = source.finish()?;
     let telling = match recorded {
-        Ok(recorded) if gives_back(&root, &recorded.left) => Telling::Recipe,
+        Ok(recorded) if gives_back(&root, &recorded.left) => Telling::Exact,
         Ok(_) => Telling::NeedsTar,
         Err(error) => return Err(error),
     };
     if telling == Telling::NeedsTar {
         std::fs::remove_file(&recipe).on("remove", &recipe)?;
     }
-    write_info(&directory, &LayerInfo { size: extracted.contents, tar_size: extracted.size })?;
-    Ok(Unpacked {
+    write_info(&directory, &LayerInfo { tar_size: extracted.size })?;
+    Ok(NewLayer {
         diff_id: extracted.diff_id,
         digest: blob.digest.unwrap_or(extracted.diff_id),
-        size: extracted.contents,
         name: name.to_owned(),
         telling,
     })

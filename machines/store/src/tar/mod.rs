@@ -43,3 +43,8 @@ pub use error::{Error, Fault, Result};
 pub use limits::Limits;
 pub use reader::{Contents, Reader};
 pub use writer::Writer;
+
+/// Whether these bytes begin an archive that has an entry.
+pub(crate) fn begins_archive(start: &[u8]) -> bool {
+    start.first_chunk().is_some_and(|block| matches!(header::Header::parse(block), Ok(Some(_))))
+}

@@ -5,31 +5,76 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::LazyLock;
 
 use dhow_model::ports::{Durability, Images as _, ImportRequest, RootfsPlan, Snapshots as _};
 use dhow_model::{ContainerId, ImageId};
 use dhow_oci::{ImageConfig, Reference};
-use dhow_store::Store;
 use dhow_store::tar::{Entry, Writer};
+use dhow_store::{LayerFormat, Options, Store};
 
 /// Whether these tests can run: they own files as everybody and mount overlays.
-pub fn able() -> bool {
+pub fn able(format: LayerFormat) -> bool {
+    static TARS: LazyLock<bool> = LazyLock::new(|| {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { layers: Some(LayerFormat::Tar) };
+        match Store::open_with(&directory.path().join("store"), options) {
+            Ok(_) => true,
+            Err(error) => {
+                eprintln!("not run: {}", error.report());
+                false
+            }
+        }
+    });
     let root = rustix::process::geteuid().is_root();
     if !root {
         eprintln!("not run: needs root");
     }
-    root
+    root && (format == LayerFormat::Directory || *TARS)
+}
+
+/// Tells the story where it can be told.
+pub fn tell(story: fn(LayerFormat), format: LayerFormat) {
+    if able(format) {
+        story(format);
+    }
+}
+
+/// Tells each story for each format of layers.
+#[macro_export]
+macro_rules! in_both_formats {
+    ($($story:ident,)*) => {
+        mod with_tars {
+            $(#[test] fn $story() { $crate::support::tell(super::$story, dhow_store::LayerFormat::Tar) })*
+        }
+        mod with_directories {
+            $(#[test] fn $story() { $crate::support::tell(super::$story, dhow_store::LayerFormat::Directory) })*
+        }
+    };
+}
+
+/// Where [`in_both_formats`] puts the stories of a format.
+pub fn module_of(format: LayerFormat) -> &'static str {
+    match format {
+        LayerFormat::Tar => "with_tars",
+        LayerFormat::Directory => "with_directories",
+    }
 }
 
 pub struct Place {
     pub directory: tempfile::TempDir,
     pub store: Store,
+    format: LayerFormat,
 }
 
-pub fn place() -> Place {
+pub fn place(format: LayerFormat) -> Place {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("store")).unwrap();
-    Place { directory, store }
+    let store = open(&directory.path().join("store"), format);
+    Place { directory, store, format }
+}
+
+pub fn open(root: &Path, format: LayerFormat) -> Store {
+    Store::open_with(root, Options { layers: Some(format) }).unwrap()
 }
 
 impl Place {
@@ -39,10 +84,19 @@ impl Place {
 
     /// Closes the store and opens it again, as the next engine does.
     pub fn reopen(self) -> Self {
-        let Self { directory, store } = self;
+        let Self { directory, store, format } = self;
         drop(store);
-        let store = Store::open(&directory.path().join("store")).unwrap();
-        Self { directory, store }
+        let store = open(&directory.path().join("store"), format);
+        Self { directory, store, format }
+    }
+
+    /// What the file system says that all layers take.
+    pub fn layers_on_disk(&self) -> u64 {
+        let script =
+            "find \"$0\" -type f -printf '%i %s\\n' | sort -u | awk '{ sum += $2 } END { print sum + 0 }'";
+        let output =
+            Command::new("sh").args(["-c", script]).arg(self.root().join("layers")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
     }
 
     pub fn import(&self, name: &str, tar: &[u8]) -> ImageId {

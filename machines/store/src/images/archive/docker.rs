@@ -12,12 +12,12 @@ use crate::error::{Error, Result};
 const MOST_NAMES: usize = 1_000;
 
 /// The images of the archive.
-pub(super) fn find(members: &Members, platform: Option<&Platform>) -> Result<Vec<Found>> {
+pub(super) fn find(members: &Members<'_>, platform: Option<&Platform>) -> Result<Vec<Found>> {
     let items = docker_manifest(&members.document("manifest.json")?)?;
     items.into_iter().map(|item| image(members, item, platform)).collect()
 }
 
-fn image(members: &Members, item: DockerItem, platform: Option<&Platform>) -> Result<Found> {
+fn image(members: &Members<'_>, item: DockerItem, platform: Option<&Platform>) -> Result<Found> {
     let config_bytes = members.document(&item.config)?;
     verify_name(&item.config, &config_bytes)?;
     let config = config(&item.config, &config_bytes)?;
@@ -46,7 +46,7 @@ fn image(members: &Members, item: DockerItem, platform: Option<&Platform>) -> Re
     })
 }
 
-fn check(members: &Members, name: String) -> Result<String> {
+fn check(members: &Members<'_>, name: String) -> Result<String> {
     if members.has(&name) {
         return Ok(name);
     }
@@ -66,7 +66,7 @@ fn verify_name(name: &str, bytes: &[u8]) -> Result<()> {
 
 /// Newer archives are OCI layouts too: then the image has a manifest. It is a gift, not a need:
 /// what is odd about it is no reason to refuse the image.
-fn manifest(members: &Members, config: Digest, diff_ids: &[DiffId]) -> Option<Vec<u8>> {
+fn manifest(members: &Members<'_>, config: Digest, diff_ids: &[DiffId]) -> Option<Vec<u8>> {
     let index: Index = serde_json::from_slice(&members.document("index.json").ok()?).ok()?;
     index.manifests.iter().take(1_000).find_map(|descriptor| {
         let name = format!("blobs/sha256/{}", descriptor.digest.hex());

@@ -1,7 +1,7 @@
 //! Brings the images of an archive in, one by one: each is whole or not there.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
 use dhow_model::image::Loaded;
 use dhow_model::ports::LoadProgress;
@@ -9,17 +9,18 @@ use dhow_oci::Platform;
 use dhow_oci::image::DiffId;
 
 use super::super::register::NewImage;
-use super::members::Members;
+use super::intake::{Incoming, layer_progress, take_in};
+use super::members::{Contents, Members};
 use super::{Found, FoundLayer, docker, invalid, oci};
 use crate::Core;
 use crate::error::Result;
 use crate::layer::Decoder;
-use crate::stack::{Telling, Unpacked, keep, unpack};
+use crate::stack::{NewLayer, Telling, keep};
 use crate::staging::Stage;
 use crate::tar::Limits;
 
 /// Told on the way.
-type Progress<'a> = &'a mut dyn FnMut(LoadProgress);
+pub(super) type Progress<'a> = &'a mut dyn FnMut(LoadProgress);
 
 impl Core {
     pub(in super::super) fn load(
@@ -29,7 +30,7 @@ impl Core {
         progress: Progress<'_>,
     ) -> Result<Vec<Loaded>> {
         let stage = Stage::new(&self.layout)?;
-        let members = Members::stage(&stage, archive)?;
+        let members = Members::stage(self, &stage, archive)?;
         let mut loaded = Vec::new();
         for (number, found) in find(&members, platform)?.into_iter().enumerate() {
             let image = self.load_image(&stage, &members, (number, found), progress)?;
@@ -42,7 +43,7 @@ impl Core {
     fn load_image(
         &self,
         stage: &Stage,
-        members: &Members,
+        members: &Members<'_>,
         (number, found): (usize, Found),
         progress: Progress<'_>,
     ) -> Result<Loaded> {
@@ -72,51 +73,61 @@ impl Core {
         }
     }
 
+    /// Puts the layers in their place that are not here yet; answers what each takes.
     fn load_layers(
         &self,
         stage: &Stage,
-        members: &Members,
+        members: &Members<'_>,
         (number, layers): (usize, &[FoundLayer]),
         progress: Progress<'_>,
     ) -> Result<Vec<(DiffId, u64)>> {
-        let mut sizes = Vec::new();
-        for (height, layer) in layers.iter().enumerate() {
-            let known = self.layer_size(&layer.diff_id);
-            let before = layers[..height].iter().position(|below| below.diff_id == layer.diff_id);
-            let size = match known.or(before.map(|at| sizes[at])) {
-                Some(size) => size,
-                None => {
-                    self.load_layer(stage, members, (&format!("layer-{number}-{height}"), layer), progress)?
+        let mut seen = BTreeSet::new();
+        let missing = layers.iter().filter(|layer| seen.insert(layer.diff_id));
+        let missing: Vec<_> = missing.filter(|layer| self.layer_size(&layer.diff_id).is_none()).collect();
+        let mut incoming = Vec::new();
+        let mut files = Vec::new();
+        let mut sizes = BTreeMap::new();
+        for layer in missing {
+            match members.layer(&layer.member).map_err(|error| about(layer, &error))? {
+                Contents::Layer(received) => {
+                    verify(layer, &received)?;
+                    let total = members.size(&layer.member)?;
+                    progress(layer_progress(&layer.diff_id, total, total));
+                    sizes.insert(layer.diff_id, self.publish_layer(stage, &received)?);
                 }
-            };
-            sizes.push(size);
+                Contents::File(file, size) => {
+                    let name = format!("layer-{number}-{}", incoming.len());
+                    incoming.push(Incoming { diff_id: layer.diff_id, name, file, size });
+                    files.push(layer);
+                }
+            }
         }
-        Ok(layers.iter().map(|layer| layer.diff_id).zip(sizes).collect())
-    }
-
-    fn load_layer(
-        &self,
-        stage: &Stage,
-        members: &Members,
-        (name, layer): (&str, &FoundLayer),
-        progress: Progress<'_>,
-    ) -> Result<u64> {
-        let (file, total) = members.open(&layer.member)?;
-        let counted = Counted { file, layer: layer.diff_id.short(), current: 0, told: 0, total, progress };
-        let unpacked = unpack(stage, name, counted).map_err(|error| about(layer, &error))?;
-        verify(layer, &unpacked)?;
-        if unpacked.telling == Telling::NeedsTar {
-            let (file, _) = members.open(&layer.member)?;
-            let tar = Decoder::new(file, false, &Limits::default())?;
-            keep(tar, &stage.path().join(name).join("layer.tar"))?;
+        let received = take_in(stage, self.formats.new, &incoming, progress);
+        for (layer, received) in files.into_iter().zip(received) {
+            let received = received.map_err(|error| about(layer, &error))?;
+            verify(layer, &received)?;
+            if received.telling == Telling::NeedsTar {
+                keep_tar(stage, members, (layer, &received))?;
+            }
+            sizes.insert(layer.diff_id, self.publish_layer(stage, &received)?);
         }
-        self.publish_layer(stage, &unpacked)?;
-        Ok(unpacked.size)
+        let size = |layer: &FoundLayer| {
+            sizes.get(&layer.diff_id).copied().or_else(|| self.layer_size(&layer.diff_id))
+        };
+        let sized = |layer: &FoundLayer| size(layer).map(|size| (layer.diff_id, size));
+        let all: Option<Vec<_>> = layers.iter().map(sized).collect();
+        all.ok_or_else(|| crate::Error::internal("a layer disappeared while its image was loaded"))
     }
 }
 
+fn keep_tar(stage: &Stage, members: &Members<'_>, (layer, received): (&FoundLayer, &NewLayer)) -> Result<()> {
+    let Contents::File(file, _) = members.layer(&layer.member)? else { return Ok(()) };
+    let tar = Decoder::new(file, false, &Limits::default())?;
+    keep(tar, &stage.path().join(&received.name).join("layer.tar"))
+}
+
 /// The images that the archive's documents name.
-fn find(members: &Members, platform: Option<&Platform>) -> Result<Vec<Found>> {
+fn find(members: &Members<'_>, platform: Option<&Platform>) -> Result<Vec<Found>> {
     if members.has("manifest.json") {
         return docker::find(members, platform);
     }
@@ -130,17 +141,17 @@ fn find(members: &Members, platform: Option<&Platform>) -> Result<Vec<Found>> {
     Err(invalid("open /manifest.json: no such file or directory"))
 }
 
-fn verify(layer: &FoundLayer, unpacked: &Unpacked) -> Result<()> {
+fn verify(layer: &FoundLayer, received: &NewLayer) -> Result<()> {
     let FoundLayer { diff_id, member, digest } = layer;
     if let Some(digest) = digest
-        && unpacked.digest != *digest
+        && received.digest != *digest
     {
-        return Err(invalid(format!("{member} is altered: its digest is {}", unpacked.digest)));
+        return Err(invalid(format!("{member} is altered: its digest is {}", received.digest)));
     }
-    if unpacked.diff_id != *diff_id {
+    if received.diff_id != *diff_id {
         return Err(invalid(format!(
             "{member} is not the image's layer: wrong diff id calculated on extraction {:?}, expected {:?}",
-            unpacked.diff_id.to_string(),
+            received.diff_id.to_string(),
             diff_id.to_string()
         )));
     }
@@ -149,30 +160,4 @@ fn verify(layer: &FoundLayer, unpacked: &Unpacked) -> Result<()> {
 
 fn about(layer: &FoundLayer, error: &crate::Error) -> crate::Error {
     crate::Error::new(error.kind(), format!("cannot load layer {}: {}", layer.member, error.report()))
-}
-
-/// Tells how far the reading of a layer is, every few megabytes.
-struct Counted<'a> {
-    file: File,
-    layer: String,
-    current: u64,
-    told: u64,
-    total: u64,
-    progress: Progress<'a>,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read(out)?;
-        self.current += length as u64;
-        if self.current - self.told >= 4 << 20 || (length == 0 && self.told < self.total) {
-            self.told = self.current;
-            (self.progress)(LoadProgress::Layer {
-                id: self.layer.clone(),
-                current: self.current,
-                total: Some(self.total),
-            });
-        }
-        Ok(length)
-    }
 }

@@ -1,42 +1,73 @@
 //! The files of an archive, staged as they stream past.
 //!
-//! Layers may come before the document that names them, so all are written to the stage first; the
-//! disk bounds that, not memory. A member that is a link (old archives share layers so) leads to
-//! another member, never to a file of this machine.
+//! Layers may come before the document that names them, so what looks like a layer is taken in at
+//! once where that is one pass ([`LayerFormat::Tar`]); all else is written to the stage, and looked at
+//! when a document asks for it. The disk bounds that, not memory. A member that is a link (old
+//! archives share layers so) leads to another member, never to a file of this machine.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Write as _};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use dhow_model::Kind;
+use dhow_oci::Digest;
 
 use super::invalid;
+use crate::Core;
 use crate::blobs::JSON_MAX;
 use crate::error::{Context as _, Result};
 use crate::layer::Decoder;
 use crate::layout::make_directory;
+use crate::stack::{LayerFormat, NewLayer, Pin, receive};
 use crate::staging::Stage;
-use crate::tar::{EntryKind, Limits, Reader, shown};
+use crate::tar::{EntryKind, Limits, Reader, begins_archive, shown};
 
 /// An archive of images has a few files a layer; a million is something else.
 const ENTRIES: u64 = 100_000;
 const LINKS: usize = 8;
+/// What is looked at to tell what a member is.
+const START: usize = 512;
 
 /// The members of one archive by their clean names.
 #[derive(Debug)]
-pub(super) struct Members {
+pub(super) struct Members<'a> {
     directory: PathBuf,
-    members: HashMap<String, Member>,
+    members: HashMap<String, Member<'a>>,
 }
 
 #[derive(Debug)]
-enum Member {
-    File { number: usize, size: u64 },
+enum Member<'a> {
+    File {
+        number: usize,
+        size: u64,
+    },
+    /// A layer that was taken in, or why not.
+    Layer {
+        size: u64,
+        layer: Mutex<Option<Result<NewLayer>>>,
+    },
+    /// A layer that is here already and stays.
+    Known {
+        size: u64,
+        _pin: Pin<'a>,
+    },
     Link(String),
 }
 
-impl Members {
+/// The contents of a member that is a layer.
+#[derive(Debug)]
+pub(super) enum Contents {
+    /// Still to be taken in.
+    File(File, u64),
+    /// Taken in on the way.
+    Layer(NewLayer),
+}
+
+impl<'a> Members<'a> {
     /// Reads the whole archive.
-    pub(super) fn stage(stage: &Stage, archive: &mut dyn Read) -> Result<Self> {
+    pub(super) fn stage(core: &'a Core, stage: &Stage, archive: &mut dyn Read) -> Result<Self> {
         let directory = stage.path().join("members");
         make_directory(&directory, 0o700)?;
         let limits = Limits { entries: ENTRIES, ..Limits::default() };
@@ -46,7 +77,10 @@ impl Members {
         while let Some(entry) = reader.next_entry().map_err(invalid_tar)? {
             let Some(name) = clean(&entry.path) else { continue };
             let member = match &entry.kind {
-                EntryKind::File => members.write(&mut reader, &name, entry.size)?,
+                EntryKind::File if reader.stored() != entry.size => {
+                    return Err(invalid(format!("{name:?} is a sparse file")));
+                }
+                EntryKind::File => members.file(core, stage, &mut reader, (&name, entry.size))?,
                 EntryKind::HardLink(target) => link(&name, target, false)?,
                 EntryKind::Symlink(target) => link(&name, target, true)?,
                 _ => continue,
@@ -66,55 +100,115 @@ impl Members {
         self.find(name).is_some()
     }
 
-    /// Opens a member; the size is that of its contents.
-    pub(super) fn open(&self, name: &str) -> Result<(File, u64)> {
-        let Some((number, size)) = self.find(name) else {
-            return Err(invalid(format!("open {name}: no such file or directory")));
-        };
-        let path = self.directory.join(number.to_string());
-        Ok((File::open(&path).on("open", &path)?, size))
+    /// The bytes of a member.
+    pub(super) fn size(&self, name: &str) -> Result<u64> {
+        match self.get(name)? {
+            Member::File { size, .. } | Member::Layer { size, .. } | Member::Known { size, .. } => Ok(*size),
+            Member::Link(_) => Err(absent(name)),
+        }
+    }
+
+    /// The contents of a member that a document calls a layer; those that were taken in on the way are
+    /// given once.
+    pub(super) fn layer(&self, name: &str) -> Result<Contents> {
+        match self.get(name)? {
+            Member::File { number, size } => Ok(Contents::File(self.open(*number)?, *size)),
+            Member::Layer { layer, .. } => {
+                let layer = layer.lock().unwrap_or_else(PoisonError::into_inner).take();
+                layer.ok_or_else(|| invalid(format!("{name} is two layers")))?.map(Contents::Layer)
+            }
+            // It is what its name says, and the document says something else.
+            Member::Known { .. } => Err(invalid(format!("{name} is not the image's layer"))),
+            Member::Link(_) => Err(absent(name)),
+        }
     }
 
     /// Reads a member that is a document.
     pub(super) fn document(&self, name: &str) -> Result<Vec<u8>> {
-        let (file, size) = self.open(name)?;
+        let (number, size) = match self.get(name)? {
+            Member::File { number, size } => (*number, *size),
+            _ => return Err(invalid(format!("{name} is a layer and no document"))),
+        };
         if size > JSON_MAX {
             return Err(invalid(format!("{name} has {size} bytes; at most {JSON_MAX} are allowed")));
         }
         let mut bytes = Vec::new();
-        file.take(JSON_MAX).read_to_end(&mut bytes).context(|| format!("cannot read {name}"))?;
+        self.open(number)?
+            .take(JSON_MAX)
+            .read_to_end(&mut bytes)
+            .context(|| format!("cannot read {name}"))?;
         Ok(bytes)
     }
 
-    fn find(&self, name: &str) -> Option<(usize, u64)> {
+    fn get(&self, name: &str) -> Result<&Member<'a>> {
+        self.find(name).ok_or_else(|| absent(name))
+    }
+
+    fn find(&self, name: &str) -> Option<&Member<'a>> {
         let mut name = clean(name.as_bytes())?;
         for _ in 0..LINKS {
             match self.members.get(&name)? {
-                Member::File { number, size } => return Some((*number, *size)),
                 Member::Link(target) => name.clone_from(target),
+                member => return Some(member),
             }
         }
         None
     }
 
-    fn write<R: std::io::BufRead>(&self, reader: &mut Reader<R>, name: &str, size: u64) -> Result<Member> {
-        let number = self.members.len();
+    fn open(&self, number: usize) -> Result<File> {
         let path = self.directory.join(number.to_string());
-        let told = || format!("cannot stage {name:?}");
-        let mut file = File::create_new(&path).context(told)?;
-        let mut end = 0;
-        while let Some((offset, piece)) = reader.next_chunk().map_err(invalid_tar)? {
-            if offset != end {
-                return Err(invalid(format!("{name:?} is a sparse file")));
-            }
-            file.write_all(piece).context(told)?;
-            end += piece.len() as u64;
-        }
-        if end != size {
-            return Err(invalid(format!("{name:?} is a sparse file")));
-        }
-        Ok(Member::File { number, size })
+        File::open(&path).on("open", &path)
     }
+
+    fn file<R: std::io::BufRead>(
+        &self,
+        core: &'a Core,
+        stage: &Stage,
+        reader: &mut Reader<R>,
+        (name, size): (&str, u64),
+    ) -> Result<Member<'a>> {
+        if let Some(pin) = known_layer(core, name) {
+            return Ok(Member::Known { size, _pin: pin });
+        }
+        let mut contents = reader.contents();
+        let mut start = Vec::with_capacity(START);
+        (&mut contents).take(START as u64).read_to_end(&mut start).context(|| "cannot read the archive")?;
+        let number = self.members.len();
+        if core.formats.new == LayerFormat::Tar && begins_archive(&start) {
+            let layer = receive(stage, &format!("member-{number}"), LayerFormat::Tar, start.chain(contents));
+            return match layer {
+                // The machine failed us, and would again.
+                Err(error) if error.kind() == Kind::Internal => Err(error),
+                layer => Ok(Member::Layer { size, layer: Mutex::new(Some(layer)) }),
+            };
+        }
+        self.write(number, start.chain(contents), (name, size))
+    }
+
+    fn write(&self, number: usize, mut contents: impl Read, (name, size): (&str, u64)) -> Result<Member<'a>> {
+        let told = || format!("cannot stage {name:?}");
+        let mut file = File::create_new(self.directory.join(number.to_string())).context(told)?;
+        let mut buffer = vec![0; usize::try_from(size).unwrap_or(usize::MAX).clamp(1, 256 * 1024)];
+        loop {
+            let length = contents.read(&mut buffer).context(|| "cannot read the archive")?;
+            if length == 0 {
+                return Ok(Member::File { number, size });
+            }
+            file.write_all(&buffer[..length]).context(told)?;
+        }
+    }
+}
+
+/// Archives name uncompressed layers by their diff id: one that is here need not come again. It stays
+/// while the pin is held.
+fn known_layer<'a>(core: &'a Core, name: &str) -> Option<Pin<'a>> {
+    let diff_id = Digest::from_hex(name.strip_prefix("blobs/sha256/")?).ok()?;
+    let pin = core.pins.pin(diff_id);
+    core.layer_size(&diff_id).map(|_| pin)
+}
+
+fn absent(name: &str) -> crate::Error {
+    invalid(format!("open {name}: no such file or directory"))
 }
 
 /// A name without `.` and `..`; nothing for one that leads out, is no text, or is the root.
@@ -131,7 +225,7 @@ fn clean(path: &[u8]) -> Option<String> {
 }
 
 /// A hard link names its target from the root, a symbolic one from its own directory.
-fn link(name: &str, target: &[u8], symbolic: bool) -> Result<Member> {
+fn link(name: &str, target: &[u8], symbolic: bool) -> Result<Member<'static>> {
     let from = match name.rsplit_once('/') {
         Some((directory, _)) if symbolic && !target.starts_with(b"/") => format!("{directory}/"),
         _ => String::new(),

@@ -2,11 +2,12 @@
 //!
 //! Reading goes in three steps. [`members`] stages the archive's files, for they come in any order;
 //! [`docker`] and [`oci`] read from its documents which images there are: a list of [`Found`];
-//! [`load`] brings in their layers, verifies every digest, and registers them one by one.
+//! [`load`] brings in their layers ([`intake`]), verifies every digest, and registers them one by one.
 //! [`save`] writes archives that are both at once.
 
 mod docker;
 mod documents;
+mod intake;
 mod load;
 mod members;
 mod oci;

@@ -26,7 +26,7 @@ struct Marker {
 }
 
 /// The images of the layout: of those that share a name, the one for the platform.
-pub(super) fn find(members: &Members, platform: Option<&Platform>) -> Result<Vec<Found>> {
+pub(super) fn find(members: &Members<'_>, platform: Option<&Platform>) -> Result<Vec<Found>> {
     check_version(members)?;
     let index = members.document("index.json")?;
     let OciDocument::Index(index) = oci_document("index.json", media_type::OCI_INDEX, &index)? else {
@@ -55,7 +55,7 @@ pub(super) fn find(members: &Members, platform: Option<&Platform>) -> Result<Vec
     }
 }
 
-fn check_version(members: &Members) -> Result<()> {
+fn check_version(members: &Members<'_>) -> Result<()> {
     let bytes = members.document("oci-layout")?;
     let marker: Marker =
         serde_json::from_slice(&bytes).map_err(|error| invalid(format!("oci-layout: {error}")))?;
@@ -92,7 +92,7 @@ struct Candidate {
 }
 
 struct Search<'a> {
-    members: &'a Members,
+    members: &'a Members<'a>,
     platform: Option<&'a Platform>,
     left: usize,
 }
@@ -168,7 +168,7 @@ impl Search<'_> {
 
     fn layer(&self, descriptor: &Descriptor) -> Result<(String, Option<Digest>)> {
         let name = member(&descriptor.digest);
-        let (_, size) = self.members.open(&name)?;
+        let size = self.members.size(&name)?;
         check_size(&name, descriptor, size)?;
         Ok((name, Some(descriptor.digest)))
     }

@@ -1,0 +1,75 @@
+//! Which layer formats there are on this machine, found out by trying.
+//!
+//! File-backed EROFS is a matter of the kernel's version, of its configuration, of a module that may be
+//! missing, and of the file system below: a tiny layer is made, mounted below an overlay and read.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::MountAttrFlags;
+
+use super::mount::{Lower, Overlay};
+use super::{LayerFormat, receive, tarred};
+use crate::error::{Error, Kind, Result};
+use crate::layout::Layout;
+use crate::staging::Stage;
+use crate::tar::{Entry, Writer};
+
+/// Not a multiple of anything: the last block of a file is where mistakes are.
+const CONTENTS: &[u8] = b"a layer that is a tar and an index";
+
+/// What layers are on this machine.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Formats {
+    /// What new layers become.
+    pub(crate) new: LayerFormat,
+    /// Whether layers that are tars can be mounted.
+    pub(crate) mounts_tars: bool,
+}
+
+/// Tries the format that is wanted; without a wish, what the machine can do is taken.
+pub(crate) fn choose(layout: &Layout, wanted: Option<LayerFormat>) -> Result<Formats> {
+    let tried = try_tar(layout);
+    let mounts_tars = tried.is_ok();
+    match (wanted, tried) {
+        (Some(LayerFormat::Tar), Err(error)) => Err(Error::new(
+            Kind::Unavailable,
+            "layers cannot be kept as tars: this kernel does not mount their index",
+        )
+        .because(error)),
+        (None, Err(error)) => {
+            tracing::info!(%error, "layers are kept as directories: the index of a tar cannot be mounted");
+            Ok(Formats { new: LayerFormat::Directory, mounts_tars })
+        }
+        (wanted, _) => Ok(Formats { new: wanted.unwrap_or(LayerFormat::Tar), mounts_tars }),
+    }
+}
+
+fn try_tar(layout: &Layout) -> io::Result<()> {
+    let made = Stage::new(layout).and_then(|stage| make(&stage).map(|()| stage));
+    let stage = made.map_err(|error| io::Error::other(error.report()))?;
+    let layer = tarred::mount(&stage.path().join("layer"))?;
+    let lower = [Lower::Mounted(Arc::new(layer)), Lower::Directory(layout.base())];
+    let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
+    let read = read(&overlay.mount()?, "probe/file".as_ref())?;
+    if read == CONTENTS { Ok(()) } else { Err(io::Error::other("what is read is not what was written")) }
+}
+
+fn make(stage: &Stage) -> Result<()> {
+    let mut tar = Writer::new(Vec::new());
+    tar.append(&Entry::directory("probe"), &mut io::empty())?;
+    tar.append(&Entry::file("probe/file", CONTENTS.len() as u64), &mut &*CONTENTS)?;
+    let tar = tar.finish()?;
+    receive(stage, "layer", LayerFormat::Tar, &*tar).map(drop)
+}
+
+fn read(root: &OwnedFd, path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(root.as_fd(), path, flags, Mode::empty())?;
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut std::fs::File::from(file), &mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,127 @@
+//! The tar as the file system: `layer.tar` as it came, and `index.erofs`, which tells where in it
+//! each file's contents lie.
+//!
+//! The kernel mounts the index with the tar as its second device (file-backed EROFS, Linux 6.12):
+//! nothing is unpacked. One pass makes both: the stream is read and decompressed by one thread,
+//! hashed by a second, written and indexed by a third.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::Path;
+use std::thread;
+
+use dhow_oci::Digest;
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
+    fsmount, fsopen,
+};
+use sha2::{Digest as _, Sha256};
+
+use super::fan::{Taker, fan};
+use super::{NewLayer, Telling, index};
+use crate::error::{Context as _, Result};
+use crate::layer::Decoder;
+use crate::layout::make_directory;
+use crate::staging::Stage;
+use crate::tar::Limits;
+
+pub(super) const TAR: &str = "layer.tar";
+pub(super) const INDEX: &str = "index.erofs";
+
+/// Takes in a layer, compressed or not, to the directory `name` of the stage.
+pub(super) fn receive(stage: &Stage, name: &str, archive: impl Read) -> Result<NewLayer> {
+    let directory = stage.path().join(name);
+    make_directory(&directory, 0o700)?;
+    let mut source = Decoder::new(archive, true, &Limits::default())?;
+    let (pump, [hashed, indexed]) = fan();
+    let (read, hashed, indexed) = thread::scope(|scope| {
+        let hashing = scope.spawn(move || hash(hashed));
+        let indexing = scope.spawn(|| write(&directory, indexed));
+        let read = pump.pump(&mut source);
+        (read, join(hashing), join(indexing))
+    });
+    // When reading failed the others saw a stream cut off; when one of them failed it knows why.
+    match read {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(error).context(|| "cannot read a layer");
+        }
+        _ => {}
+    }
+    indexed?;
+    let diff_id = hashed.context(|| "cannot hash a layer")?;
+    let blob = source.finish()?;
+    Ok(NewLayer {
+        diff_id,
+        digest: blob.digest.unwrap_or(diff_id),
+        name: name.to_owned(),
+        telling: Telling::Exact,
+    })
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn hash(mut pieces: Taker) -> io::Result<Digest> {
+    let mut hash = Sha256::new();
+    while let Some(piece) = pieces.next()? {
+        hash.update(&*piece);
+    }
+    Ok(Digest::from_sha256(hash.finalize().into()))
+}
+
+/// Writes tar and index.
+fn write(directory: &Path, input: Taker) -> Result<()> {
+    let path = directory.join(TAR);
+    let file = File::create_new(&path).on("make", &path)?;
+    let mut input = Written { input, file };
+    index::write(&mut input, directory)?;
+    // What comes behind the archive belongs to the layer too.
+    io::copy(&mut input, &mut io::sink()).on("write", &path).map(drop)
+}
+
+/// A stream of which everything that is looked at has been written to a file.
+struct Written {
+    input: Taker,
+    file: File,
+}
+
+impl BufRead for Written {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.input.is_used_up() {
+            let piece = self.input.fill_buf()?;
+            self.file.write_all(piece)?;
+        }
+        self.input.fill_buf()
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.input.consume(length);
+    }
+}
+
+impl Read for Written {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(out)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+/// Mounts a layer, attached nowhere.
+///
+/// Both files are named by their handles: options of mounts have little room for long paths.
+pub(super) fn mount(directory: &Path) -> io::Result<OwnedFd> {
+    let open = |name| rustix::fs::open(directory.join(name), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let (index, tar) = (open(INDEX)?, open(TAR)?);
+    let path = |file: &OwnedFd| format!("/proc/self/fd/{}", file.as_raw_fd());
+    let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", path(&index))?;
+    fsconfig_set_string(&context, "device", path(&tar))?;
+    fsconfig_set_flag(&context, "ro")?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOATIME;
+    Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}
