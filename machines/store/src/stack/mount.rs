@@ -1,7 +1,7 @@
 //! Overlays: a stack of trees, and a writable layer, as one mount that is attached nowhere.
 //!
 //! Kernels differ in how they take the lower layers: as descriptors (Linux 6.13), as one path a call
-//! (6.8), or as one list of paths. That list must fit into 255 bytes where the option is set by
+//! (6.8; those before 6.5 say so only at the end), or as one list of paths. That list must fit into 255 bytes where the option is set by
 //! fsconfig(2); a longer one goes through mount(2), which wants a place to mount on and so a mount
 //! namespace of its own.
 
@@ -72,12 +72,18 @@ pub(crate) struct Overlay<'a> {
 impl Overlay<'_> {
     /// Mounts it and answers a handle on its root.
     pub(crate) fn mount(&self) -> io::Result<OwnedFd> {
-        let context = begin()?;
-        match self.add_one_by_one(&context) {
-            Ok(()) => self.finish(&context),
+        match self.mount_one_by_one() {
+            // Before Linux 6.5 any option is taken, and a name that overlayfs does not know is refused
+            // only when all of them are looked at, at the end.
             Err(Errno::INVAL | Errno::NOSYS) => self.mount_as_list(Held::open(self.lower)?),
-            Err(error) => Err(error.into()),
+            done => Ok(done?),
         }
+    }
+
+    fn mount_one_by_one(&self) -> rustix::io::Result<OwnedFd> {
+        let context = begin()?;
+        self.add_one_by_one(&context)?;
+        self.finish(&context)
     }
 
     fn mount_as_list(&self, held: Held) -> io::Result<OwnedFd> {
@@ -86,10 +92,10 @@ impl Overlay<'_> {
         }
         let context = begin()?;
         fsconfig_set_string(&context, "lowerdir", held.list())?;
-        self.finish(&context)
+        Ok(self.finish(&context)?)
     }
 
-    fn finish(&self, context: &OwnedFd) -> io::Result<OwnedFd> {
+    fn finish(&self, context: &OwnedFd) -> rustix::io::Result<OwnedFd> {
         match &self.writable {
             Some(writable) => {
                 fsconfig_set_string(context, "upperdir", writable.upper)?;
@@ -101,7 +107,7 @@ impl Overlay<'_> {
             None => fsconfig_set_flag(context, "ro")?,
         }
         fsconfig_create(context)?;
-        Ok(fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, self.attributes)?)
+        fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, self.attributes)
     }
 
     fn add_one_by_one(&self, context: &OwnedFd) -> rustix::io::Result<()> {
