@@ -32,6 +32,12 @@ fn begin_at(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The descriptor that marks are written to: not to be closed by who closes all others.
+#[must_use]
+pub fn descriptor() -> Option<RawFd> {
+    Some(OUTPUT.load(Ordering::Relaxed)).filter(|output| *output != NONE)
+}
+
 /// Notes that the step that is named has just ended.
 pub fn mark(step: &str) {
     let output = OUTPUT.load(Ordering::Relaxed);

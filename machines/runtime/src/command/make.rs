@@ -161,10 +161,12 @@ fn check(spec: &Spec, parsed: &Parsed) -> Result<()> {
 
 /// How many descriptors from 3 on the program keeps; all of them must be there.
 pub(super) fn preserved(parsed: &Parsed) -> Result<u32> {
+    const MOST: u32 = 1 << 16;
     let count: u32 = parsed.number("preserve-fds")?.unwrap_or(0);
-    let missing = (3..count.saturating_add(3))
-        .take(1024)
-        .find(|number| !Path::new(&format!("/proc/self/fd/{number}")).exists());
+    if count > MOST {
+        return Err(Error::invalid(format!("unable to preserve {count} descriptors: at most {MOST}")));
+    }
+    let missing = (3..count + 3).find(|number| !Path::new(&format!("/proc/self/fd/{number}")).exists());
     match missing {
         Some(number) => {
             Err(Error::invalid(format!("unable to preserve descriptor {number}: it is not open")))

@@ -86,6 +86,7 @@ fn steps(
 ) -> Result<std::convert::Infallible> {
     process::set_dumpable(false).doing(|| "become undumpable")?;
     init::enter_cgroup(request.cgroup)?;
+    init::leave_descriptors(&request.stdio, request.preserve, &[Some(talk.0.as_fd()), Some(first.as_fd())])?;
     let filter = init::Filter::of(request.spec)?;
     talk.wait_for_go()?;
     enter(first, request.spec)?;

@@ -12,7 +12,7 @@ mod program;
 mod root;
 mod userns;
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::process;
@@ -53,6 +53,12 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     // Before it is root of its user namespace, which has no right to the host's cgroups.
     enter_cgroup(request.cgroup)?;
     mark("in its cgroup");
+    let gate = match &request.gate {
+        Gate::Socket(socket) => Some(socket.as_fd()),
+        Gate::Parent => None,
+    };
+    let needed = [Some(talk.0.as_fd()), gate, request.rootfs.tree()];
+    leave_descriptors(&request.stdio, request.preserve, &needed)?;
     let maps_ids = plan.namespaces.is_new(NamespaceKind::User);
     if maps_ids {
         talk.wait_for_go()?;
@@ -122,6 +128,27 @@ impl Ready<'_> {
 pub(super) fn enter_cgroup(cgroup: Option<&Cgroup>) -> Result<()> {
     let Some(cgroup) = cgroup else { return Ok(()) };
     cgroup.enter_born().map_err(|error| Error::at(Stage::Setup, error.report()))
+}
+
+/// Closes what the parent has open and this process does not need.
+///
+/// Until the program runs they can be named: a program or a directory of `/proc/self/fd/N/../..`, which
+/// an image may ask for, was the host's where N was one of its directories (CVE-2024-21626). And whoever
+/// is in the pid namespace already, with the right to trace, could take them (CVE-2016-9962).
+pub(super) fn leave_descriptors(
+    streams: &Stdio,
+    preserve: u32,
+    needed: &[Option<BorrowedFd<'_>>],
+) -> Result<()> {
+    let last = i32::try_from(preserve).unwrap_or(i32::MAX).saturating_add(3);
+    let streams = match streams {
+        Stdio::Files(files) => files.as_slice(),
+        Stdio::Inherit | Stdio::Terminal => &[],
+    };
+    let others = streams.iter().map(AsFd::as_fd).chain(needed.iter().copied().flatten());
+    let mut kept: Vec<i32> =
+        (3..last).chain(others.map(|fd| fd.as_raw_fd())).chain(dhow_sys::trace::descriptor()).collect();
+    process::close_all_but(&mut kept).doing(|| "close the descriptors of the runtime")
 }
 
 /// Joins what the parent could not join for it, and becomes the root of its namespaces.
