@@ -36,20 +36,15 @@ impl Engine {
 
     /// One container: what it is now is read from the runtime, not from the record.
     fn recover(self: &Arc<Self>, record: Container) {
-        let running = record.state.running().cloned();
         let id = record.id.clone();
         let removing = record.state == State::Removing;
         let entry = self.registry.add(record);
-        if let Some(running) = running {
-            match self.ports.runtime.adopt(&id) {
-                Ok(Adopted::Running(_)) => return,
-                Ok(Adopted::Exited(exit)) => self.ended_meanwhile(&entry, exit),
-                Ok(Adopted::Gone) => self.ended_meanwhile(&entry, lost(running.started)),
-                Err(error) => {
-                    tracing::error!(container = id.short(), "adopt: {}", error.report());
-                    self.ended_meanwhile(&entry, lost(running.started));
-                }
-            }
+        let found = {
+            let _turn = entry.turn();
+            self.find_again(&entry)
+        };
+        if let Err(error) = found {
+            tracing::error!(container = id.short(), "find it again: {}", error.report());
         }
         if removing || (entry.record().host_config.auto_remove && entry.record().state.exit().is_some()) {
             let removal = Removal { force: true, volumes: true };
@@ -59,9 +54,44 @@ impl Engine {
         }
     }
 
-    fn ended_meanwhile(&self, entry: &Entry, exit: Exit) {
-        let _turn = entry.turn();
-        self.ended(entry, exit);
+    /// The record may be one step behind: an engine that is killed between a deed and its record leaves
+    /// a process that no record knows, a frozen one, or the exit of a run that was never recorded.
+    fn find_again(&self, entry: &Entry) -> Result<()> {
+        let record = entry.record();
+        let adopted = self.ports.runtime.adopt(&record.id).unwrap_or_else(|error| {
+            tracing::error!(container = record.id.short(), "adopt: {}", error.report());
+            Adopted::Gone
+        });
+        match (adopted, &record.state) {
+            (Adopted::Running(_), State::Running(_)) => self.thaw(&record),
+            (Adopted::Running(_), State::Paused(_)) => self.ports.runtime.pause(&record.id)?,
+            (Adopted::Running(running), _) => {
+                entry.set_state(&self.ports, State::Running(running))?;
+                self.thaw(&record);
+            }
+            (Adopted::Exited(exit), State::Running(_) | State::Paused(_)) => {
+                self.ended(entry, exit);
+            }
+            (Adopted::Exited(exit), state) => {
+                if *state != State::Removing && state.exit() != Some(&exit) {
+                    entry.set_state(&self.ports, State::Exited(exit))?;
+                }
+                self.ports.runtime.release(&record.id)?;
+            }
+            (Adopted::Gone, State::Running(running) | State::Paused(running)) => {
+                self.ended(entry, lost(running.started));
+            }
+            (Adopted::Gone, _) => self.ports.runtime.release(&record.id)?,
+        }
+        Ok(())
+    }
+
+    /// An engine that was killed while it froze a container, for a commit, has left it so.
+    fn thaw(&self, record: &Container) {
+        if let Err(error) = self.ports.runtime.resume(&record.id) {
+            // Where nothing can be frozen, nothing was.
+            tracing::debug!(container = record.id.short(), "thaw: {}", error.report());
+        }
     }
 
     /// Snapshots that no record names: a create that was cut off.

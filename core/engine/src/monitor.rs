@@ -41,18 +41,18 @@ impl Engine {
         if record.state.running().is_none() {
             return;
         }
-        // What cannot be released now is found by the next start of the container or the engine.
-        if let Err(error) = self.ports.runtime.release(&record.id) {
-            tracing::warn!(container = record.id.short(), "release: {}", error.report());
-        }
         let more = [("exitCode", exit.code.to_string())];
         if let Err(error) = entry.set_state(&self.ports, State::Exited(exit.clone())) {
-            // The state in memory is the truth for those who ask; the next engine finds the exit record gone
-            // and says what it can.
+            // The state in memory is the truth for those who ask.
             tracing::error!(container = record.id.short(), "record the exit: {}", error.report());
             let mut changed = (*record).clone();
             changed.state = State::Exited(exit);
             entry.replace(changed);
+        }
+        // After the record, for with it goes what the next engine would read the exit from. What cannot be
+        // released now is found by the next start of the container or the engine.
+        if let Err(error) = self.ports.runtime.release(&record.id) {
+            tracing::warn!(container = record.id.short(), "release: {}", error.report());
         }
         self.tell_container(&record, "die", &more);
     }

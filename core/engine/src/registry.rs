@@ -1,6 +1,7 @@
 //! What the engine knows of containers, in memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use dhow_model::container::{Exit, State};
@@ -22,6 +23,19 @@ pub struct Entry {
     replaced: Condvar,
     /// How it ended last: kept for those who wait, when it is removed right after.
     last_exit: Mutex<Option<Exit>>,
+    /// Forced removals that are under way: nothing starts or freezes the container meanwhile.
+    removals: AtomicUsize,
+    /// It was removed: who waited for its turn changes nothing any more.
+    gone: AtomicBool,
+}
+
+/// A forced removal that is under way, until this is dropped.
+pub(crate) struct ForcedRemoval<'a>(&'a Entry);
+
+impl Drop for ForcedRemoval<'_> {
+    fn drop(&mut self) {
+        self.0.removals.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Entry {
@@ -32,6 +46,8 @@ impl Entry {
             verb: Mutex::new(()),
             changed: watch::Sender::new(0),
             replaced: Condvar::new(),
+            removals: AtomicUsize::new(0),
+            gone: AtomicBool::new(false),
         }
     }
 
@@ -46,6 +62,28 @@ impl Entry {
         lock(&self.last_exit).clone()
     }
 
+    /// Says that it will be removed by force, to those who get their turn before that is done.
+    pub(crate) fn begin_removal(&self) -> ForcedRemoval<'_> {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        ForcedRemoval(self)
+    }
+
+    /// Whether a forced removal is under way.
+    pub(crate) fn is_being_removed(&self) -> bool {
+        self.removals.load(Ordering::SeqCst) > 0
+    }
+
+    /// The record once a start that is on its way is over: to stop what is being started means to stop
+    /// what will run.
+    pub(crate) fn settled(&self) -> Arc<Container> {
+        let record = self.record();
+        if record.state.running().is_some() {
+            return record;
+        }
+        drop(self.turn());
+        self.record()
+    }
+
     /// Waits for its turn to change the container.
     pub(crate) fn turn(&self) -> MutexGuard<'_, ()> {
         lock(&self.verb)
@@ -58,8 +96,16 @@ impl Entry {
     }
 
     /// Changes the record: on disk first, then in memory, then those who wait are woken.
+    /// The caller has the turn.
+    ///
+    /// # Errors
+    /// `No such container: …` when it was removed while the caller waited for the turn: its record
+    /// must not come back.
     pub(crate) fn change(&self, ports: &Ports, edit: impl FnOnce(&mut Container)) -> Result<Arc<Container>> {
         let mut changed = (*self.record()).clone();
+        if self.gone.load(Ordering::SeqCst) {
+            return Err(no_such(changed.id.as_str()));
+        }
         edit(&mut changed);
         let durability = durability(&changed);
         self.put(ports, changed, durability)
@@ -153,6 +199,7 @@ impl Registry {
             removed
         };
         if let Some(entry) = removed {
+            entry.gone.store(true, Ordering::SeqCst);
             entry.changed.send_modify(|count| *count += 1);
         }
     }
@@ -186,15 +233,13 @@ impl Registry {
             (Some(_), Some(_)) => {
                 Err(Error::invalid(format!("Multiple IDs found with provided prefix: {}", shorten(text))))
             }
-            _ => Err(Error::not_found(format!("No such container: {}", shorten(text)))),
+            _ => Err(no_such(text)),
         }
     }
+}
 
-    /// Changes a container's name.
-    pub(crate) fn rename(&self, entry: &Entry, name: &ContainerName) -> Result<()> {
-        let id = entry.record().id.clone();
-        self.reserve(name, &id)
-    }
+fn no_such(text: &str) -> Error {
+    Error::not_found(format!("No such container: {}", shorten(text)))
 }
 
 fn name_conflict(name: &ContainerName, owner: &ContainerId) -> Error {

@@ -20,6 +20,9 @@ impl Engine {
             Refusal::NotRunning => Error::conflict(format!("Container {} is not running", record.id)),
             other => refused(&record)(other),
         })?;
+        if entry.is_being_removed() {
+            return Err(refused(&record)(Refusal::Removing));
+        }
         self.ports.runtime.pause(&record.id)?;
         entry.set_state(&self.ports, State::Paused(running.clone()))?;
         self.tell_container(&record, "pause", &[]);

@@ -1,17 +1,15 @@
 //! `rm` and `prune`: removes the writable layer of a container that does not run.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dhow_model::container::{MountKind, State};
-use dhow_model::{Container, ContainerId, Error, Kind, Result};
+use dhow_model::{Container, ContainerId, Kind, Result};
 
 use super::refused;
+use super::stop::{LONGEST_KILL, does_not_end};
 use crate::plan::mounts;
 use crate::{Engine, Entry};
-
-/// What the kernel may take to end a killed process before it is an error.
-const LONGEST_KILL: Duration = Duration::from_secs(30);
 
 /// How a container is removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,21 +36,24 @@ impl Engine {
     /// Conflict when it runs and force is not asked for.
     pub fn remove_container(self: &Arc<Self>, text: &str, removal: Removal) -> Result<()> {
         let entry = self.container(text)?;
-        let record = entry.record();
-        if let (Err(refusal), false) = (record.state.may_remove(), removal.force) {
-            return Err(refused(&record)(refusal));
+        let _removal = removal.force.then(|| entry.begin_removal());
+        loop {
+            // Looked at in its turn: a start may be on its way.
+            let turn = entry.turn();
+            let record = entry.record();
+            if !self.registry.has(&record.id) {
+                // Its own end, or another client, has removed it meanwhile.
+                return Ok(());
+            }
+            match record.state.may_remove() {
+                Ok(()) => return self.remove_stopped(&entry, removal.volumes),
+                Err(refusal) if !removal.force => return Err(refused(&record)(refusal)),
+                Err(_) => self.kill_processes(&record)?,
+            }
+            // Its end is recorded by who takes the next turn.
+            drop(turn);
+            self.until_ended(&entry)?;
         }
-        if record.state.running().is_some() {
-            self.kill_and_wait(&entry)?;
-        }
-        let _turn = entry.turn();
-        if !self.registry.has(&record.id) {
-            // Its own end has removed it while it was killed.
-            return Ok(());
-        }
-        let record = entry.record();
-        record.state.may_remove().map_err(refused(&record))?;
-        self.remove_stopped(&entry, removal.volumes)
     }
 
     /// The record says first that it is going: the next engine finishes what this one could not. It is
@@ -74,27 +75,29 @@ impl Engine {
         Ok(())
     }
 
-    /// The process is killed, and its end taken like any other.
-    fn kill_and_wait(&self, entry: &Entry) -> Result<()> {
-        let record = entry.record();
+    /// All processes are killed; their end is taken like any other.
+    fn kill_processes(&self, record: &Container) -> Result<()> {
         match self.ports.runtime.kill_all(&record.id) {
-            Err(error) if error.kind() != Kind::NotFound => return Err(error),
-            _ => {}
+            Err(error) if error.kind() != Kind::NotFound => Err(error),
+            _ => Ok(()),
         }
-        self.until_ended(entry)
     }
 
-    /// Waits for the end of a process that was killed.
+    /// Waits for the end of a process that was killed. It is killed again and again, for a freeze that was
+    /// on its way when the signal came holds it back.
     pub(crate) fn until_ended(&self, entry: &Entry) -> Result<()> {
         let end = Instant::now() + LONGEST_KILL;
-        while entry.record().state.running().is_some() {
-            if Instant::now() > end {
-                let id = entry.record().id.clone();
-                return Err(Error::internal(format!("container {id}: its process does not end")));
-            }
+        loop {
             entry.wait_briefly();
+            let record = entry.record();
+            if record.state.running().is_none() {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(does_not_end(&record));
+            }
+            self.kill_once_more(&record)?;
         }
-        Ok(())
     }
 
     fn remove_anonymous(&self, record: &Container) {

@@ -20,7 +20,7 @@ impl Engine {
         if record.name == new {
             return Err(Error::invalid("Renaming a container with the same name as its current name"));
         }
-        self.registry.rename(&entry, &new)?;
+        self.registry.reserve(&new, &record.id)?;
         let changed = match entry.change(&self.ports, |record| record.name = new.clone()) {
             Ok(changed) => changed,
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dhow_model::container::{Exit, Running, State};
+use dhow_model::container::{Exit, Refusal, Running, State};
 use dhow_model::ports::{LogOptions, StartFailure, StartPlan, StdioPlan, TerminalSize};
 use dhow_model::{Container, Result, Timestamp};
 
@@ -33,6 +33,9 @@ impl Engine {
     pub(crate) fn start_entry(&self, entry: &Arc<Entry>) -> Result<()> {
         let record = entry.record();
         record.state.may_start().map_err(refused(&record))?;
+        if entry.is_being_removed() {
+            return Err(refused(&record)(Refusal::Removing));
+        }
         // A plan that cannot be made is a start that failed, and is recorded as one: a container that is
         // to be removed when it ends would stay for ever, and with it those who wait for that.
         let planned = self.start_plan(&record);

@@ -1,7 +1,7 @@
 //! `stop`, `restart` and `kill`: a signal, a grace, and SIGKILL.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dhow_model::container::Refusal;
 use dhow_model::ports::Target;
@@ -16,7 +16,9 @@ const GRACE: i64 = 10;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 /// What the kernel may take to end a killed process before it is an error.
-const LONGEST_KILL: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_KILL: Duration = Duration::from_secs(30);
+/// How often what was killed is killed again.
+const KILL_AGAIN: Duration = Duration::from_millis(100);
 
 /// How a container is stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl Engine {
     /// Not modified when it does not run.
     pub async fn stop_container(self: &Arc<Self>, text: &str, request: StopRequest) -> Result<()> {
         let entry = self.container(text)?;
-        let record = entry.record();
+        let record = settled(&entry).await?;
         record.state.may_stop().map_err(refused(&record))?;
         self.end_process(&entry, &request).await?;
         self.tell_container(&record, "stop", &[]);
@@ -47,7 +49,7 @@ impl Engine {
     /// As `stop` and `start`.
     pub async fn restart_container(self: &Arc<Self>, text: &str, request: StopRequest) -> Result<()> {
         let entry = self.container(text)?;
-        if entry.record().state.running().is_some() {
+        if settled(&entry).await?.state.running().is_some() {
             // A container that asked to be removed when it ends is not removed by a restart.
             if entry.record().host_config.auto_remove {
                 return Err(Error::conflict(
@@ -74,7 +76,7 @@ impl Engine {
     pub fn kill_container(&self, text: &str, name: &str) -> Result<()> {
         let entry = self.container(text)?;
         let signal = if name.is_empty() { SIGKILL } else { signal::parse(name)? };
-        let record = entry.record();
+        let record = entry.settled();
         record.state.must_run().map_err(|refusal| match refusal {
             Refusal::NotRunning => Error::conflict(format!(
                 "cannot kill container: {text}: container {} is not running",
@@ -107,10 +109,22 @@ impl Engine {
             return Ok(());
         }
         self.send_unless_ended(&record, SIGKILL)?;
-        if self.ended_in(entry, Some(LONGEST_KILL)).await {
-            return Ok(());
+        let end = Instant::now() + LONGEST_KILL;
+        while !self.ended_in(entry, Some(KILL_AGAIN)).await {
+            if Instant::now() > end {
+                return Err(does_not_end(&record));
+            }
+            self.kill_once_more(&entry.record())?;
         }
-        Err(Error::internal(format!("container {}: its process does not end", record.id)))
+        Ok(())
+    }
+
+    /// Kills what was killed before and has not ended: a freeze may hold the signal back.
+    pub(super) fn kill_once_more(&self, record: &Container) -> Result<()> {
+        match self.send(record, SIGKILL) {
+            Err(error) if !matches!(error.kind(), Kind::NotFound | Kind::Conflict) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// A process that ended meanwhile is what was wanted.
@@ -146,6 +160,20 @@ impl Engine {
             }
         }
     }
+}
+
+pub(super) fn does_not_end(record: &Container) -> Error {
+    Error::internal(format!("container {}: its process does not end", record.id))
+}
+
+/// As [`Entry::settled`], where nothing may block.
+async fn settled(entry: &Arc<Entry>) -> Result<Arc<Container>> {
+    let record = entry.record();
+    if record.state.running().is_some() {
+        return Ok(record);
+    }
+    let entry = Arc::clone(entry);
+    run_blocking(move || Ok(entry.settled())).await
 }
 
 /// Runs a verb on a thread where it may block.

@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
 use dhow_model::container::{Exit, Refusal};
-use dhow_model::ports::{AttachOptions, ExecPlan, StdioPlan, Target, TerminalSize};
-use dhow_model::{ContainerId, Error, Result};
+use dhow_model::ports::{AttachOptions, ExecPlan, StartFailure, StdioPlan, Target, TerminalSize};
+use dhow_model::{ContainerId, Error, Result, Timestamp};
 
 use crate::Engine;
 use crate::containers::attach::Attached;
@@ -18,8 +18,14 @@ use crate::registry::lock;
 
 /// Asks only whether the process is there (kill(2)).
 const NO_SIGNAL: i32 = 0;
+/// The status of a command that was found and cannot be run.
+const CANNOT_RUN: i32 = 126;
 /// Milliseconds for the end of a process to be told.
 const SETTLING: u32 = 1000;
+/// Execs of all containers that are remembered: from here on, those that ended first are forgotten.
+const KEPT: usize = 1024;
+/// Execs that may be there in all, those included that were never started.
+const MOST: usize = 16 * 1024;
 
 /// What a client asks for (Engine API, `ExecConfig`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,6 +92,36 @@ impl Registry {
         lock(&self.all).retain(|_, exec| exec.container != *container);
     }
 
+    /// Adds one; a container whose programs are run this way for years does not fill the memory.
+    fn add(&self, exec: Exec) -> Result<()> {
+        let mut all = lock(&self.all);
+        if all.len() >= KEPT {
+            let ended = all.values().filter_map(|exec| match &exec.state {
+                ExecState::Ended(exit) => Some((exit.finished, exec.id.clone())),
+                _ => None,
+            });
+            if let Some((_, first)) = ended.min() {
+                all.remove(&first);
+            }
+        }
+        if all.len() >= MOST {
+            return Err(Error::conflict(format!("there are {MOST} execs that have not ended")));
+        }
+        all.insert(exec.id.clone(), exec);
+        Ok(())
+    }
+
+    /// Takes an exec for its start: of many clients that start it at once, for one.
+    fn begin(&self, id: &str) -> Result<Exec> {
+        let mut all = lock(&self.all);
+        let exec = all.get_mut(id).ok_or_else(|| no_such(id))?;
+        if exec.state != ExecState::Created {
+            return Err(Error::conflict(format!("exec {id} has already been started")));
+        }
+        exec.state = ExecState::Starting;
+        Ok(exec.clone())
+    }
+
     fn set(&self, id: &str, state: ExecState) -> Option<Exec> {
         let mut all = lock(&self.all);
         let exec = all.get_mut(id)?;
@@ -120,7 +156,7 @@ impl Engine {
             request: Arc::new(request),
             state: ExecState::Created,
         };
-        lock(&self.execs.all).insert(id.clone(), exec);
+        self.execs.add(exec)?;
         self.tell_container(&record, &action, &[("execID", id.clone())]);
         Ok(id)
     }
@@ -131,9 +167,7 @@ impl Engine {
     /// `No such exec instance: …`
     pub fn exec(&self, id: &str) -> Result<Exec> {
         let found = lock(&self.execs.all).get(id).cloned();
-        found.ok_or_else(|| {
-            Error::not_found(format!("No such exec instance: {}", crate::registry::shorten(id)))
-        })
+        found.ok_or_else(|| no_such(id))
     }
 
     /// An exec by its id, as a client may see it whose stream to it has just ended.
@@ -162,54 +196,53 @@ impl Engine {
         all.values().filter(of).map(|exec| exec.id.clone()).collect()
     }
 
-    /// Opens a stream to an exec, before it is started: nothing that it writes is lost.
+    /// Runs an exec with nobody attached; returns when its program was executed.
     ///
     /// # Errors
-    /// Conflict when it was started before.
-    pub fn attach_exec(&self, id: &str) -> Result<Attached> {
-        let exec = self.exec(id)?;
-        if exec.state != ExecState::Created {
-            return Err(Error::conflict(format!("exec {id} has already been started")));
-        }
+    /// Conflict when it was started before; in Docker's words when the program cannot be executed.
+    pub fn start_exec(&self, id: &str, size: Option<TerminalSize>) -> Result<()> {
+        let exec = self.execs.begin(id)?;
+        let done = self.exec_plan(&exec, size).and_then(|plan| self.run_exec(&exec, plan));
+        self.exec_started(&exec, done)
+    }
+
+    /// The same with a stream to it, opened before it is started: nothing that it writes is lost.
+    ///
+    /// # Errors
+    /// As [`start_exec`](Self::start_exec).
+    pub fn start_attached_exec(&self, id: &str, size: Option<TerminalSize>) -> Result<Attached> {
+        let exec = self.execs.begin(id)?;
         let request = &exec.request;
         let options = AttachOptions {
             stdin: request.attach_stdin,
             stdout: request.attach_stdout,
             stderr: request.attach_stderr,
         };
-        let stream: OwnedFd = self.ports.runtime.attach(&target(&exec), options)?;
-        Ok(Attached { stream, terminal: request.tty })
+        // Planned before the client waits for the start: what cannot be planned would leave it waiting.
+        let attached = self.exec_plan(&exec, size).and_then(|plan| {
+            let attached = self.ports.runtime.attach(&target(&exec), options);
+            let stream: OwnedFd = attached.map_err(cannot_run)?;
+            self.run_exec(&exec, plan)?;
+            Ok(Attached { stream, terminal: request.tty })
+        });
+        self.exec_started(&exec, attached)
     }
 
-    /// Runs an exec; returns when its program was executed.
-    ///
-    /// # Errors
-    /// Conflict when it was started before; in Docker's words when the program cannot be executed.
-    pub fn start_exec(&self, id: &str, size: Option<TerminalSize>) -> Result<()> {
-        let exec = self.exec(id)?;
-        if exec.state != ExecState::Created {
-            return Err(Error::conflict(format!("exec {id} has already been started")));
-        }
-        self.execs.set(id, ExecState::Starting);
-        let done = self.run_exec(&exec, size);
-        if let Err((code, _)) = &done {
-            self.execs.set(id, ExecState::Ended(Exit { code: *code, ..Exit::default() }));
-        }
-        done.map_err(|(_, error)| error)
+    fn exec_started<T>(&self, exec: &Exec, done: Result<T, StartFailure>) -> Result<T> {
+        done.map_err(|StartFailure { exit_code, error }| {
+            let exit = Exit { code: exit_code, finished: Timestamp::now(), ..Exit::default() };
+            self.execs.set(&exec.id, ExecState::Ended(exit));
+            error
+        })
     }
 
-    fn run_exec(&self, exec: &Exec, size: Option<TerminalSize>) -> Result<(), (i32, Error)> {
-        let plan = self.exec_plan(exec, size).map_err(|error| (126, error))?;
-        let entry = self.container(exec.container.as_str()).map_err(|error| (126, error))?;
+    fn run_exec(&self, exec: &Exec, plan: ExecPlan) -> Result<(), StartFailure> {
+        let entry = self.container(exec.container.as_str()).map_err(cannot_run)?;
         let action = format!("exec_start: {}", exec.request.cmd.join(" "));
-        match self.ports.runtime.exec(plan) {
-            Ok(running) => {
-                self.exec_runs(&exec.id, running.pid);
-                self.tell_container(&entry.record(), &action, &[("execID", exec.id.clone())]);
-                Ok(())
-            }
-            Err(failure) => Err((failure.exit_code, failure.error)),
-        }
+        let running = self.ports.runtime.exec(plan)?;
+        self.exec_runs(&exec.id, running.pid);
+        self.tell_container(&entry.record(), &action, &[("execID", exec.id.clone())]);
+        Ok(())
     }
 
     /// Its end may have been told before its start was answered.
@@ -220,7 +253,11 @@ impl Engine {
         }
     }
 
-    fn exec_plan(&self, exec: &Exec, size: Option<TerminalSize>) -> Result<ExecPlan> {
+    fn exec_plan(&self, exec: &Exec, size: Option<TerminalSize>) -> Result<ExecPlan, StartFailure> {
+        self.plan_exec(exec, size).map_err(cannot_run)
+    }
+
+    fn plan_exec(&self, exec: &Exec, size: Option<TerminalSize>) -> Result<ExecPlan> {
         let entry = self.container(exec.container.as_str())?;
         let record = entry.record();
         let running = record.state.must_be_active().map_err(refused(&record))?;
@@ -261,6 +298,15 @@ impl Engine {
             self.tell_container(&entry.record(), "exec_die", &more);
         }
     }
+}
+
+fn no_such(id: &str) -> Error {
+    Error::not_found(format!("No such exec instance: {}", crate::registry::shorten(id)))
+}
+
+/// Of an exec of which nothing ran.
+fn cannot_run(error: Error) -> StartFailure {
+    StartFailure { exit_code: CANNOT_RUN, error }
 }
 
 fn target(exec: &Exec) -> Target {

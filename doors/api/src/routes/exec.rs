@@ -114,27 +114,26 @@ async fn start(mut call: Call, id: String) -> Answer {
         return Ok(answer::empty(StatusCode::OK));
     }
     // Attached before it is started: nothing that it writes is lost.
-    let (attached, keys, failure) = call
+    let (terminal, keys, started) = call
         .run(move |engine| {
-            let keys = DetachKeys::parse(&engine.exec(&id)?.request.detach_keys)?;
-            let attached = engine.attach_exec(&id)?;
-            match engine.start_exec(&id, first_size) {
-                Ok(()) => Ok((attached, keys, None)),
+            let request = engine.exec(&id)?.request;
+            let keys = DetachKeys::parse(&request.detach_keys)?;
+            match engine.start_attached_exec(&id, first_size) {
                 Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Err(error),
-                Err(error) => Ok((attached, keys, Some(error))),
+                started => Ok((request.tty, keys, started)),
             }
         })
         .await?;
     let media_type = stdcopy::media_type(raw, version);
-    let mut client = call.into_client().framed(Framing::between(attached.terminal, raw));
-    if attached.terminal {
+    let mut client = call.into_client().framed(Framing::between(terminal, raw));
+    if terminal {
         client = client.detached_by(keys);
     }
-    if let Some(error) = failure {
+    match started {
+        Ok(attached) => Ok(client.join(media_type, Bytes::new(), Some(asynchronous(attached.stream)?))),
         // As Docker does: the client is told in the stream, and finds the exit code by inspection.
-        return Ok(client.join(media_type, told(&error, raw), None));
+        Err(error) => Ok(client.join(media_type, told(&error, raw), None)),
     }
-    Ok(client.join(media_type, Bytes::new(), Some(asynchronous(attached.stream)?)))
 }
 
 fn told(error: &Error, raw: bool) -> Bytes {

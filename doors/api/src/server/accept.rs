@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use super::answer::Response;
 use super::end::{self, End};
 use super::hold::Unread;
+use super::threads;
 use super::wire::Wire;
 
 /// How long answers that are under way may take once the end is asked for.
@@ -42,8 +43,15 @@ pub(crate) async fn serve(
     }
     shutdown.await;
     ender.end();
-    if tokio::time::timeout(GRACE, async { while accepting.join_next().await.is_some() {} }).await.is_err() {
+    let ended = async {
+        while accepting.join_next().await.is_some() {}
+        threads::all_ended().await;
+    };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
         tracing::warn!("connections are cut off: they did not end within {GRACE:?}");
+        // What read from them or wrote to them fails now, and undoes what it began.
+        drop(accepting);
+        drop(tokio::time::timeout(GRACE, threads::all_ended()).await);
     }
 }
 

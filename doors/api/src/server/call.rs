@@ -63,7 +63,7 @@ impl Call {
         verb: impl FnOnce(&Arc<Engine>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let engine = self.engine.clone();
-        on_thread(move || verb(&engine)).await
+        finished(tokio::task::spawn_blocking(move || verb(&engine)).await)
     }
 
     /// The same for a verb that waits: it has a task of its own.
@@ -122,16 +122,6 @@ impl Call {
     pub(crate) fn into_client(self) -> Client {
         Client::new(&self.headers, self.upgrade, Some(self.body), self.end)
     }
-}
-
-/// Runs a verb to its end on a thread of its own.
-///
-/// # Errors
-/// The verb's.
-pub(crate) async fn on_thread<T: Send + 'static>(
-    verb: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    finished(tokio::task::spawn_blocking(verb).await)
 }
 
 fn finished<T>(done: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`version`] (which API version is spoken), [`call`] (one request on its way to a
 //! handler), [`query`], [`filters`], [`moment`] and [`body`] (what a request says), [`answer`],
-//! [`problem`] and [`stream`] (what is answered), [`hijack`], [`framing`], [`wire`] and [`hold`] (connections that stop
-//! being HTTP), [`accept`] (the accept loop).
+//! [`problem`], [`stream`] and [`threads`] (what is answered), [`hijack`], [`framing`], [`wire`] and [`hold`]
+//! (connections that stop being HTTP), [`accept`] (the accept loop).
 
 pub(crate) mod accept;
 pub(crate) mod answer;
@@ -20,6 +20,7 @@ pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod stdcopy;
 pub(crate) mod stream;
+pub(crate) mod threads;
 pub(crate) mod version;
 pub(crate) mod wire;
 

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::answer::{self, Answer, Body, Response};
 use super::end::End;
+use super::threads;
 
 /// Small writes are gathered up to this.
 const BUFFER: usize = 64 * 1024;
@@ -89,20 +90,20 @@ impl Write for AnswerWriter {
 /// Answers with what `verb` writes, on a thread of its own; it runs to its end whatever the client does.
 ///
 /// # Errors
-/// The verb's, when it failed before it wrote anything.
+/// The verb's, when it failed before it wrote anything; unavailable when there are too many streams.
 pub(crate) async fn written<F>(media_type: &'static str, verb: F) -> Answer
 where
     F: FnOnce(&mut AnswerWriter) -> Result<()> + Send + 'static,
 {
     let (sender, mut pieces) = mpsc::channel(BACKLOG);
     let mut writer = AnswerWriter { head: AnswerHead(sender), buffer: BytesMut::new() };
-    tokio::task::spawn_blocking(move || {
+    threads::spawn(move || {
         let done = verb(&mut writer).and_then(|()| writer.flush().map_err(client_gone));
         if let Err(error) = done {
             // When the client is gone there is nobody to tell.
             drop(writer.head.send(Piece::Failed(error)));
         }
-    });
+    })?;
     let mut headers = vec![(CONTENT_TYPE, HeaderValue::from_static(media_type))];
     let first = loop {
         match pieces.recv().await {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 use dhow_engine::Engine;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -55,6 +56,7 @@ fn start(flags: Flags) -> Result<()> {
     configuration.start_log()?;
     compose::require_root()?;
     let launcher = compose::launcher()?;
+    raise_descriptors();
     let _pidfile = pidfile::Pidfile::claim(&configuration.pidfile)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
@@ -64,6 +66,18 @@ fn start(flags: Flags) -> Result<()> {
         .context("start the workers")?;
     let engine = compose::engine(&configuration, launcher, runtime.handle())?;
     runtime.block_on(serve(&configuration, engine))
+}
+
+/// A shell gives 1024 descriptors; each container takes two, each client one or more. The launcher, which
+/// was started before, and with it the containers keep what was given.
+fn raise_descriptors() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::warn!("the limit of open files stays at {current:?}: {error}");
+    }
 }
 
 async fn serve(configuration: &Configuration, engine: Arc<Engine>) -> Result<()> {

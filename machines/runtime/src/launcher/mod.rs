@@ -20,6 +20,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use dhow_sys::trace::VARIABLE;
+use rustix::process::{Resource, getrlimit};
 
 use crate::monitor::channel::Channel;
 use crate::own_binary;
@@ -43,6 +44,9 @@ pub fn enter() {
 pub struct Launcher {
     /// This program, as it was when the engine started: the next launcher is the same as the first.
     view: OwnedFd,
+    /// Descriptors that a process may have, as it was when the engine came: that is what containers get,
+    /// however many the engine takes for itself later.
+    descriptors: Option<u64>,
     process: Mutex<Process>,
 }
 
@@ -61,8 +65,9 @@ impl Launcher {
     /// When there is no such view, or it cannot be executed.
     pub fn start() -> io::Result<Self> {
         let view = own_binary::lasting_view()?;
-        let process = Mutex::new(execute(&view)?);
-        Ok(Self { view, process })
+        let descriptors = getrlimit(Resource::Nofile).current;
+        let process = Mutex::new(execute(&view, descriptors)?);
+        Ok(Self { view, descriptors, process })
     }
 
     /// Asks for a new monitor; what is returned is the conversation with it.
@@ -74,7 +79,7 @@ impl Launcher {
         let (ours, theirs) = Channel::pair()?;
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         if process.channel.send(b"m", &[theirs.as_fd()]).is_err() {
-            let gone = std::mem::replace(&mut *process, execute(&self.view)?);
+            let gone = std::mem::replace(&mut *process, execute(&self.view, self.descriptors)?);
             reap(gone);
             process.channel.send(b"m", &[theirs.as_fd()])?;
         }
@@ -105,10 +110,11 @@ impl Drop for Launcher {
     }
 }
 
-fn execute(view: &OwnedFd) -> io::Result<Process> {
+fn execute(view: &OwnedFd, descriptors: Option<u64>) -> io::Result<Process> {
     let (channel, theirs) = Channel::pair()?;
     let child = Command::new(format!("/proc/self/fd/{}", view.as_raw_fd()))
         .arg0(NAME)
+        .args(descriptors.map(|limit| limit.to_string()))
         .env_clear()
         .envs(std::env::var_os(VARIABLE).map(|path| (VARIABLE, path)))
         .current_dir("/")

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 
 use dhow_sys::fork::{Children, Fork, exit_now, fork, set_children};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{setsid, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdin, stdin};
 
 use crate::cgroups::Layout;
@@ -36,10 +36,18 @@ fn prepare() -> std::io::Result<(Channel, Layout)> {
     let _ = setsid();
     umask(Mode::from_raw_mode(0o022));
     set_children(Children::Discarded)?;
+    limit_descriptors()?;
     // Rather any container than the process that holds its log; only the privileged may.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
     let layout = Layout::detect().map_err(std::io::Error::other)?;
     Ok((engine, layout))
+}
+
+/// Sets the limit that the engine says, which has raised its own meanwhile.
+fn limit_descriptors() -> std::io::Result<()> {
+    let Some(current) = std::env::args().nth(1).and_then(|word| word.parse().ok()) else { return Ok(()) };
+    let limit = Rlimit { current: Some(current), ..getrlimit(Resource::Nofile) };
+    Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
 /// In the new process: leaves the launcher's descriptors and session, and holds a container.

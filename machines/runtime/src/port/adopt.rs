@@ -40,8 +40,9 @@ pub(super) fn container(shared: &Arc<Shared>, watch: &Watch, id: &ContainerId) -
         Err(error) => return Err(failed(id, error)),
     };
     let directory = directory.as_fd();
-    let state: Option<State> = record::read(directory, record::STATE).map_err(|e| failed(id, e))?;
-    let cgroup = state.as_ref().map(|state| state.cgroup.clone()).unwrap_or_default();
+    let state = || record::read::<State>(directory, record::STATE).map_err(|e| failed(id, e));
+    // A monitor that is still starting writes the record before it answers, so that it is read after that.
+    let cgroup = || state().ok().flatten().map(|state| state.cgroup).unwrap_or_default();
     if let Some(known) = join(shared, watch, directory, target, cgroup) {
         execs(shared, watch, directory, id);
         return Ok(Adopted::Running(known.running.clone()));
@@ -51,7 +52,7 @@ pub(super) fn container(shared: &Arc<Shared>, watch: &Watch, id: &ContainerId) -
         execs(shared, watch, directory, id);
         return Ok(Adopted::Exited(exit));
     }
-    match state {
+    match state()? {
         Some(state) => bury(shared, id, directory, &state).map(Adopted::Exited),
         None => Ok(Adopted::Gone),
     }
@@ -63,11 +64,12 @@ fn join(
     watch: &Watch,
     directory: BorrowedFd<'_>,
     target: Target,
-    cgroup: String,
+    cgroup: impl FnOnce() -> String,
 ) -> Option<Arc<Known>> {
     let name = Names::of(target.exec.as_deref()).socket;
     let channel = record::connect_to(directory, &name).ok()?;
     let (running, process) = introduction(&channel)?;
+    let cgroup = cgroup();
     let (known, late) =
         shared.table.insert(|token| Known { target, token, channel, process, running, cgroup });
     drop(late);
@@ -95,7 +97,7 @@ fn execs(shared: &Arc<Shared>, watch: &Watch, directory: BorrowedFd<'_>, id: &Co
         }
         let target = Target { id: id.clone(), exec: Some(exec.to_owned()) };
         if rest == "sock" {
-            let _ = join(shared, watch, directory, target, String::new());
+            let _ = join(shared, watch, directory, target, String::new);
         } else if rest == "exit.json" {
             if let Ok(Some(exit)) = record::read::<Exit>(directory, &name) {
                 (shared.events)(RuntimeEvent::Exited { target, exit });

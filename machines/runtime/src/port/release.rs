@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use dhow_model::ports::Target;
 use dhow_model::{ContainerId, Error, Result};
@@ -10,6 +12,9 @@ use dhow_sys::trace::mark;
 use super::{Shared, not_running};
 use crate::cgroups::{Cgroup, CgroupPath};
 use crate::monitor::record::{self, State};
+
+/// How long monitors of execs may write records after their container has ended.
+const LONGEST_END: Duration = Duration::from_secs(2);
 
 /// The host's ids of its processes.
 pub(super) fn processes(shared: &Shared, id: &ContainerId) -> Result<Vec<i32>> {
@@ -65,19 +70,32 @@ pub(super) fn container(shared: &Shared, id: &ContainerId) -> Result<()> {
         )));
     }
     mark("release begins");
-    let path = cgroup_of(shared, id)?;
-    if let Some(cgroup) = find(shared, &path)? {
-        // Where the container had no pid namespace of its own, its first process did not take the
-        // others with it.
-        cgroup.kill_all()?;
-        cgroup.delete()?;
-    }
+    remove_cgroup(shared, &cgroup_of(shared, id)?)?;
     mark("cgroup removed");
-    match std::fs::remove_dir_all(shared.directory(id)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(Error::internal(format!("cannot remove the run directory of container {id}")).because(error))
+    remove_directory(&shared.directory(id)).map_err(|error| {
+        Error::internal(format!("cannot remove the run directory of container {id}")).because(error)
+    })
+}
+
+/// Kills what is in a cgroup and removes it; it is no error that there is none.
+pub(super) fn remove_cgroup(shared: &Shared, path: &str) -> Result<()> {
+    let Some(cgroup) = find(shared, path)? else { return Ok(()) };
+    // Where the container had no pid namespace of its own, its first process did not take the others
+    // with it.
+    cgroup.kill_all()?;
+    cgroup.delete()
+}
+
+/// Removes a run directory. Monitors of execs, which end with the container, write their records there
+/// until they are gone.
+pub(super) fn remove_directory(path: &Path) -> io::Result<()> {
+    let end = Instant::now() + LONGEST_END;
+    loop {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && Instant::now() < end => {}
+            done => return done,
         }
-        _ => Ok(()),
     }
 }
 

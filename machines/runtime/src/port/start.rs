@@ -12,7 +12,7 @@ use dhow_sys::trace::mark;
 
 use super::failure::{self, Verb};
 use super::table::{Known, Waiting};
-use super::{LauncherRuntime, not_running};
+use super::{LauncherRuntime, not_running, release};
 use crate::monitor::channel::Channel;
 use crate::monitor::message::{PlanRef, Report, Request, TaskRef, send_plan};
 use crate::monitor::record::{self, Names};
@@ -30,7 +30,10 @@ pub(super) fn container(runtime: &LauncherRuntime, plan: &StartPlan) -> Result<R
     let task = TaskRef::Container(plan);
     let started = begin(runtime, &target, PlanRef { directory: &directory, task }, cgroup_of(plan));
     if started.is_err() {
-        let _ = std::fs::remove_dir_all(&directory);
+        // A monitor that fails has undone what it did; one that was killed has not.
+        // The caller hears why nothing was started; what is left here the next start finds again.
+        let _ = release::remove_cgroup(&runtime.shared, &cgroup_of(plan));
+        let _ = release::remove_directory(&directory);
     }
     started
 }

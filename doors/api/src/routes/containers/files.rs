@@ -7,8 +7,8 @@ use dhow_model::{Error, Result};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::server::answer::{self, Answer};
-use crate::server::call::{Call, on_thread};
-use crate::server::stream;
+use crate::server::call::Call;
+use crate::server::{stream, threads};
 
 /// Says what the path is, as base64 of JSON.
 const PATH_STAT: HeaderName = HeaderName::from_static("x-docker-container-path-stat");
@@ -44,7 +44,7 @@ pub(super) async fn write(call: Call, id: String) -> Answer {
     };
     let (path, engine) = (call.query.text("path").to_owned(), call.engine.clone());
     let mut tar = call.into_reader();
-    on_thread(move || engine.write_archive(&id, &path, options, &mut tar)).await?;
+    threads::run(move || engine.write_archive(&id, &path, options, &mut tar)).await?;
     Ok(answer::empty(StatusCode::OK))
 }
 

@@ -1,0 +1,251 @@
+//! Several clients at once, and an engine that is killed between a deed and its record.
+
+use std::path::{Path, PathBuf};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use dhow_testkit::Engine;
+use serde_json::{Value, json};
+
+fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+/// A request without a body: its status, and what it says.
+fn ask(engine: &Engine, method: &str, path: &str) -> Result<(u16, String)> {
+    let response = engine.connect()?.request(method, path, &Value::Null)?;
+    Ok((response.status, String::from_utf8_lossy(&response.body).into_owned()))
+}
+
+fn create(engine: &Engine, command: &[&str]) -> Result<String> {
+    let body = json!({"Image": "busybox", "Cmd": command});
+    let response = engine.connect()?.request("POST", "/containers/create", &body)?;
+    Ok(response.json()?["Id"].as_str().context("no id")?.to_owned())
+}
+
+/// All requests at once, the later ones some microseconds after those before: the rounds of a test differ.
+fn together(engine: &Engine, round: u64, requests: &[(&str, String)]) -> Result<Vec<(u16, String)>> {
+    let barrier = Barrier::new(requests.len());
+    std::thread::scope(|scope| {
+        let each = requests.iter().zip(0u64..).map(|((method, path), index)| {
+            let barrier = &barrier;
+            scope.spawn(move || {
+                let mut connection = engine.connect()?;
+                barrier.wait();
+                std::thread::sleep(Duration::from_micros(index * round * 150));
+                let response = connection.request(method, path, &Value::Null)?;
+                Ok((response.status, String::from_utf8_lossy(&response.body).into_owned()))
+            })
+        });
+        let all: Vec<_> = each.collect();
+        all.into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))?)
+            .collect()
+    })
+}
+
+#[test]
+fn a_forced_removal_also_removes_what_is_just_being_started() -> Result<()> {
+    let engine = engine()?;
+    for round in 0..30 {
+        let id = create(&engine, &["sleep", "1000"])?;
+        let start = ("POST", format!("/containers/{id}/start"));
+        let remove = ("DELETE", format!("/containers/{id}?force=1"));
+        let answers = together(&engine, round, &[start, remove])?;
+        assert_eq!(answers[1].0, 204, "round {round}: {answers:?}");
+        assert_eq!(ask(&engine, "GET", &format!("/containers/{id}/json"))?.0, 404);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_removed_container_keeps_no_name_that_it_was_given_meanwhile() -> Result<()> {
+    let mut engine = engine()?;
+    for round in 0..30 {
+        let id = create(&engine, &["true"])?;
+        let remove = ("DELETE", format!("/containers/{id}?force=1"));
+        let rename = ("POST", format!("/containers/{id}/rename?name=other"));
+        let answers = together(&engine, round, &[remove, rename])?;
+        let next = engine.connect()?.request(
+            "POST",
+            "/containers/create?name=other",
+            &json!({"Image": "busybox"}),
+        )?;
+        assert_eq!(next.status, 201, "round {round}: {answers:?}");
+        assert_eq!(ask(&engine, "DELETE", "/containers/other")?.0, 204);
+    }
+    engine.kill()?;
+    engine.launch()?;
+    assert_eq!(ask(&engine, "GET", "/containers/json?all=1")?.1.trim(), "[]", "its record came back");
+    Ok(())
+}
+
+/// Version 1 of cgroups: a process that is frozen before it has seen its signal does not die of it.
+#[test]
+fn what_is_killed_and_frozen_at_once_ends() -> Result<()> {
+    let engine = engine()?;
+    for round in 0..20 {
+        let id = create(&engine, &["sleep", "1000"])?;
+        assert_eq!(ask(&engine, "POST", &format!("/containers/{id}/start"))?.0, 204);
+        let kill = ("POST", format!("/containers/{id}/kill"));
+        let pause = ("POST", format!("/containers/{id}/pause"));
+        let answers = together(&engine, round, &[kill, pause])?;
+        assert_eq!(answers[0].0, 204, "round {round}: {answers:?}");
+        assert_eq!(ask(&engine, "DELETE", &format!("/containers/{id}"))?.0, 204);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_exec_that_two_clients_start_runs_once_and_keeps_its_first_client() -> Result<()> {
+    let engine = engine()?;
+    let id = create(&engine, &["sleep", "1000"])?;
+    assert_eq!(ask(&engine, "POST", &format!("/containers/{id}/start"))?.0, 204);
+    for round in 0..20 {
+        let body = json!({"Cmd": ["sh", "-c", "echo ran"], "AttachStdout": true});
+        let made = engine.connect()?.request("POST", &format!("/containers/{id}/exec"), &body)?.json()?;
+        let exec = made["Id"].as_str().context("no id")?.to_owned();
+        let start = || ("POST", format!("/exec/{exec}/start"));
+        let mut answers = together(&engine, round % 4, &[start(), start(), start()])?;
+        answers.sort();
+        assert_eq!(answers.iter().map(|answer| answer.0).collect::<Vec<_>>(), [200, 409, 409], "{answers:?}");
+        assert!(answers[0].1.ends_with("ran\n"), "{answers:?}");
+    }
+    Ok(())
+}
+
+/// Each lasts as long as its client likes: they must not take the threads that verbs run on, nor stop
+/// at the number of inotify instances that a user may have (128).
+#[test]
+fn hundreds_of_followed_logs_hold_nobody_up() -> Result<()> {
+    let engine = engine()?;
+    let id = create(&engine, &["sleep", "1000"])?;
+    assert_eq!(ask(&engine, "POST", &format!("/containers/{id}/start"))?.0, 204);
+    let mut followers = Vec::new();
+    for _ in 0..600 {
+        let mut socket = std::os::unix::net::UnixStream::connect(engine.socket())?;
+        socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let request = format!(
+            "GET /containers/{id}/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n"
+        );
+        std::io::Write::write_all(&mut socket, request.as_bytes())?;
+        let mut status = [0; 15];
+        std::io::Read::read_exact(&mut socket, &mut status)?;
+        assert_eq!(&status, b"HTTP/1.1 200 OK", "follower {}", followers.len());
+        followers.push(socket);
+    }
+    assert_eq!(ask(&engine, "GET", "/info")?.0, 200);
+    assert_eq!(ask(&engine, "DELETE", &format!("/containers/{id}?force=1"))?.0, 204);
+    for mut socket in followers {
+        std::io::Read::read_to_end(&mut socket, &mut Vec::new())?;
+    }
+    Ok(())
+}
+
+/// The file that freezes a container, and what it says when it does.
+fn freezer(engine: &Engine, id: &str) -> Result<(PathBuf, &'static str)> {
+    let below = format!("{}/{id}", engine.cgroup().trim_start_matches('/'));
+    let places = [
+        ("/sys/fs/cgroup/freezer", "freezer.state", "FROZEN"),
+        ("/sys/fs/cgroup", "cgroup.freeze", "1"),
+        ("/sys/fs/cgroup/unified", "cgroup.freeze", "1"),
+    ];
+    let files = places.map(|(top, file, frozen)| (Path::new(top).join(&below).join(file), frozen));
+    files.into_iter().find(|(file, _)| file.exists()).context("the container has no freezer")
+}
+
+#[test]
+fn a_container_that_a_killed_engine_had_frozen_for_a_commit_goes_on() -> Result<()> {
+    let mut engine = engine()?;
+    let id = create(&engine, &["sleep", "1000"])?;
+    assert_eq!(ask(&engine, "POST", &format!("/containers/{id}/start"))?.0, 204);
+    let (file, frozen) = freezer(&engine, &id)?;
+    std::fs::write(&file, frozen)?;
+    engine.kill()?;
+    engine.launch()?;
+    assert_ne!(std::fs::read_to_string(&file)?.trim(), frozen);
+    Ok(())
+}
+
+/// Starts containers until the engine does not answer any more.
+fn keep_starting(engine: &Engine, ended: &AtomicBool) {
+    while !ended.load(Ordering::Relaxed) {
+        let started = create(engine, &["sleep", "1000"])
+            .and_then(|id| ask(engine, "POST", &format!("/containers/{id}/start")));
+        if started.is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_is_killed_while_it_starts_containers_leaves_none_that_runs_unknown() -> Result<()> {
+    let mut engine = engine()?;
+    for _ in 0..4 {
+        let ended = AtomicBool::new(false);
+        let pid = engine.pid().context("no engine")?.to_string();
+        std::thread::scope(|scope| -> Result<()> {
+            for _ in 0..6 {
+                scope.spawn(|| keep_starting(&engine, &ended));
+            }
+            std::thread::sleep(Duration::from_millis(150));
+            dhow_testkit::process::must(std::process::Command::new("kill").args(["-9", &pid]))?;
+            ended.store(true, Ordering::Relaxed);
+            Ok(())
+        })?;
+        engine.kill()?;
+        engine.launch()?;
+        let all = engine.connect()?.request("GET", "/containers/json?all=1", &Value::Null)?.json()?;
+        for container in all.as_array().context("no list")? {
+            let id = container["Id"].as_str().context("no id")?;
+            let has_cgroup = freezer(&engine, id).is_ok();
+            assert_eq!(container["State"] == "running", has_cgroup, "{container}");
+            assert_eq!(ask(&engine, "DELETE", &format!("/containers/{id}?force=1"))?.0, 204);
+            assert!(freezer(&engine, id).is_err(), "its cgroup is left");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_engine_that_ends_does_not_wait_for_clients_that_never_read() -> Result<()> {
+    let mut engine = engine()?;
+    let id = create(&engine, &["yes"])?;
+    assert_eq!(ask(&engine, "POST", &format!("/containers/{id}/start"))?.0, 204);
+    let mut idle = Vec::new();
+    for path in ["logs?follow=1&stdout=1", "export", "attach?stream=1&stdout=1"] {
+        let method = if path.starts_with("attach") { "POST" } else { "GET" };
+        let mut socket = std::os::unix::net::UnixStream::connect(engine.socket())?;
+        let request = format!("{method} /containers/{id}/{path} HTTP/1.1\r\nHost: d\r\n\r\n");
+        std::io::Write::write_all(&mut socket, request.as_bytes())?;
+        idle.push(socket);
+    }
+    let begun = Instant::now();
+    engine.stop()?;
+    ensure!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
+    engine.launch()?;
+    assert_eq!(ask(&engine, "DELETE", &format!("/containers/{id}?force=1"))?.0, 204);
+    Ok(())
+}
+
+/// A shell gives 1024 descriptors, which some hundred containers would use up.
+#[test]
+fn the_engine_takes_the_descriptors_it_may_have_and_containers_get_what_was_given() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let script = directory.path().join("limited");
+    let binary = dhow_testkit::engine::binary()?;
+    std::fs::write(&script, format!("#!/bin/sh\nulimit -Sn 100\nexec {} \"$@\"\n", binary.display()))?;
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let engine = Engine::start_binary(&script, &[])?;
+    engine.import_busybox()?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", engine.pid().context("no engine")?))?;
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).context("no limit")?;
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{line}");
+    assert_eq!(engine.docker(&["run", "--rm", "busybox", "sh", "-c", "ulimit -Sn"]).ok(), "100");
+    Ok(())
+}
