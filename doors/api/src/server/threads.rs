@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use dhow_model::{Error, Kind, Result};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Streams at once.
@@ -19,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 static ROOM: Semaphore = Semaphore::const_new(MOST);
 
-/// Runs `work` on a thread of its own.
+/// Runs `work` on a thread of its own. To be called on the runtime, which `work` may use.
 ///
 /// # Errors
 /// Unavailable when there are too many already.
@@ -27,7 +28,9 @@ pub(crate) fn spawn(work: impl FnOnce() + Send + 'static) -> Result<()> {
     let unavailable = |words: String| Error::new(Kind::Unavailable, words);
     let room = ROOM.try_acquire().map_err(|_| unavailable(format!("{MOST} streams are open already")))?;
     let thread = std::thread::Builder::new().name("stream".into()).stack_size(STACK);
+    let runtime = Handle::current();
     let spawned = thread.spawn(move || {
+        let _entered = runtime.enter();
         work();
         drop(room);
     });
