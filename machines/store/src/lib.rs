@@ -4,7 +4,7 @@
 //! a thing appears whole and goes at once; [`database`] names things, and [`catalog`] is what of it is
 //! held in memory, so that listing and looking reads no disk. Then the four ports: [`images`],
 //! [`snapshots`], [`records`], [`volumes`]. [`blobs`] and [`stack`] hold what images are made of;
-//! [`mod@tar`] and [`layer`] turn layers into tars and back; [`repair`] is what each start mends.
+//! [`mod@tar`] and [`layer`] turn layers into tars and back, [`erofs`] makes a tar a file system; [`repair`] is what each start mends.
 //!
 //! What must never be:
 //! - a name that points to something not whole: files first, then a sync, then the record;
@@ -15,6 +15,7 @@
 mod blobs;
 mod catalog;
 mod database;
+pub mod erofs;
 mod error;
 mod images;
 pub mod layer;

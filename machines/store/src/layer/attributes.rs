@@ -14,7 +14,7 @@ use crate::tar::{Entry, Error, Result, Time, shown};
 const OVERLAY: [&[u8]; 2] = [b"trusted.overlay.", b"user.overlay."];
 
 /// Whether an attribute is overlayfs' own.
-pub(super) fn is_overlay(name: &[u8]) -> bool {
+pub(crate) fn is_overlay(name: &[u8]) -> bool {
     OVERLAY.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -28,7 +28,7 @@ pub struct Skipped {
 }
 
 impl Skipped {
-    fn note(&mut self, path: &[u8], name: &[u8]) {
+    pub(crate) fn note(&mut self, path: &[u8], name: &[u8]) {
         self.count += 1;
         if self.examples.len() < 8 {
             self.examples.push(format!("{} of {}", shown(name), shown(path)));

@@ -160,7 +160,7 @@ fn cannot_enter(name: &[u8], error: Errno) -> Error {
 }
 
 /// The parts of a path between slashes.
-pub(super) fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+pub(crate) fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/').filter(|part| !part.is_empty())
 }
 
@@ -168,7 +168,7 @@ pub(super) fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> 
 ///
 /// # Errors
 /// When `..` climbs above the root, or it has more than `depth` components.
-pub(super) fn clean(path: &[u8], depth: usize) -> Result<Vec<u8>> {
+pub(crate) fn clean(path: &[u8], depth: usize) -> Result<Vec<u8>> {
     let mut parts = Vec::new();
     for part in components(path) {
         match part {
@@ -190,7 +190,7 @@ pub(super) fn clean(path: &[u8], depth: usize) -> Result<Vec<u8>> {
 }
 
 /// Splits a clean path into its directory and its last component.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|&byte| byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (b"", path),

@@ -89,6 +89,12 @@ impl<R: BufRead> Reader<R> {
         self.body.stored
     }
 
+    /// The pieces of the contents that the archive still has, one after the other from
+    /// [`position`](Self::position) on: where each belongs in the file, and its length.
+    pub fn pieces(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.body.segments.iter().rev().map(|segment| (segment.offset, segment.length))
+    }
+
     /// The next piece of the contents: where it belongs in the file, and its bytes.
     ///
     /// Holes are left out. `None` is the end.

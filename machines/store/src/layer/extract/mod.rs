@@ -15,7 +15,8 @@ use dhow_oci::Digest;
 use rustix::fs::futimens;
 
 use self::place::Placing;
-pub(super) use self::whiteout::{OPAQUE_NAME, PREFIX, is_whiteout};
+pub(super) use self::whiteout::is_whiteout;
+pub(crate) use self::whiteout::{OPAQUE_NAME, PREFIX};
 use super::attributes::{Skipped, modified_only, timestamps};
 use super::compression::{Blob, Compression, Decoder};
 use super::pipeline::{Hashing, Passed, PipeReader, pipe};

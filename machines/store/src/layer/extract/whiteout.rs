@@ -11,9 +11,9 @@ use super::{Extractor, Whiteouts};
 use crate::tar::{Entry, Error, Result, shown};
 
 /// Begins the name of what is no file but deletes one.
-pub(in crate::layer) const PREFIX: &[u8] = b".wh.";
+pub(crate) const PREFIX: &[u8] = b".wh.";
 /// In a directory: nothing of the layers below shows in it.
-pub(in crate::layer) const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
+pub(crate) const OPAQUE_NAME: &[u8] = b".wh..wh..opq";
 /// overlayfs' attribute of an opaque directory.
 pub(in crate::layer) const OPAQUE: &str = "trusted.overlay.opaque";
 

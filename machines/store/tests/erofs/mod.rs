@@ -1,0 +1,114 @@
+//! Indexes made, mounted and compared with the unpacked tar.
+// Each test file uses a part; clippy knows only `#[test]` functions as tests.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use dhow_oci::Digest;
+use dhow_store::erofs::{Options, Summary, Tar, index_of};
+use dhow_store::layer::ExtractOptions;
+use dhow_store::tar::{Error, Limits, Reader};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+};
+use tempfile::TempDir;
+
+use crate::common::{describe, extract, fresh, scratch};
+
+/// The image of a tar.
+pub(crate) fn index(tar: &[u8]) -> Result<(Vec<u8>, Summary), Error> {
+    let mut reader = Reader::new(tar, Limits::default());
+    let index = index_of(&mut reader, Options::default())?;
+    let mut image = Vec::new();
+    let size = tar.len() as u64;
+    let summary = index.finish(&Tar { digest: Digest::of(tar), size }, &mut image)?;
+    assert_eq!(summary.size, image.len() as u64);
+    Ok((image, summary))
+}
+
+/// An index that is mounted, for nobody but this process: the mount is attached nowhere.
+pub(crate) struct Mounted {
+    root: OwnedFd,
+    pub(crate) summary: Summary,
+    _files: TempDir,
+}
+
+impl Mounted {
+    pub(crate) fn root(&self) -> PathBuf {
+        format!("/proc/self/fd/{}/.", self.root.as_raw_fd()).into()
+    }
+}
+
+/// Writes a tar and its index, and mounts them.
+pub(crate) fn mount(tar: &[u8], files: TempDir) -> Mounted {
+    let (image, summary) = index(tar).unwrap();
+    let (index, device) = (files.path().join("index.erofs"), files.path().join("layer.tar"));
+    fs::write(&index, &image).unwrap();
+    fs::write(&device, tar).unwrap();
+    Mounted { root: mount_files(&index, &device).unwrap(), summary, _files: files }
+}
+
+pub(crate) fn mount_files(index: &Path, tar: &Path) -> Result<OwnedFd, Errno> {
+    let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", index)?;
+    fsconfig_set_string(&context, "device", tar)?;
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// Whether this kernel mounts EROFS from plain files (6.12 and later); tells so where it does not.
+pub(crate) fn mount_works() -> bool {
+    let files = scratch();
+    let (image, _) = index(&[]).unwrap();
+    let (index, device) = (files.path().join("index"), files.path().join("tar"));
+    fs::write(&index, image).unwrap();
+    fs::write(&device, b"").unwrap();
+    match mount_files(&index, &device) {
+        Err(error @ (Errno::NODEV | Errno::NOTBLK | Errno::NOSYS | Errno::PERM)) => {
+            println!("skipped: EROFS cannot be mounted from files: {error}");
+            false
+        }
+        mounted => mounted.map(drop).is_ok() || panic!("an empty index is not mounted"),
+    }
+}
+
+/// Compares the mounted index of a tar with the tar unpacked.
+pub(crate) fn assert_same(tar: &[u8]) -> Summary {
+    let unpacked = scratch();
+    let tree = fresh(unpacked.path(), "tree");
+    extract(tar, &tree, &ExtractOptions::layer()).unwrap();
+    let mounted = mount(tar, scratch());
+    let (mut wanted, mut found) = (describe(&tree), describe(&mounted.root()));
+    forget_what_no_tar_says(&mut wanted, &mut found, tar);
+    for (path, text) in &wanted {
+        let shown = found.remove(path);
+        assert_eq!(shown.as_ref(), Some(text), "{}", path.display());
+    }
+    assert_eq!(found, BTreeMap::new(), "files that the tar does not have");
+    mounted.summary.clone()
+}
+
+/// Whiteouts have no time, and a root without an entry none either.
+fn forget_what_no_tar_says(
+    wanted: &mut BTreeMap<PathBuf, String>,
+    found: &mut BTreeMap<PathBuf, String>,
+    tar: &[u8],
+) {
+    let mut reader = Reader::new(tar, Limits::default());
+    let mut has_root = false;
+    while let Some(entry) = reader.next_entry().unwrap() {
+        has_root |= matches!(entry.path.as_slice(), b"." | b"./" | b"/");
+    }
+    for tree in [wanted, found] {
+        if !has_root {
+            tree.remove(Path::new(""));
+        }
+        for text in tree.values_mut().filter(|text| text.starts_with("20000 ") && text.contains(" 0")) {
+            *text = "a whiteout".to_owned();
+        }
+    }
+}
