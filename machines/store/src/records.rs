@@ -46,7 +46,7 @@ impl Records for RecordStore {
     fn delete_container(&self, id: &ContainerId, durability: Durability) -> Result<()> {
         let id = id.to_string();
         self.core.database.write(durability, move |connection| {
-            connection.prepare_cached("DELETE FROM container WHERE id = ?1")?.execute([id]).map(drop)
+            connection.prepare_cached("DELETE FROM container WHERE id = ?1")?.execute([&id]).map(drop)
         })
     }
 }

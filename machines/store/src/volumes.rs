@@ -101,7 +101,7 @@ impl Core {
     pub(crate) fn forget_volume(&self, name: &str) -> Result<()> {
         let owned = name.to_owned();
         self.database.write(Durability::Committed, move |connection| {
-            connection.prepare_cached("DELETE FROM volume WHERE name = ?1")?.execute([owned]).map(drop)
+            connection.prepare_cached("DELETE FROM volume WHERE name = ?1")?.execute([&owned]).map(drop)
         })?;
         self.catalog_mut().volumes.remove(name);
         Ok(())

@@ -74,7 +74,7 @@ fn story(root: &Path, format: LayerFormat) {
     // Not a byte is left: the record is refused, and what was known stays known.
     fill(&upper.join("filler"));
     let mut changed = record(&id, "web", Some(base));
-    changed.image_name = large[..500_000].into();
+    changed.image_name = large[..3_000_000].into();
     let error = store.records.put_container(&changed, Durability::Committed).unwrap_err();
     assert!(error.report().contains("cannot write to the database"), "{}", error.report());
     assert!(store.images.tag(&reference("other"), &base).is_err() || store.images.list().unwrap().len() == 1);
@@ -82,6 +82,20 @@ fn story(root: &Path, format: LayerFormat) {
     assert_eq!(names(&root.join("layers")), before);
     assert!(names(&root.join("staging")).is_empty());
     assert_eq!(store.images.list().unwrap().len(), 1);
+
+    // What is small is still recorded, however often, and what takes the room can be removed.
+    for _ in 0..500 {
+        store.records.put_container(&record(&id, "web", Some(base)), Durability::Committed).unwrap();
+    }
+    let other = ContainerId::from_random([2; 32]);
+    store.records.put_container(&record(&other, "gone", None), Durability::Committed).unwrap();
+    store.records.delete_container(&other, Durability::Committed).unwrap();
+    assert!(store.images.untag(&reference("base")).unwrap());
+    store.images.tag(&reference("base"), &base).unwrap();
+    // Also by the next engine, which finds the disk as full as it was.
+    drop(store);
+    let store = open(root, format);
+    store.records.put_container(&record(&id, "web", Some(base)), Durability::Committed).unwrap();
 
     std::fs::remove_file(upper.join("filler")).unwrap();
     std::fs::write(upper.join("file"), "small").unwrap();

@@ -3,6 +3,7 @@
 //! One connection writes, on a thread of its own ([`writer`]); another reads. Both are of this
 //! process alone: the store is locked as long as it is open.
 
+mod room;
 mod schema;
 mod writer;
 
@@ -13,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use dhow_model::ports::Durability;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Context as _, Error, Result};
@@ -35,6 +37,7 @@ impl Database {
         touch(path)?;
         let mut connection = connect(path)?;
         schema::migrate(&mut connection)?;
+        room::keep(&connection);
         verify(&connection)?;
         let reader = connect(path)?;
         let (jobs, incoming) = channel();
@@ -45,11 +48,12 @@ impl Database {
         Ok(Self { reader: Mutex::new(reader), jobs: Some(jobs), thread: Some(thread) })
     }
 
-    /// Changes the database; returns when the change is as durable as asked for.
+    /// Changes the database; returns when the change is as durable as asked for. It may be made twice: what
+    /// the first time did is undone before.
     pub(crate) fn write(
         &self,
         durability: Durability,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        work: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<()> {
         self.write_then(durability, work, None)
     }
@@ -58,7 +62,7 @@ impl Database {
     pub(crate) fn write_then(
         &self,
         durability: Durability,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        work: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
         afterwards: Option<Box<dyn FnOnce() + Send>>,
     ) -> Result<()> {
         let (reply, answer) = sync_channel(1);
@@ -70,7 +74,7 @@ impl Database {
     /// Changes the database without waiting: whatever is written later finds it done.
     pub(crate) fn post(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        work: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<()> {
         let durability = Durability::Relaxed;
         self.send(Job { work: Box::new(work), durability, reply: None, afterwards: None })
@@ -119,6 +123,8 @@ fn connect(path: &Path) -> Result<Connection> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // The writer folds the log itself, when it has nothing else to do.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // The log is not given back at the end: on a full disk the next engine would not get another.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;
         Ok(connection)
     };

@@ -10,12 +10,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use dhow_model::ports::Durability;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
+use super::room;
 use crate::error::{Context as _, Error, Result};
 
 /// A change of the database.
-pub(super) type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+pub(super) type Work = Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>;
 
 /// A change, and who waits for it.
 pub(super) struct Job {
@@ -32,6 +33,9 @@ const BATCH: usize = 256;
 
 /// The log is folded into the database after so many commits.
 const CHECKPOINT: u32 = 1_000;
+
+/// What did not happen.
+const CANNOT: &str = "cannot write to the database";
 
 /// What is to be on the disk soon is synced so long after its commit, with all that came since.
 const SOON: Duration = Duration::from_secs(1);
@@ -114,13 +118,19 @@ fn commit(connection: &mut Connection, batch: Vec<Job>) {
         answers.push(job.reply);
         afterwards.push(job.afterwards);
     }
-    match transaction(connection, durable, work) {
+    let mut done = transaction(connection, durable, &work);
+    if is_full(&done) {
+        // Folded, the log begins anew in the blocks that it has.
+        checkpoint(connection);
+        done = transaction(connection, durable, &work);
+    }
+    match done.context(|| CANNOT) {
         Ok(results) => {
             for (index, (answer, result)) in answers.into_iter().zip(results).enumerate() {
                 if result.is_err() {
                     afterwards[index] = None;
                 }
-                tell(answer, result.context(|| "cannot write to the database"));
+                tell(answer, result.context(|| CANNOT));
             }
             afterwards.into_iter().flatten().for_each(|task| task());
         }
@@ -145,18 +155,26 @@ fn tell(waiting: Option<SyncSender<Result<()>>>, result: Result<()>) {
 fn transaction(
     connection: &mut Connection,
     durable: bool,
-    batch: Vec<Work>,
-) -> Result<Vec<rusqlite::Result<()>>> {
+    batch: &[Work],
+) -> rusqlite::Result<Vec<rusqlite::Result<()>>> {
     // In WAL mode a commit is synced with FULL, and with NORMAL only the checkpoint is.
     let level = if durable { "FULL" } else { "NORMAL" };
-    connection.pragma_update(None, "synchronous", level).context(|| "cannot write to the database")?;
-    let change = connection.unchecked_transaction().context(|| "cannot write to the database")?;
-    let results = batch.into_iter().map(|work| savepoint(&change, work)).collect();
-    change.commit().context(|| "cannot write to the database")?;
+    connection.pragma_update(None, "synchronous", level)?;
+    let change = connection.unchecked_transaction()?;
+    let results = batch.iter().map(|work| savepoint(&change, work)).collect();
+    change.commit()?;
     Ok(results)
 }
 
-fn savepoint(connection: &Connection, work: Work) -> rusqlite::Result<()> {
+fn is_full(done: &rusqlite::Result<Vec<rusqlite::Result<()>>>) -> bool {
+    let full = |error: &rusqlite::Error| error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    match done {
+        Err(error) => full(error),
+        Ok(results) => results.iter().any(|result| result.as_ref().is_err_and(full)),
+    }
+}
+
+fn savepoint(connection: &Connection, work: &Work) -> rusqlite::Result<()> {
     connection.prepare_cached("SAVEPOINT one")?.execute([])?;
     let result = work(connection);
     if result.is_err() {
@@ -171,4 +189,5 @@ fn checkpoint(connection: &Connection) {
     if let Err(error) = folded {
         tracing::warn!(%error, "cannot fold the database's log");
     }
+    room::keep(connection);
 }

@@ -115,7 +115,7 @@ impl Core {
         self.database.write(Durability::Committed, move |connection| {
             register::name_row(connection, &name, &image)?;
             let mut touch = connection.prepare_cached("UPDATE image SET last_tagged = ?2 WHERE id = ?1")?;
-            touch.execute((image, now.to_string())).map(drop)
+            touch.execute((&image, now.to_string())).map(drop)
         })?;
         let mut catalog = self.catalog_mut();
         catalog.set_name(reference.clone(), *id);
@@ -123,7 +123,8 @@ impl Core {
             entry.row.last_tagged = now;
         }
         drop(catalog);
-        self.write_copy()
+        self.write_copy();
+        Ok(())
     }
 
     fn untag(&self, reference: &Reference) -> Result<bool> {
@@ -133,20 +134,24 @@ impl Core {
         }
         let name = reference.to_string();
         self.database.write(Durability::Committed, move |connection| {
-            connection.prepare_cached("DELETE FROM name WHERE reference = ?1")?.execute([name]).map(drop)
+            connection.prepare_cached("DELETE FROM name WHERE reference = ?1")?.execute([&name]).map(drop)
         })?;
         self.catalog_mut().remove_name(reference);
-        self.write_copy()?;
+        self.write_copy();
         Ok(true)
     }
 
     /// Writes images and names beside the database, for the day when that is lost.
-    fn write_copy(&self) -> Result<()> {
+    /// What it is written for was done: on a full disk there is no new copy, but images can be removed.
+    fn write_copy(&self) {
         let copy = self.catalog().copy();
-        let text = serde_json::to_vec_pretty(&copy).context(|| "cannot write down the images")?;
         let path = self.layout.images();
         let directory = path.parent().unwrap_or(&path);
-        crate::records::replace_file(directory, "images.json", &text)
+        let text = serde_json::to_vec_pretty(&copy).context(|| "cannot write down the images");
+        let written = text.and_then(|text| crate::records::replace_file(directory, "images.json", &text));
+        if let Err(error) = written {
+            tracing::warn!(path = %path.display(), error = error.report(), "no copy of the images");
+        }
     }
 }
 

@@ -51,7 +51,7 @@ impl Core {
             catalog.set_name(name, id);
         }
         drop(catalog);
-        self.write_copy()?;
+        self.write_copy();
         Ok(id)
     }
 

@@ -21,7 +21,7 @@ impl Core {
             let parent = entry.row.parent.filter(|_| prune_parents);
             next = parent.filter(|parent| check(&self.catalog(), parent).is_ok());
         }
-        self.write_copy()?;
+        self.write_copy();
         Ok(removed)
     }
 
@@ -36,7 +36,7 @@ impl Core {
         };
         let image = id.to_string();
         let gone = self.database.write(Durability::Committed, move |connection| {
-            connection.prepare_cached("DELETE FROM image WHERE id = ?1")?.execute([image]).map(drop)
+            connection.prepare_cached("DELETE FROM image WHERE id = ?1")?.execute([&image]).map(drop)
         });
         match gone {
             Ok(()) => Ok(entry),

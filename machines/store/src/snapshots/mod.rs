@@ -150,7 +150,7 @@ impl Core {
         let Some(snapshot) = self.catalog_mut().snapshots.remove(id) else { return Ok(()) };
         let text = id.to_string();
         self.database.post(move |connection| {
-            connection.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute([text]).map(drop)
+            connection.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute([&text]).map(drop)
         })?;
         let image_stays = snapshot.image.is_some_and(|id| self.catalog().images.contains_key(&id));
         if !image_stays {
