@@ -14,6 +14,7 @@
 
 mod blobs;
 mod catalog;
+mod copy_up;
 mod database;
 pub mod erofs;
 mod error;
@@ -102,6 +103,7 @@ impl Store {
             mounts: Mounts::default(),
             small_files: snapshots::SmallFiles::default(),
             turns: snapshots::Turns::default(),
+            copy_ups: Mutex::new(()),
             trash,
             layout,
             _lock: lock,
@@ -136,6 +138,8 @@ pub(crate) struct Core {
     mounts: Mounts,
     small_files: snapshots::SmallFiles,
     turns: snapshots::Turns,
+    /// Held by whoever fills an empty volume.
+    copy_ups: Mutex<()>,
     trash: Trash,
     layout: Arc<Layout>,
     /// Dropped last: nothing of ours touches the directory after it.

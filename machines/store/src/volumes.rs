@@ -60,9 +60,17 @@ impl Volumes for VolumeStore {
         self.core.forget_volume(name)
     }
 
-    fn populate(&self, name: &str, container: &ContainerId, path: &Path) -> Result<()> {
+    fn populate(
+        &self,
+        name: &str,
+        container: &ContainerId,
+        path: &Path,
+        durability: Durability,
+    ) -> Result<()> {
         let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
-        crate::snapshots::populate(&self.core, container, path, &volume.mountpoint)
+        // A named volume outlives a container that owes the disk nothing.
+        let durability = if volume.anonymous { durability } else { Durability::Committed };
+        self.core.copy_up(&volume, container, path, durability)
     }
 
     fn usage(&self, name: &str) -> Result<u64> {

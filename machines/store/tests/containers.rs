@@ -262,7 +262,7 @@ fn a_new_volume_has_what_the_image_has_there(format: LayerFormat) {
     let request =
         |name: &str| VolumeRequest { name: name.into(), driver: "local".into(), ..VolumeRequest::default() };
     let volume = place.store.volumes.create(request("vol")).unwrap();
-    place.store.volumes.populate("vol", &id, Path::new("/data")).unwrap();
+    place.store.volumes.populate("vol", &id, Path::new("/data"), Durability::Committed).unwrap();
     assert_eq!(names(&volume.mountpoint), ["file", "hard", "soft", "sub"]);
     let file = std::fs::metadata(volume.mountpoint.join("file")).unwrap();
     assert_eq!((file.uid(), file.gid(), file.nlink()), (7, 8, 2));
@@ -271,13 +271,20 @@ fn a_new_volume_has_what_the_image_has_there(format: LayerFormat) {
     assert_eq!(place.store.volumes.usage("vol").unwrap(), 1);
     // One that is not empty stays as it is.
     std::fs::write(volume.mountpoint.join("file"), "changed").unwrap();
-    place.store.volumes.populate("vol", &id, Path::new("/data")).unwrap();
+    place.store.volumes.populate("vol", &id, Path::new("/data"), Durability::Committed).unwrap();
     assert_eq!(std::fs::read_to_string(volume.mountpoint.join("file")).unwrap(), "changed");
     place.store.volumes.create(request("other")).unwrap();
-    place.store.volumes.populate("other", &id, Path::new("/data/file")).unwrap();
+    place.store.volumes.populate("other", &id, Path::new("/data/file"), Durability::Committed).unwrap();
+
+    // The power went when another volume's files were copied, and before all of them were moved in.
+    let whole = place.root().join("volumes/other/whole");
+    std::fs::create_dir_all(whole.join("sub")).unwrap();
+    std::fs::write(whole.join("file"), "2").unwrap();
 
     let place = place.reopen();
     assert_eq!(place.store.volumes.get("vol").unwrap().unwrap(), volume);
+    assert_eq!(names(&place.root().join("volumes/other/data")), ["file", "sub"]);
+    assert!(!whole.exists());
     assert_eq!(place.store.volumes.create(request("vol")).unwrap().created, volume.created);
     assert_eq!(place.store.volumes.list().unwrap().len(), 2);
     place.store.volumes.remove("vol").unwrap();

@@ -1,6 +1,7 @@
 //! `create`: adds a writable layer and settings to an image; nothing runs.
 
 use dhow_model::container::{Config, HostConfig, State};
+use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
 use dhow_oci::Platform;
 
@@ -75,7 +76,7 @@ impl Engine {
         let durability = durability(&record);
         self.ports.snapshots.prepare(&record.id, record.image.as_ref(), durability)?;
         let made = self.resolve_mounts(&mut record).and_then(|()| {
-            self.populate(&record)?;
+            self.populate(&record, durability)?;
             self.ports.records.put_container(&record, durability)
         });
         if let Err(error) = made {
@@ -102,9 +103,9 @@ impl Engine {
     }
 
     /// Fills empty volumes with what the image has at their place.
-    fn populate(&self, record: &Container) -> Result<()> {
+    fn populate(&self, record: &Container, durability: Durability) -> Result<()> {
         for mount in record.mounts.iter().filter(|mount| mount.copy_up) {
-            self.ports.volumes.populate(&mount.name, &record.id, &mount.destination)?;
+            self.ports.volumes.populate(&mount.name, &record.id, &mount.destination, durability)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Durability;
 use crate::{ContainerId, Result, Volume};
 
 /// The volumes of this machine.
@@ -23,7 +24,14 @@ pub trait Volumes: Send + Sync {
     fn remove(&self, name: &str) -> Result<()>;
 
     /// Fills an empty volume with what the container's image has at `path`: files, owners, modes, times.
-    fn populate(&self, name: &str, container: &ContainerId, path: &Path) -> Result<()>;
+    /// All of it or nothing, also when the power goes; `durability` is the container's.
+    fn populate(
+        &self,
+        name: &str,
+        container: &ContainerId,
+        path: &Path,
+        durability: Durability,
+    ) -> Result<()>;
 
     /// Bytes that its files take.
     fn usage(&self, name: &str) -> Result<u64>;

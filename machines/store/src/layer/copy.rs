@@ -34,9 +34,17 @@ pub struct Copied {
 /// # Errors
 /// When something cannot be read or made.
 pub fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<Copied> {
-    let mut copy = Copy { copied: Copied::default(), links: HashMap::new(), scratch: Vec::new(), root: to };
+    let mut copy = Copy::into(to);
     copy.directory(from, to, b"", 0)?;
     Ok(copy.copied)
+}
+
+/// Gives a directory what another one is, not what is in it: owner, mode, attributes, times.
+///
+/// # Errors
+/// When something cannot be read or set.
+pub fn copy_attributes(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> Result<()> {
+    Copy::into(to).attributes(from, to, b"")
 }
 
 struct Copy<'a> {
@@ -47,7 +55,11 @@ struct Copy<'a> {
     root: BorrowedFd<'a>,
 }
 
-impl Copy<'_> {
+impl<'a> Copy<'a> {
+    fn into(root: BorrowedFd<'a>) -> Self {
+        Self { copied: Copied::default(), links: HashMap::new(), scratch: Vec::new(), root }
+    }
+
     /// Copies what is in a directory, then what it is: its times last.
     fn directory(
         &mut self,
@@ -63,6 +75,10 @@ impl Copy<'_> {
             let path = if path.is_empty() { name.clone() } else { [path, name.as_slice()].join(&b'/') };
             self.name(from, to, &path, depth).map_err(|error| error.at(&path))?;
         }
+        self.attributes(from, to, path)
+    }
+
+    fn attributes(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, path: &[u8]) -> Result<()> {
         let stat = fstat(from).map_err(|error| Error::system("cannot be looked at", error))?;
         let Some(mut entry) = describe((from, b"."), &stat, path.to_vec())? else { return Ok(()) };
         entry.xattrs = Xattrs::of(from, &mut self.scratch)?.kept;

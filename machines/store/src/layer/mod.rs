@@ -47,7 +47,7 @@ pub use attributes::Skipped;
 pub(crate) use attributes::is_overlay;
 pub use changes::changes;
 pub use compression::{Blob, Compression, Decoder};
-pub use copy::{Copied, copy_tree};
+pub use copy::{Copied, copy_attributes, copy_tree};
 pub use create::{CreateOptions, Created, Form, create, create_path};
 pub use extract::{ExtractOptions, Extracted, Whiteouts, extract, extract_plain};
 pub(crate) use extract::{OPAQUE_NAME, PREFIX};

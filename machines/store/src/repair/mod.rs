@@ -96,6 +96,9 @@ fn volumes(core: &Core) -> Result<()> {
     for volume in known.iter().filter(|volume| !volume.mountpoint.is_dir()) {
         core.forget_volume(&volume.name)?;
     }
+    for volume in known.iter().filter(|volume| volume.mountpoint.is_dir()) {
+        core.finish_copy_up(volume)?;
+    }
     for (name, path) in entries(&core.layout.volumes())? {
         let Some(name) = name.to_str() else { continue };
         if core.catalog().volumes.contains_key(name) {

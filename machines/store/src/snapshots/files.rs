@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use dhow_model::{ContainerId, Error, Result};
@@ -11,7 +11,6 @@ use rustix::fs::{FileType, Mode, OFlags, fstat};
 use super::mounted::Access;
 use crate::Core;
 use crate::error::Context as _;
-use crate::layer::copy_tree;
 
 impl Core {
     /// Of a container that has changed nothing, what is known of its image does.
@@ -51,20 +50,12 @@ impl Core {
     }
 }
 
-/// Copies the directory `path` of a container into the empty directory `into`; into one that is not
-/// empty, or from what is no directory, nothing.
-pub(crate) fn populate(core: &Core, id: &ContainerId, path: &Path, into: &Path) -> Result<()> {
-    if std::fs::read_dir(into).on("read", into)?.next().is_some() {
-        return Ok(());
-    }
-    let told = || format!("cannot copy {} of container {} to its volume", path.display(), id.short());
+/// A directory of a container that does not run; none when there is no such directory.
+pub(crate) fn directory_of(core: &Core, id: &ContainerId, path: &Path) -> Result<Option<OwnedFd>> {
     let root = core.mount(id, Access::Read)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let Some(from) = existing(dhow_sys::path::open(&root, path, flags, Mode::empty())).context(told)? else {
-        return Ok(());
-    };
-    let into = File::open(into).on("open", into)?;
-    copy_tree(from.as_fd(), into.as_fd()).map(drop).map_err(|error| Error::internal(told()).because(error))
+    existing(dhow_sys::path::open(&root, path, flags, Mode::empty()))
+        .context(|| format!("cannot open {} of container {}", path.display(), id.short()))
 }
 
 /// What is not there is nothing, and neither is what is behind something that is no directory.

@@ -33,7 +33,7 @@ use crate::error::Context as _;
 use crate::layout::make_directory;
 use crate::stack::{Lower, Overlay, Writable};
 
-pub(crate) use files::populate;
+pub(crate) use files::directory_of;
 pub(crate) use small_files::SmallFiles;
 pub(crate) use turns::Turns;
 pub(crate) use usage::disk_usage;
