@@ -42,7 +42,6 @@ impl Engine {
         let config = merge::with_image(config, image.as_ref());
         let host_config = merge::with_settings(host_config, &self.settings);
         let warnings = validate::check(&config, &host_config, self.ports.host.facts())?;
-        self.check_joined(&host_config)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
         let record = Container {
@@ -122,16 +121,6 @@ impl Engine {
             ))),
             _ => Ok((Some(image), name.to_owned())),
         }
-    }
-
-    /// Containers whose namespaces are joined are named by id from now on.
-    fn check_joined(&self, host_config: &HostConfig) -> Result<()> {
-        for mode in [&host_config.network_mode, &host_config.ipc_mode, &host_config.pid_mode] {
-            if let Some(other) = mode.strip_prefix("container:") {
-                self.container(other)?;
-            }
-        }
-        Ok(())
     }
 
     fn take_name(&self, wanted: &str, id: &ContainerId) -> Result<ContainerName> {

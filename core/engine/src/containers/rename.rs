@@ -15,12 +15,17 @@ impl Engine {
         if name.is_empty() {
             return Err(Error::invalid("Neither old nor new names may be empty"));
         }
-        let new: ContainerName = name.parse().map_err(|error| Error::invalid(format!("{error}")))?;
         let record = entry.record();
-        if record.name == new {
+        let bare = name.strip_prefix('/').unwrap_or(name);
+        if record.name.to_string() == bare {
             return Err(Error::invalid("Renaming a container with the same name as its current name"));
         }
-        self.registry.reserve(&new, &record.id)?;
+        let new: ContainerName = format!("/{bare}")
+            .parse()
+            .map_err(|error| Error::invalid(format!("Error when allocating new name: {error}")))?;
+        self.registry.reserve(&new, &record.id).map_err(|error| {
+            Error::new(error.kind(), format!("Error when allocating new name: {}", error.report()))
+        })?;
         let changed = match entry.change(&self.ports, |record| record.name = new.clone()) {
             Ok(changed) => changed,
             Err(error) => {

@@ -74,14 +74,17 @@ impl Engine {
     /// # Errors
     /// Conflict when it does not run; invalid argument for a signal that is none.
     pub fn kill_container(&self, text: &str, name: &str) -> Result<()> {
-        let entry = self.container(text)?;
+        self.kill(text, name).map_err(|error| {
+            Error::new(error.kind(), format!("cannot kill container: {text}: {}", error.report()))
+        })
+    }
+
+    fn kill(&self, text: &str, name: &str) -> Result<()> {
         let signal = if name.is_empty() { SIGKILL } else { signal::parse(name)? };
+        let entry = self.container(text)?;
         let record = entry.settled();
         record.state.must_run().map_err(|refusal| match refusal {
-            Refusal::NotRunning => Error::conflict(format!(
-                "cannot kill container: {text}: container {} is not running",
-                record.id
-            )),
+            Refusal::NotRunning => Error::conflict(format!("container {} is not running", record.id)),
             other => other.about(record.id.as_str(), &record.name.to_string()),
         })?;
         self.send(&record, signal)?;

@@ -58,14 +58,18 @@ pub(crate) fn apply_changes(defaults: &mut ContainerDefaults, lines: &[String]) 
         .try_for_each(|line| apply(defaults, line))
 }
 
+/// Instructions that say nothing without arguments.
+const WITH_ARGUMENTS: [&str; 10] =
+    ["ENV", "LABEL", "USER", "WORKDIR", "STOPSIGNAL", "EXPOSE", "VOLUME", "ONBUILD", "SHELL", "HEALTHCHECK"];
+
 fn apply(defaults: &mut ContainerDefaults, line: &str) -> Result<()> {
     let (instruction, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
-    let missing = || Error::invalid(format!("{} requires at least one argument", instruction.to_uppercase()));
-    if rest.is_empty() && !matches!(instruction.to_uppercase().as_str(), "CMD" | "ENTRYPOINT") {
-        return Err(missing());
+    let instruction = instruction.to_uppercase();
+    if rest.is_empty() && WITH_ARGUMENTS.contains(&instruction.as_str()) {
+        return Err(Error::invalid(format!("{instruction} requires at least one argument")));
     }
-    match instruction.to_uppercase().as_str() {
+    match instruction.as_str() {
         "CMD" => defaults.cmd = Some(words_or_shell(rest, defaults.shell.as_deref())?),
         "ENTRYPOINT" => defaults.entrypoint = Some(words_or_shell(rest, defaults.shell.as_deref())?),
         "ENV" => pairs(rest)?.into_iter().for_each(|(name, value)| set_env(defaults, &name, &value)),

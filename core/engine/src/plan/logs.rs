@@ -17,7 +17,9 @@ pub fn options(config: &LogConfig) -> Result<LogOptions> {
     match config.kind.as_str() {
         "none" => Ok(LogOptions::None),
         "" | "json-file" => json_file(&config.config),
-        other => Err(Error::invalid(format!("logger: no log driver named '{other}' is registered"))),
+        other => Err(Error::invalid(format!(
+            "error looking up logging plugin {other}: plugin {other:?} not found"
+        ))),
     }
 }
 

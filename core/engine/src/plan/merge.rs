@@ -34,6 +34,10 @@ pub fn with_image(mut config: Config, image: Option<&Image>) -> Config {
             config.entrypoint.clone_from(&defaults.entrypoint);
         }
     }
+    // An entry point of one empty word is how clients say that there is none.
+    if config.entrypoint.as_ref().is_some_and(|words| *words == [String::new()]) {
+        config.entrypoint = None;
+    }
     config.env = env(config.env, &defaults.env);
     merge_maps(&mut config.labels, defaults.labels.as_ref());
     merge_maps(&mut config.exposed_ports, defaults.exposed_ports.as_ref());

@@ -77,7 +77,10 @@ impl Engine {
             passwd: of_container("/etc/passwd")?,
             group: of_container("/etc/group")?,
             devices: self.devices(record)?,
-            joined: self.joined(record)?,
+            joined: {
+                network(&record.host_config.network_mode)?;
+                self.joined(record)?
+            },
             resolv_conf: of_host("/etc/resolv.conf")?,
             hosts: of_host("/etc/hosts")?,
             directory: self.ports.snapshots.directory(&record.id),
@@ -106,21 +109,55 @@ impl Engine {
 
     fn joined(&self, record: &Container) -> Result<BTreeMap<String, Joined>> {
         let host = &record.host_config;
-        let modes = [&host.network_mode, &host.ipc_mode, &host.pid_mode];
-        let names = modes.into_iter().filter_map(|mode| mode.strip_prefix("container:"));
-        let look = |name: &str| -> Result<(String, Joined)> {
-            let other = self.container(name)?.record();
-            let Ok(running) = other.state.must_run() else {
-                return Err(Error::conflict(format!(
-                    "cannot join network of a non running container: {}",
-                    other.id
-                )));
-            };
-            let directory = self.ports.snapshots.directory(&other.id);
-            Ok((name.to_owned(), Joined { pid: running.pid, directory }))
-        };
-        names.map(look).collect()
+        let mut joined = BTreeMap::new();
+        if let Some(name) = host.network_mode.strip_prefix("container:") {
+            joined.insert(name.to_owned(), self.network_donor(record, name)?);
+        }
+        for (mode, shares_memory) in [(&host.ipc_mode, true), (&host.pid_mode, false)] {
+            if let Some(name) = mode.strip_prefix("container:") {
+                joined.insert(name.to_owned(), self.donor(name, shares_memory)?);
+            }
+        }
+        Ok(joined)
     }
+
+    fn network_donor(&self, record: &Container, name: &str) -> Result<Joined> {
+        let other = self.container(name).map_err(|error| {
+            Error::internal(format!("joining network namespace of container: {}", error.report()))
+        })?;
+        let other = other.record();
+        if other.id == record.id {
+            return Err(Error::internal("cannot join own network namespace"));
+        }
+        let Ok(running) = other.state.must_run() else {
+            return Err(Error::conflict(format!(
+                "cannot join network namespace of a non running container: container {} is {}",
+                other.name,
+                other.state.word()
+            )));
+        };
+        Ok(Joined { pid: running.pid, directory: self.ports.snapshots.directory(&other.id) })
+    }
+
+    fn donor(&self, name: &str, shares_memory: bool) -> Result<Joined> {
+        // A container that is not found is a wrong setting of this one, not a wrong path of the request.
+        let other = self.container(name).map_err(|error| Error::invalid(error.report()))?.record();
+        let Ok(running) = other.state.must_run() else {
+            return Err(Error::conflict(format!("container {name} is not running")));
+        };
+        if shares_memory && !matches!(other.host_config.ipc_mode.as_str(), "shareable" | "host") {
+            return Err(Error::invalid(format!(
+                "container {name}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
+            )));
+        }
+        Ok(Joined { pid: running.pid, directory: self.ports.snapshots.directory(&other.id) })
+    }
+}
+
+/// Only a start needs the network: clients create containers before it.
+fn network(mode: &str) -> Result<()> {
+    let served = matches!(mode, "default" | "none" | "host" | "bridge") || mode.starts_with("container:");
+    if served { Ok(()) } else { Err(Error::not_found(format!("network {mode} not found"))) }
 }
 
 fn text(bytes: Option<Vec<u8>>) -> String {

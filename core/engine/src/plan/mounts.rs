@@ -83,9 +83,10 @@ impl Engine {
     fn volumes_from(&self, text: &str) -> Result<Vec<MountPoint>> {
         let (name, mode) = text.split_once(':').unwrap_or((text, "rw"));
         if !matches!(mode, "ro" | "rw" | "z" | "Z") {
-            return Err(Error::invalid(format!("invalid mode for volumes-from: {mode}")));
+            return Err(Error::invalid(format!("invalid mode: {mode}")));
         }
-        let other = self.container(name)?.record();
+        // Not found is the image, to clients that pull what is missing.
+        let other = self.container(name).map_err(|error| Error::invalid(error.report()))?.record();
         let points = other.mounts.iter().filter(|point| point.kind != MountKind::Tmpfs).cloned();
         Ok(points
             .map(|point| MountPoint { writable: point.writable && mode != "ro", copy_up: false, ..point })
@@ -151,7 +152,9 @@ fn parse_bind(text: &str) -> Result<Wanted> {
     let parts: Vec<&str> = text.split(':').collect();
     let (source, destination, mode) = match parts.as_slice() {
         [destination] => ("", *destination, ""),
-        [source, destination] if destination.starts_with('/') => (*source, *destination, ""),
+        // A destination and a mode would be a volume without a name, which has none.
+        [_, mode] if is_mode(mode) => return Err(wrong()),
+        [source, destination] => (*source, *destination, ""),
         [source, destination, mode] => (*source, *destination, *mode),
         _ => return Err(wrong()),
     };
@@ -160,7 +163,11 @@ fn parse_bind(text: &str) -> Result<Wanted> {
     }
     let is_path = source.starts_with('/');
     let kind = if is_path { MountKind::Bind } else { MountKind::Volume };
-    let invalid = |error: Error| Error::invalid(format!("invalid volume specification: '{text}': {error}"));
+    let invalid = |error: Error| {
+        let kind = if is_path { "bind" } else { "volume" };
+        let why = format!("invalid mount config for type \"{kind}\": {error}");
+        Error::invalid(format!("invalid volume specification: '{text}': {why}"))
+    };
     let mut point = blank(kind, place(destination).map_err(invalid)?);
     point.mode = mode.into();
     point.copy_up = !is_path;
@@ -187,8 +194,19 @@ fn parse_bind(text: &str) -> Result<Wanted> {
     Ok(volume(point, name, VolumeOptions::default()))
 }
 
+fn is_mode(text: &str) -> bool {
+    let known = |option: &str| {
+        matches!(option, "rw" | "ro" | "z" | "Z" | "nocopy" | "consistent" | "cached" | "delegated")
+            || PROPAGATIONS.contains(&option)
+    };
+    text.split(',').all(known)
+}
+
 fn volume(mut point: MountPoint, name: String, options: VolumeOptions) -> Wanted {
     point.driver = "local".into();
+    if !name.is_empty() && point.mode.is_empty() {
+        point.mode = "z".into();
+    }
     let driver = options.driver_config.unwrap_or_default();
     let request = VolumeRequest {
         anonymous: name.is_empty(),
@@ -230,8 +248,10 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
         "volume" => Ok(volume_mount(mount, destination)),
         "tmpfs" if !mount.source.is_empty() => Err(wrong("field Source must not be specified")),
         "tmpfs" => tmpfs_mount(mount, destination),
-        "" => Err(Error::invalid("mount type unknown: \"\"")),
-        other => Err(Error::not_implemented(format!("mount type {other:?} is not supported yet"))),
+        other @ ("image" | "npipe" | "cluster") => {
+            Err(Error::not_implemented(format!("mount type {other:?} is not supported yet")))
+        }
+        _ => Err(wrong("mount type unknown")),
     }
 }
 
@@ -305,10 +325,10 @@ fn tmpfs_option(option: &str) -> Result<String> {
     let key = option.split('=').next().unwrap_or_default();
     let known = FLAGS.contains(&option) || (option.contains('=') && KEYS.contains(&key));
     if known {
-        Ok(option.to_owned())
-    } else {
-        Err(Error::invalid(format!("invalid tmpfs option {option:?}")))
+        return Ok(option.to_owned());
     }
+    let parts: Vec<String> = option.splitn(2, '=').map(|part| format!("{part:?}")).collect();
+    Err(Error::invalid(format!("invalid tmpfs option [{}]", parts.join(" "))))
 }
 
 #[cfg(test)]

@@ -97,8 +97,10 @@ pub fn capability_set(host: &HostConfig, may: u64) -> Result<CapabilitySet> {
     }
     let none = Vec::new();
     let (add, drop) = (host.cap_add.as_ref().unwrap_or(&none), host.cap_drop.as_ref().unwrap_or(&none));
+    let invalid = |field, unknown| Error::invalid(format!("invalid {field}: {unknown}"));
+    capabilities::DEFAULT.adjusted(add, &[], all).map_err(|unknown| invalid("CapAdd", unknown))?;
     let set = capabilities::DEFAULT.adjusted(add, drop, all);
-    set.map(|set| set.and(all)).map_err(|unknown| Error::invalid(format!("invalid capability: {unknown}")))
+    set.map(|set| set.and(all)).map_err(|unknown| invalid("CapDrop", unknown))
 }
 
 /// The five sets of a process: inheritable stays empty (CVE-2022-24769), and a user other than root

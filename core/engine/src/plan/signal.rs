@@ -18,7 +18,11 @@ const RTMAX: i32 = 64;
 pub fn parse(text: &str) -> Result<i32> {
     let wrong = || Error::invalid(format!("invalid signal: {}", text.chars().take(64).collect::<String>()));
     if let Ok(number) = text.parse::<i32>() {
-        return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(wrong()) };
+        return match number {
+            1..=RTMAX => Ok(number),
+            0 => Err(wrong()),
+            _ => Err(Error::invalid(format!("the linux daemon does not support signal {number}"))),
+        };
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);

@@ -39,7 +39,7 @@ pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<Ve
 
 fn command(config: &Config) -> Result<()> {
     let first = merge::command(config).next();
-    if first.is_none_or(|word| word.is_empty() && config.entrypoint.as_ref().is_none_or(Vec::is_empty)) {
+    if first.is_none() {
         return Err(Error::invalid("no command specified"));
     }
     if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
@@ -72,9 +72,7 @@ fn unserved(config: &Config, host: &HostConfig) -> Result<()> {
         ("HostConfig.DeviceRequests", host.device_requests.as_ref().is_some_and(|list| !list.is_empty())),
         ("HostConfig.StorageOpt", !host.storage_opt.is_empty()),
         ("HostConfig.Cgroup", !host.cgroup.is_empty()),
-        ("HostConfig.Runtime", !matches!(host.runtime.as_str(), "" | "dhow" | "runc")),
         ("HostConfig.VolumeDriver", !matches!(host.volume_driver.as_str(), "" | "local")),
-        ("HostConfig.Isolation", !matches!(host.isolation.as_str(), "" | "default")),
         ("Config.Healthcheck", probed),
     ];
     match fields.iter().find(|(_, set)| *set) {
@@ -84,9 +82,14 @@ fn unserved(config: &Config, host: &HostConfig) -> Result<()> {
 }
 
 fn modes(host: &HostConfig) -> Result<()> {
-    let network = host.network_mode.as_str();
-    if !matches!(network, "default" | "none" | "host" | "bridge") && !network.starts_with("container:") {
-        return Err(Error::not_found(format!("network {network} not found")));
+    if !matches!(host.isolation.as_str(), "" | "default") {
+        return Err(Error::invalid(format!(
+            "invalid isolation ({}): linux only supports 'default'",
+            host.isolation
+        )));
+    }
+    if !matches!(host.runtime.as_str(), "" | "dhow" | "runc") {
+        return Err(Error::invalid(format!("unknown or invalid runtime name: {}", host.runtime)));
     }
     let one = |what: &str, mode: &str, allowed: &[&str], joinable: bool| {
         let valid =

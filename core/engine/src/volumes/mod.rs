@@ -31,8 +31,8 @@ impl Engine {
         volume::check_name(&request.name)?;
         if !matches!(request.driver.as_str(), "" | "local") {
             return Err(Error::not_found(format!(
-                "error looking up volume plugin {0}: plugin \"{0}\" not found",
-                request.driver
+                "create {}: error looking up volume plugin {1}: plugin {1:?} not found",
+                request.name, request.driver
             )));
         }
         if let Some(option) = request.options.keys().next() {

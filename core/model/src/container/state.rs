@@ -86,6 +86,8 @@ pub enum Refusal {
     NotPaused,
     /// `remove` of one that runs, without force.
     MustStop,
+    /// The same of one that is frozen.
+    MustUnpause,
 }
 
 impl State {
@@ -189,10 +191,11 @@ impl State {
     /// Whether it may be removed without force.
     ///
     /// # Errors
-    /// [`Refusal::MustStop`] when it runs.
+    /// [`Refusal::MustStop`] when it runs, [`Refusal::MustUnpause`] when it is frozen.
     pub const fn may_remove(&self) -> Result<(), Refusal> {
         match self {
-            Self::Running(_) | Self::Paused(_) => Err(Refusal::MustStop),
+            Self::Running(_) => Err(Refusal::MustStop),
+            Self::Paused(_) => Err(Refusal::MustUnpause),
             _ => Ok(()),
         }
     }
@@ -215,6 +218,9 @@ impl Refusal {
                 Error::conflict(format!("container {id} is paused, unpause the container before exec"))
             }
             Self::NotPaused => Error::conflict(format!("Container {id} is not paused")),
+            Self::MustUnpause => Error::conflict(format!(
+                "cannot remove container {name:?}: container is paused and must be unpaused first"
+            )),
             Self::MustStop => Error::conflict(format!(
                 "cannot remove container {name:?}: container is running: stop the container before removing or force remove"
             )),

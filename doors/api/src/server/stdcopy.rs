@@ -28,12 +28,17 @@ pub(crate) struct LineFormat {
     pub(crate) terminal: bool,
     /// Each line begins with its time.
     pub(crate) timestamps: bool,
+    /// Then come the details that the log has of it, and a space; ours has none.
+    pub(crate) details: bool,
 }
 
 impl LineFormat {
     /// Writes one line of a log.
     pub(crate) fn write(self, entry: &LogEntry, out: &mut impl Write) -> io::Result<()> {
-        let time = if self.timestamps { nine_digits(entry.at.unix_nanos()) } else { String::new() };
+        let mut time = if self.timestamps { nine_digits(entry.at.unix_nanos()) } else { String::new() };
+        if self.details {
+            time.push(' ');
+        }
         if !self.terminal {
             out.write_all(&header(entry.stream, time.len() + entry.bytes.len())?)?;
         }
@@ -85,7 +90,7 @@ mod tests {
             (false, true, b"\x02\0\0\0\0\0\0\x221970-01-01T00:00:01.500000000Z hi\n"),
         ] {
             let mut out = Vec::new();
-            LineFormat { terminal, timestamps }.write(&entry, &mut out).unwrap();
+            LineFormat { terminal, timestamps, details: false }.write(&entry, &mut out).unwrap();
             assert_eq!(out, bytes);
         }
     }

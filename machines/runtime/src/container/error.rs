@@ -56,12 +56,13 @@ impl Error {
         Self { stage, what: what.into(), errno: None }
     }
 
-    /// The status that clients see: 127 not found, 126 cannot be executed, 128 everything else.
+    /// The status that clients see: 127 not found, 126 cannot be executed, 128 everything else. Docker
+    /// makes it of the kernel's words, whatever the step.
     #[must_use]
     pub const fn exit_code(&self) -> i32 {
-        match self.stage {
-            Stage::ProgramNotFound => 127,
-            Stage::ProgramNotExecutable => 126,
+        match (self.stage, self.errno) {
+            (Stage::ProgramNotFound, _) | (_, Some(libc::ENOENT | libc::ENOTDIR)) => 127,
+            (Stage::ProgramNotExecutable, _) | (_, Some(libc::EACCES | libc::EISDIR)) => 126,
             _ => 128,
         }
     }

@@ -81,8 +81,13 @@ impl Host for LocalHost {
         let output = Command::new("ps").args(arguments).stdin(Stdio::null()).output();
         let output = output.map_err(|error| Error::internal("cannot run ps").because(error))?;
         if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            return Err(Error::internal(format!("Error running ps: {}: {said}", output.status)));
+            // Its first line says why; the rest is its manual.
+            let said = String::from_utf8_lossy(&output.stderr);
+            let why = said.lines().next().filter(|line| !line.is_empty());
+            return Err(Error::internal(match why {
+                Some(why) => format!("ps: {why}"),
+                None => format!("ps: {}", output.status),
+            }));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

@@ -53,7 +53,7 @@ pub(in crate::routes) fn asynchronous(stream: OwnedFd) -> Result<UnixStream> {
 fn log_so_far(engine: &Engine, id: &str, options: AttachOptions) -> Result<Vec<u8>> {
     let query = LogQuery { stdout: options.stdout, stderr: options.stderr, ..LogQuery::default() };
     let log = engine.container_logs(id, query)?;
-    let format = LineFormat { terminal: log.terminal, timestamps: false };
+    let format = LineFormat { terminal: log.terminal, timestamps: false, details: false };
     let mut text = Vec::new();
     for entry in log.entries {
         format
@@ -65,10 +65,10 @@ fn log_so_far(engine: &Engine, id: &str, options: AttachOptions) -> Result<Vec<u
 
 pub(super) async fn logs(call: Call, id: String) -> Answer {
     let query = log_query(&call.query)?;
-    let timestamps = call.query.is_set("timestamps");
+    let (timestamps, details) = (call.query.is_set("timestamps"), call.query.is_set("details"));
     let (gone, follow) = (Arc::clone(&query.end), query.follow);
     let log = call.run(move |engine| engine.container_logs(&id, query)).await?;
-    let format = LineFormat { terminal: log.terminal, timestamps };
+    let format = LineFormat { terminal: log.terminal, timestamps, details };
     let answer = stream::written(stdcopy::media_type(log.terminal, call.version), move |out| {
         out.head().begin().map_err(stream::client_gone)?;
         for entry in log.entries {
