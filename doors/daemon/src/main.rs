@@ -1,8 +1,10 @@
 //! The one binary `dhow`: command line, engine, runtime, launcher.
 //!
-//! [`main`] finds out which of them it is; [`daemon`] is the composition root of the engine.
+//! [`main`] finds out which of them it is; [`daemon`] is the composition root of the engine, [`debug`] has
+//! tools for whoever works on it.
 
 mod daemon;
+mod debug;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,6 +22,7 @@ fn main() -> ExitCode {
     match arguments.next() {
         Some(verb) if verb == "runtime" => dhow_runtime::command::run(arguments),
         Some(verb) if verb == "daemon" => daemon::run(arguments),
+        Some(verb) if verb == "debug" => debug::run(arguments),
         _ => dhow_cli::run(std::env::args_os()),
     }
 }

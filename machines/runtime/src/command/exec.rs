@@ -77,6 +77,7 @@ fn spawn(parsed: &Parsed, container: &Container, process: &Process) -> Result<In
     let pid = Pid::from_raw(container.record.pid);
     Ok(spawn_exec(ExecRequest {
         spec: &container.record.spec,
+        filter: None,
         process,
         pid: pid.ok_or_else(|| Error::conflict("container not running"))?,
         stdio: if process.terminal { Stdio::Terminal } else { Stdio::Inherit },

@@ -76,6 +76,7 @@ fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut 
     let init = spawn_init(InitRequest {
         id,
         spec,
+        filter: None,
         bundle,
         rootfs: RootfsPlan::Directory(rootfs.clone()),
         stdio: if terminal { Stdio::Terminal } else { Stdio::Inherit },

@@ -87,7 +87,7 @@ fn steps(
     process::set_dumpable(false).doing(|| "become undumpable")?;
     init::enter_cgroup(request.cgroup)?;
     init::leave_descriptors(&request.stdio, request.preserve, &[Some(talk.0.as_fd()), Some(first.as_fd())])?;
-    let filter = init::Filter::of(request.spec)?;
+    let filter = init::Filter::of(request.filter, request.spec)?;
     talk.wait_for_go()?;
     enter(first, request.spec)?;
     rustix::process::setsid().doing(|| "make a session")?;

@@ -25,6 +25,7 @@ use dhow_oci::runtime::{Process, Spec};
 use rustix::process::Pid;
 
 use crate::cgroups::Cgroup;
+use crate::seccomp;
 
 pub use error::{Error, Result, Stage};
 pub use exec::spawn_exec;
@@ -39,6 +40,8 @@ pub struct InitRequest<'a> {
     pub id: &'a str,
     /// The whole configuration.
     pub spec: &'a Spec,
+    /// The filter of system calls, where it is compiled already: the configuration has none then.
+    pub filter: Option<&'a seccomp::Filter>,
     /// The bundle, absolute.
     pub bundle: &'a Path,
     /// How the root file system is mounted.
@@ -61,6 +64,8 @@ pub struct InitRequest<'a> {
 pub struct ExecRequest<'a> {
     /// The container's configuration.
     pub spec: &'a Spec,
+    /// As in [`InitRequest`].
+    pub filter: Option<&'a seccomp::Filter>,
     /// What runs.
     pub process: &'a Process,
     /// The container's first process.

@@ -50,7 +50,7 @@ fn make(plan: &mut Plan, clients: Vec<Client>, layout: &Layout) -> Result<Holdin
     let names = Names::of(exec);
     let directory = record::open_directory(&plan.directory).map_err(own("cannot open its run directory"))?;
     let listener = record::listen_at(directory.as_fd(), &names.socket).map_err(own("cannot listen"))?;
-    let spawned = spawn::spawn(&mut plan.task, layout).map_err(|error| {
+    let spawned = spawn::spawn(plan, layout).map_err(|error| {
         record::remove(directory.as_fd(), &names.socket);
         failure::of_container(verb, &error)
     })?;

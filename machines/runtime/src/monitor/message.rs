@@ -31,6 +31,7 @@ use dhow_model::{Error, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Channel, LONGEST};
+use crate::seccomp::Filter;
 
 /// The longest plan: ten times what a container with a thousand mounts needs.
 const LONGEST_PLAN: usize = 16 * 1024 * 1024;
@@ -74,6 +75,8 @@ pub enum Report {
 pub struct Plan {
     /// The run directory of the container: socket and records.
     pub directory: PathBuf,
+    /// The filter of system calls, if it is not in the configuration.
+    pub filter: Option<Filter>,
     /// What it starts.
     pub task: Task,
 }
@@ -92,6 +95,8 @@ pub enum Task {
 pub struct PlanRef<'a> {
     /// See [`Plan::directory`].
     pub directory: &'a Path,
+    /// See [`Plan::filter`].
+    pub filter: Option<&'a Filter>,
     /// See [`Plan::task`].
     pub task: TaskRef<'a>,
 }

@@ -8,7 +8,7 @@ use dhow_oci::runtime::{NamespaceKind, Process, Spec};
 use dhow_sys::trace::mark;
 use rustix::process::Pid;
 
-use super::message::Task;
+use super::message::{Plan, Task};
 use super::oom::OutOfMemory;
 use super::stream::{Ends, Streams};
 use crate::cgroups::{Cgroup, CgroupPath, Layout};
@@ -16,6 +16,7 @@ use crate::container::{
     Error, ExecRequest, Gate, HookKind, Init, InitRequest, Result, Stage, Stdio, run_hooks, spawn_exec,
     spawn_init,
 };
+use crate::seccomp::Filter;
 
 /// A process that runs.
 #[derive(Debug)]
@@ -34,18 +35,19 @@ pub struct Spawned {
 ///
 /// # Errors
 /// The step that failed; nothing is left then.
-pub fn spawn(task: &mut Task, layout: &Layout) -> Result<Spawned> {
-    match task {
+pub fn spawn(plan: &mut Plan, layout: &Layout) -> Result<Spawned> {
+    let filter = plan.filter.as_ref();
+    match &mut plan.task {
         Task::Container(plan) => {
             let spec = Arc::make_mut(&mut plan.spec);
             if let Some(process) = &mut spec.process {
                 expose_to_oom_killer(process);
             }
-            container(plan, layout)
+            container(plan, filter, layout)
         }
         Task::Exec(plan) => {
             expose_to_oom_killer(Arc::make_mut(&mut plan.process));
-            one_more(plan, layout)
+            one_more(plan, filter, layout)
         }
     }
 }
@@ -62,7 +64,7 @@ fn expose_to_oom_killer(process: &mut Process) {
     process.oom_score_adj.get_or_insert(0);
 }
 
-fn container(plan: &StartPlan, layout: &Layout) -> Result<Spawned> {
+fn container(plan: &StartPlan, filter: Option<&Filter>, layout: &Layout) -> Result<Spawned> {
     if shares_our_pids(&plan.spec) {
         dhow_sys::process::become_subreaper().map_err(|error| own("become a subreaper", &error))?;
     }
@@ -70,7 +72,7 @@ fn container(plan: &StartPlan, layout: &Layout) -> Result<Spawned> {
         Some(path) => Some(Cgroup::create(layout, &path).map_err(|error| setup(&error))?),
         None => None,
     };
-    let spawned = in_cgroup(plan, cgroup.as_ref());
+    let spawned = in_cgroup(plan, filter, cgroup.as_ref());
     if let (Err(_), Some(cgroup)) = (&spawned, &cgroup) {
         // The failure that is told is the first one.
         let _ = cgroup.delete();
@@ -78,7 +80,7 @@ fn container(plan: &StartPlan, layout: &Layout) -> Result<Spawned> {
     spawned
 }
 
-fn in_cgroup(plan: &StartPlan, cgroup: Option<&Cgroup>) -> Result<Spawned> {
+fn in_cgroup(plan: &StartPlan, filter: Option<&Filter>, cgroup: Option<&Cgroup>) -> Result<Spawned> {
     let resources = plan.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     if let (Some(cgroup), Some(resources)) = (cgroup, resources) {
         cgroup.apply(resources).map_err(|error| setup(&error))?;
@@ -90,6 +92,7 @@ fn in_cgroup(plan: &StartPlan, cgroup: Option<&Cgroup>) -> Result<Spawned> {
     let init = spawn_init(InitRequest {
         id: plan.id.as_str(),
         spec: &plan.spec,
+        filter,
         bundle: &plan.directory,
         rootfs: plan.rootfs.clone(),
         stdio,
@@ -106,7 +109,7 @@ fn in_cgroup(plan: &StartPlan, cgroup: Option<&Cgroup>) -> Result<Spawned> {
     Ok(spawned)
 }
 
-fn one_more(plan: &ExecPlan, layout: &Layout) -> Result<Spawned> {
+fn one_more(plan: &ExecPlan, filter: Option<&Filter>, layout: &Layout) -> Result<Spawned> {
     let cgroup = match cgroup_path(&plan.spec)? {
         Some(path) => Some(Cgroup::open(layout, &path).map_err(|error| setup(&error))?),
         None => None,
@@ -115,6 +118,7 @@ fn one_more(plan: &ExecPlan, layout: &Layout) -> Result<Spawned> {
     let (ours, stdio) = streams(&plan.stdio)?;
     let init = spawn_exec(ExecRequest {
         spec: &plan.spec,
+        filter,
         process: &plan.process,
         pid,
         stdio,

@@ -1,7 +1,7 @@
 //! The runtime as the engine knows it: [`LauncherRuntime`] implements [`dhow_model::ports::Runtime`].
 //!
 //! In reading order: [`start`] has a monitor made and gives it a plan; [`table`] are the processes
-//! that run, each with the conversation with its monitor; [`watch`] is one thread that listens to all
+//! that run, each with the conversation with its monitor; [`filters`] compiles filters of system calls once; [`watch`] is one thread that listens to all
 //! those conversations; [`adopt`] finds what an earlier engine started, and the truth about a
 //! container whose monitor was killed; [`failure`] has Docker's words for a start that failed.
 //!
@@ -10,6 +10,7 @@
 
 mod adopt;
 pub mod failure;
+mod filters;
 mod release;
 mod start;
 mod table;
@@ -31,6 +32,7 @@ use crate::launcher::Launcher;
 use crate::logs::{self, LogReader};
 use crate::monitor::client::stream_pair;
 use crate::monitor::message::Request;
+use filters::Filters;
 use table::{Known, Table};
 use watch::Watch;
 
@@ -51,6 +53,7 @@ pub struct LauncherRuntime {
     launcher: Launcher,
     shared: Arc<Shared>,
     watch: Watch,
+    filters: Filters,
 }
 
 /// What the watching thread needs too.
@@ -74,7 +77,7 @@ impl LauncherRuntime {
         let shared = Arc::new(Shared { directories, events, table: Table::default(), layout });
         let watch = Watch::start(Arc::clone(&shared))
             .map_err(|error| Error::internal("cannot watch monitors").because(error))?;
-        Ok(Self { launcher, shared, watch })
+        Ok(Self { launcher, shared, watch, filters: Filters::default() })
     }
 
     fn known(&self, target: &Target) -> Result<Arc<Known>> {
@@ -91,7 +94,7 @@ impl Shared {
 
 impl Runtime for LauncherRuntime {
     fn start(&self, plan: StartPlan) -> Result<Running, StartFailure> {
-        start::container(self, &plan)
+        start::container(self, plan)
     }
 
     fn adopt(&self, id: &ContainerId) -> Result<Adopted> {
@@ -99,7 +102,7 @@ impl Runtime for LauncherRuntime {
     }
 
     fn exec(&self, plan: ExecPlan) -> Result<Running, StartFailure> {
-        start::exec(self, &plan)
+        start::exec(self, plan)
     }
 
     fn signal(&self, target: &Target, signal: i32) -> Result<()> {

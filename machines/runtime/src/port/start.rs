@@ -4,42 +4,49 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dhow_model::container::Running;
 use dhow_model::ports::{ExecPlan, StartFailure, StartPlan, Target};
 use dhow_model::{ContainerId, Error};
+use dhow_oci::runtime::Spec;
 use dhow_sys::trace::mark;
 
 use super::failure::{self, Verb};
 use super::table::{Known, Waiting};
 use super::{LauncherRuntime, not_running, release};
+use crate::container::Error as ContainerError;
 use crate::monitor::channel::Channel;
 use crate::monitor::message::{PlanRef, Report, Request, TaskRef, send_plan};
 use crate::monitor::record::{self, Names};
+use crate::seccomp::Filter;
 
 /// Starts a container.
-pub(super) fn container(runtime: &LauncherRuntime, plan: &StartPlan) -> Result<Running, StartFailure> {
+pub(super) fn container(runtime: &LauncherRuntime, mut plan: StartPlan) -> Result<Running, StartFailure> {
     mark("start asked");
     let target = Target::container(plan.id.clone());
     if runtime.shared.table.get(&target).is_some() {
         let error = Error::conflict(format!("container {} is running", plan.id));
         return Err(StartFailure { exit_code: 128, error });
     }
+    let filter = compiled(runtime, Verb::Start, &mut plan.spec)?;
     let directory = make_directory(runtime, &plan.id)
         .map_err(|error| failure::own(Verb::Start, "cannot make its run directory", &error))?;
-    let task = TaskRef::Container(plan);
-    let started = begin(runtime, &target, PlanRef { directory: &directory, task }, cgroup_of(plan));
+    let cgroup = cgroup_of(&plan);
+    let task = TaskRef::Container(&plan);
+    let sent = PlanRef { directory: &directory, filter: filter.as_deref(), task };
+    let started = begin(runtime, &target, sent, cgroup);
     if started.is_err() {
         // A monitor that fails has undone what it did; one that was killed has not.
         // The caller hears why nothing was started; what is left here the next start finds again.
-        let _ = release::remove_cgroup(&runtime.shared, &cgroup_of(plan));
+        let _ = release::remove_cgroup(&runtime.shared, &cgroup_of(&plan));
         let _ = release::remove_directory(&directory);
     }
     started
 }
 
 /// Starts one more process in a container.
-pub(super) fn exec(runtime: &LauncherRuntime, plan: &ExecPlan) -> Result<Running, StartFailure> {
+pub(super) fn exec(runtime: &LauncherRuntime, mut plan: ExecPlan) -> Result<Running, StartFailure> {
     let container = Target::container(plan.target.id.clone());
     let named = plan.target.exec.as_ref().is_some_and(|id| is_exec_id(id));
     if !named || runtime.shared.table.get(&container).is_none() {
@@ -47,8 +54,20 @@ pub(super) fn exec(runtime: &LauncherRuntime, plan: &ExecPlan) -> Result<Running
         return Err(StartFailure { exit_code: 126, error: not_running(&container) });
     }
     let directory = runtime.shared.directory(&plan.target.id);
-    let task = TaskRef::Exec(plan);
-    begin(runtime, &plan.target, PlanRef { directory: &directory, task }, String::new())
+    let filter = compiled(runtime, Verb::Exec, &mut plan.spec)?;
+    let task = TaskRef::Exec(&plan);
+    let sent = PlanRef { directory: &directory, filter: filter.as_deref(), task };
+    begin(runtime, &plan.target, sent, String::new())
+}
+
+/// The filter of a configuration, which has none afterwards.
+fn compiled(
+    runtime: &LauncherRuntime,
+    verb: Verb,
+    spec: &mut Arc<Spec>,
+) -> Result<Option<Arc<Filter>>, StartFailure> {
+    let filter = runtime.filters.take(spec);
+    filter.map_err(|error| failure::of_container(verb, &ContainerError::configuration(error.report())))
 }
 
 /// Has a monitor made, gives it the plan and waits for its answer.

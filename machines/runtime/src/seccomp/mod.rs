@@ -28,6 +28,7 @@ use std::os::fd::OwnedFd;
 use dhow_model::error::{Error, Result};
 use dhow_oci::profile::{Circumstances, kernel_version};
 use dhow_oci::runtime::Seccomp;
+use serde::{Deserialize, Serialize};
 
 pub use action::Action;
 pub use architecture::Architecture;
@@ -50,7 +51,7 @@ pub const FLAGS: [&str; 4] = [
 ];
 
 /// A compiled filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filter {
     /// As `struct sock_filter` lies in memory.
     program: Vec<u64>,
@@ -60,7 +61,7 @@ pub struct Filter {
 }
 
 /// Who answers `SCMP_ACT_NOTIFY`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
     /// The path of a unix socket.
     pub path: String,

@@ -97,8 +97,8 @@ fn a_terminal_echoes_and_knows_its_size(stage: &Stage) {
     read_until(&client, "24 80\r\n");
     stage.runtime.resize(&target, TerminalSize { rows: 50, columns: 132 }).unwrap();
     client.write_all(b"stty size\n").unwrap();
-    read_until(&client, "stty size\r\n");
-    read_until(&client, "50 132\r\n");
+    let echoed = read_until(&client, "50 132\r\n");
+    assert!(echoed.contains("stty size\r\n"), "{echoed:?}");
     client.write_all(b"exit 3\n").unwrap();
     assert_eq!(stage.exit_of(&target).code, 3);
     let mut rest = Vec::new();

@@ -13,8 +13,11 @@ use crate::seccomp;
 pub(in super::super) struct Filter(Option<seccomp::Filter>);
 
 impl Filter {
-    /// Compiles the filter of a configuration.
-    pub(in super::super) fn of(spec: &Spec) -> Result<Self> {
+    /// The filter that is compiled already, or that of a configuration.
+    pub(in super::super) fn of(compiled: Option<&seccomp::Filter>, spec: &Spec) -> Result<Self> {
+        if let Some(compiled) = compiled {
+            return Ok(Self(Some(compiled.clone())));
+        }
         let given = spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref());
         let compiled = given.map(seccomp::Filter::compile).transpose();
         compiled.map(Self).map_err(|error| Error::configuration(error.report()))

@@ -65,7 +65,7 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     }
     namespaces(plan, &request)?;
     mark("namespaces set up");
-    let filter = Filter::of(request.spec)?;
+    let filter = Filter::of(request.filter, request.spec)?;
     mark("filter compiled");
     let root = root::mount(&request.rootfs, request.bundle, plan)?;
     mark("root mounted");
