@@ -81,6 +81,20 @@ pub struct Plan {
     pub task: Task,
 }
 
+impl Plan {
+    /// The mounted root file system that came with it.
+    #[must_use]
+    pub fn tree(&self) -> Option<MountedTree> {
+        match &self.task {
+            Task::Container(start) => match &start.rootfs {
+                RootfsPlan::Mounted { tree, .. } => Some(tree.clone()),
+                RootfsPlan::Directory(_) => None,
+            },
+            Task::Exec(_) => None,
+        }
+    }
+}
+
 /// A container, or one more process in one.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Task {

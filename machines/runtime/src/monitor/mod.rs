@@ -50,9 +50,14 @@ pub fn run(engine: Channel, layout: Layout) -> i32 {
     mark("plan heard");
     match begin::begin(&mut plan, clients, engine, &layout) {
         Some(holding) => {
+            // Overlayfs syncs the whole disk when its last mount goes. Held here, that happens when the end
+            // is told, and not while the container's process ends.
+            let tree = plan.tree();
             drop((plan, layout));
             dhow_sys::fork::release_memory();
-            i32::from(hold::Loop::new(holding).run().is_err())
+            let ended = hold::Loop::new(holding).run();
+            drop(tree);
+            i32::from(ended.is_err())
         }
         None => 0,
     }

@@ -61,6 +61,7 @@ impl Snapshots for SnapshotStore {
     }
 
     fn rootfs(&self, id: &ContainerId, volatile: bool) -> Result<RootfsPlan> {
+        mark("start planned");
         let snapshot = self.core.snapshot(id)?;
         let directory = self.core.layout.container(id);
         let (upper, work) = (directory.join("rw"), directory.join("work"));
