@@ -8,6 +8,8 @@
 
 #[path = "confinement/bundle.rs"]
 mod bundle;
+#[path = "confinement/configuration.rs"]
+mod configuration;
 #[path = "confinement/descriptors.rs"]
 mod descriptors;
 #[path = "confinement/filters.rs"]
@@ -21,7 +23,7 @@ use bundle::Bundle;
 
 type Story = fn(&Bundle);
 
-const STORIES: &[&[(&str, Story)]] = &[filters::ALL, descriptors::ALL];
+const STORIES: &[&[(&str, Story)]] = &[filters::ALL, descriptors::ALL, configuration::ALL];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();

@@ -25,7 +25,12 @@ use crate::cgroups::Cgroup;
 /// # Errors
 /// What the configuration or the kernel forbids, or that the container has ended.
 pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
-    let identity = plan::identity::plan(request.process)?;
+    let linux = request.spec.linux.as_ref();
+    let identity = IdentityPlan {
+        personality: linux.map_or(Ok(None), plan::identity::personality)?,
+        ..plan::identity::plan_exec(request.process)?
+    };
+    outside::check_labels(request.process, "")?;
     let program = plan::program(request.process)?;
     let first = rustix::process::pidfd_open(request.pid, PidfdFlags::empty())
         .doing(|| "find the container's process")?;
@@ -85,6 +90,9 @@ fn steps(
     talk: &Talk,
 ) -> Result<std::convert::Infallible> {
     process::set_dumpable(false).doing(|| "become undumpable")?;
+    if !identity.first_affinity.is_empty() {
+        process::set_affinity(&identity.first_affinity).doing(|| "set the first processors")?;
+    }
     init::enter_cgroup(request.cgroup)?;
     init::leave_descriptors(&request.stdio, request.preserve, &[Some(talk.0.as_fd()), Some(first.as_fd())])?;
     let filter = init::Filter::of(request.filter, request.spec)?;

@@ -1,8 +1,8 @@
 //! Namespaces that are joined by path, by the parent on behalf of its child.
 //!
 //! The parent enters them, makes the child, and goes back. So a child in a new user namespace can be
-//! in a network namespace of an older one, which it would not be allowed to enter itself. A mount or
-//! user namespace the child joins itself: there is no way back from them.
+//! in a network namespace of an older one, which it would not be allowed to enter itself. A mount
+//! namespace the child joins itself, a user namespace a helper: there is no way back from them.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;

@@ -6,6 +6,7 @@
 //!
 //! The caller must be a process with a single thread: a monitor, or `dhow runtime`.
 
+mod birth;
 mod error;
 mod exec;
 mod hooks;

@@ -2,11 +2,13 @@
 //! its user namespace or without /proc.
 
 use std::io;
+use std::path::Path;
 
+use dhow_oci::runtime::Process;
 use dhow_sys::procfs::Procfs;
 use rustix::process::Pid;
 
-use super::error::{Context as _, Result};
+use super::error::{Context as _, Error, Result};
 use super::plan::IdentityPlan;
 use super::plan::identity::limit_name;
 use crate::capabilities::{Available, Sets};
@@ -27,6 +29,27 @@ pub(super) fn prepare(pid: Pid, identity: &IdentityPlan) -> Result<Vec<String>> 
         notes.extend(raise_limit(pid, resource, hard)?);
     }
     Ok(notes)
+}
+
+/// Refuses labels that the kernel would not know what to do with, in runc's words.
+pub(super) fn check_labels(process: &Process, mount_label: &str) -> Result<()> {
+    let profile = process.apparmor_profile.as_str();
+    if !matches!(profile, "" | "unconfined") && !Path::new("/sys/kernel/security/apparmor").exists() {
+        let enabled = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled");
+        if !enabled.is_ok_and(|text| text.starts_with('Y')) {
+            return Err(Error::configuration("apparmor: config provided but apparmor not supported"));
+        }
+    }
+    if process.selinux_label.is_empty() && mount_label.is_empty() {
+        return Ok(());
+    }
+    let known = std::fs::read_to_string("/proc/filesystems").doing(|| "read /proc/filesystems")?;
+    if known.split_whitespace().any(|name| name == "selinuxfs") {
+        return Ok(());
+    }
+    Err(Error::configuration(
+        "selinux label is specified in config, but selinux is disabled or not supported",
+    ))
 }
 
 fn set_oom_score(pid: Pid, score: i32) -> Result<Option<String>> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 
 use dhow_oci::runtime::{IdMapping, NamespaceKind};
-use dhow_sys::clone::{Child, CloneOptions, clone3};
+use dhow_sys::clone::Child;
 use dhow_sys::procfs::Procfs;
 use dhow_sys::trace::mark;
 use rustix::process::{Pid, Signal};
@@ -14,8 +14,7 @@ use super::join::Joined;
 use super::notify::Notify;
 use super::plan::{self, Plan};
 use super::sync::{Talk, Word};
-use super::{HookKind, InitRequest, hooks, init, outside};
-use crate::cgroups::Cgroup;
+use super::{HookKind, InitRequest, birth, hooks, init, outside};
 
 /// A container whose process waits at its gate.
 #[derive(Debug)]
@@ -87,19 +86,16 @@ fn let_go(talk: &Talk, notify: Option<&Notify>) -> Result<()> {
 ///
 /// # Errors
 /// What the configuration or the kernel forbids; nothing is left but what `request` brought.
-pub fn spawn_init(request: InitRequest<'_>) -> Result<Init> {
+pub fn spawn_init(mut request: InitRequest<'_>) -> Result<Init> {
     let plan = plan::plan(request.spec)?;
+    if let Some(process) = &request.spec.process {
+        let linux = request.spec.linux.as_ref();
+        outside::check_labels(process, linux.map_or("", |linux| linux.mount_label.as_str()))?;
+    }
     let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the container's process")?;
-    let flags = plan.namespaces.clone_flags();
-    let options = CloneOptions {
-        namespaces: flags,
-        cgroup: request.cgroup.and_then(Cgroup::birth_directory),
-        sibling: false,
-    };
     let (spec, id, bundle) = (request.spec, request.id, request.bundle);
     let joined = Joined::enter(&plan.namespaces)?;
-    let child = clone3(options).doing(|| "make the container's process")?;
-    let Some(child) = child else {
+    let Some(child) = birth::process(&mut request, &plan)? else {
         drop(here);
         init::run(request, &plan, there);
     };

@@ -61,6 +61,16 @@ impl Bundle {
         self.command("run").arg("--bundle").arg(self.path()).arg(ID).output().unwrap()
     }
 
+    /// Runs a container to its end in a mount namespace in which `setup` was done before.
+    pub(crate) fn run_after(&self, setup: &str, config: &Value) -> Output {
+        self.write(config);
+        let run = self.command("run");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.arg(format!("{setup}; exec \"$@\"")).arg("sh").arg(run.get_program()).args(run.get_args());
+        command.arg("--bundle").arg(self.path()).arg(ID).stdin(Stdio::null()).output().unwrap()
+    }
+
     /// Runs a script in a container whose `linux` has these members too.
     pub(crate) fn run_script(&self, script: &str, no_new_privileges: bool, linux: &Value) -> Output {
         let mut config = self.config(script);

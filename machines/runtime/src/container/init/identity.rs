@@ -41,6 +41,7 @@ pub(in super::super) fn label(plan: &IdentityPlan) -> Result<()> {
 /// Becomes the user, with its groups and with the capabilities in force that the program will have.
 /// What is needed to install a filter is kept back until [`settle`].
 pub(in super::super) fn assume(plan: &IdentityPlan) -> Result<Rights> {
+    domain(plan)?;
     schedule(plan)?;
     let available = Available::detect().doing(|| "read capabilities")?;
     let (sets, _) = Sets::within(&plan.capabilities, available);
@@ -88,6 +89,11 @@ fn give_up(rights: &Rights) -> Result<()> {
         return rustix::thread::clear_ambient_capability_set().doing(|| "clear ambient capabilities");
     }
     identity::set_ambient(sets.ambient.0, identity::last_capability()).doing(|| "set ambient capabilities")
+}
+
+/// The execution domain; it is kept when the program is executed.
+fn domain(plan: &IdentityPlan) -> Result<()> {
+    plan.personality.map_or(Ok(()), process::set_personality).doing(|| "set the personality")
 }
 
 /// What the parent could not raise stays as it is, which it has told.

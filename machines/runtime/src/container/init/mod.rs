@@ -155,7 +155,7 @@ pub(super) fn leave_descriptors(
 fn namespaces(plan: &Plan, request: &InitRequest<'_>) -> Result<()> {
     let namespaces = &plan.namespaces;
     for (kind, path) in &namespaces.joined {
-        if matches!(kind, NamespaceKind::User | NamespaceKind::Mount) {
+        if *kind == NamespaceKind::Mount {
             join::enter(*kind, path)?;
         }
     }

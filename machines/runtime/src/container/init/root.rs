@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dhow_model::ports::RootfsPlan;
 use dhow_sys::mount::{Attributes, attribute, set_attributes};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use super::super::error::{Context as _, Error, Result};
@@ -19,10 +19,7 @@ pub(super) fn mount(rootfs: &RootfsPlan, bundle: &Path, plan: &Plan) -> Result<O
     if !plan.namespaces.has_mount_namespace() {
         return Ok(None);
     }
-    // Nothing that is mounted here is to be seen outside; what is mounted outside may come in.
-    let propagation =
-        if plan.root_propagation == 0 { libc::MS_SLAVE | libc::MS_REC } else { plan.root_propagation };
-    change("/", propagation).doing(|| "make the mounts of the host slaves")?;
+    change("/", of_the_host(plan.root_propagation)).doing(|| "set the propagation of the host's mounts")?;
     let (tree, place) = match rootfs {
         RootfsPlan::Directory(path) => {
             let path = bundle.join(path);
@@ -30,8 +27,48 @@ pub(super) fn mount(rootfs: &RootfsPlan, bundle: &Path, plan: &Plan) -> Result<O
         }
         RootfsPlan::Mounted { upper, .. } => (mounted(rootfs)?, upper.clone()),
     };
+    if plan.root_propagation & libc::MS_SHARED != 0 {
+        make_parent_private(&place)?;
+    }
     attach(&tree, &place)?;
     Ok(Some(tree))
+}
+
+/// What becomes of the host's mounts in this mount namespace, of which the container's are copies.
+///
+/// Nothing that is mounted here is to be seen outside; what is mounted outside may come in. Only a
+/// container whose root is shared may have mounts that go on being the host's as well. What is
+/// unbindable is made so in the end: here it could not be copied.
+const fn of_the_host(root_propagation: u64) -> u64 {
+    if root_propagation & libc::MS_SHARED != 0 {
+        root_propagation
+    } else if root_propagation & (libc::MS_PRIVATE | libc::MS_UNBINDABLE) != 0 {
+        libc::MS_PRIVATE | libc::MS_REC
+    } else {
+        libc::MS_SLAVE | libc::MS_REC
+    }
+}
+
+/// Makes the mount that `place` is in private: in a shared one the host would see the root attached,
+/// and pivot_root(2) refuses it.
+fn make_parent_private(place: &Path) -> Result<()> {
+    let what = || format!("make the mount of {} private", place.display());
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut here = rustix::fs::open(place, flags, Mode::empty()).doing(what)?;
+    loop {
+        let above = rustix::fs::openat(&here, "..", flags, Mode::empty()).doing(what)?;
+        if is_root_of_mount(&here).doing(what)? {
+            let private = Attributes { propagation: libc::MS_PRIVATE, ..Attributes::default() };
+            return set_attributes(&here, private, false, None).doing(what);
+        }
+        here = above;
+    }
+}
+
+fn is_root_of_mount(directory: &OwnedFd) -> rustix::io::Result<bool> {
+    let flags = AtFlags::EMPTY_PATH;
+    let stat = rustix::fs::statx(directory, "", flags, rustix::fs::StatxFlags::empty())?;
+    Ok(stat.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT))
 }
 
 fn bind(path: &Path) -> Result<OwnedFd> {

@@ -1,6 +1,6 @@
 //! Who the program is and what it may do.
 
-use dhow_oci::runtime::{IoPriority, Process, Scheduler};
+use dhow_oci::runtime::{ExecCpuAffinity, IoPriority, Linux, Process, Scheduler};
 use dhow_sys::process::SchedulerAttributes;
 
 use super::super::error::{Error, Result};
@@ -32,8 +32,12 @@ pub struct IdentityPlan {
     pub scheduler: Option<SchedulerAttributes>,
     /// ioprio_set(2): class and level.
     pub io_priority: Option<(u32, u32)>,
-    /// Processors, from the program's execution on.
+    /// Processors before the process is in its cgroup: of an exec alone.
+    pub first_affinity: Vec<usize>,
+    /// Processors, from the program's execution on: of an exec alone.
     pub affinity: Vec<usize>,
+    /// personality(2).
+    pub personality: Option<u64>,
 }
 
 /// The limits of setrlimit(2), by number.
@@ -85,7 +89,6 @@ pub(in super::super) fn limit_name(resource: u32) -> String {
 /// # Errors
 /// Stage `Configuration`, naming the member that is wrong.
 pub fn plan(process: &Process) -> Result<IdentityPlan> {
-    let affinity = process.exec_cpu_affinity.as_ref().map_or("", |affinity| affinity.last.as_str());
     if process.user.umask.is_some_and(|mask| mask > 0o777) {
         return Err(Error::configuration("process.user.umask is no mask of permissions"));
     }
@@ -102,8 +105,38 @@ pub fn plan(process: &Process) -> Result<IdentityPlan> {
         oom_score: oom_score(process)?,
         scheduler: process.scheduler.as_ref().map(scheduler).transpose()?,
         io_priority: process.io_priority.as_ref().map(io_priority).transpose()?,
-        affinity: processors(affinity)?,
+        ..IdentityPlan::default()
     })
+}
+
+/// The same for one more process in a container, which has processors of its own.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_exec(process: &Process) -> Result<IdentityPlan> {
+    let none = ExecCpuAffinity::default();
+    let affinity = process.exec_cpu_affinity.as_ref().unwrap_or(&none);
+    Ok(IdentityPlan {
+        first_affinity: processors(&affinity.initial)?,
+        affinity: processors(&affinity.last)?,
+        ..plan(process)?
+    })
+}
+
+/// The execution domain of a container's processes.
+///
+/// # Errors
+/// A domain that is unknown; flags, of which the specification has none.
+pub fn personality(linux: &Linux) -> Result<Option<u64>> {
+    let Some(given) = &linux.personality else { return Ok(None) };
+    if !given.flags.is_empty() {
+        return Err(Error::configuration("linux.personality: flags are not supported"));
+    }
+    match given.domain.as_str() {
+        "LINUX" => Ok(Some(0)),
+        "LINUX32" => Ok(Some(8)),
+        other => Err(Error::configuration(format!("linux.personality: domain {other:?} is unknown"))),
+    }
 }
 
 fn limits(process: &Process) -> Result<Vec<(u32, u64, u64)>> {

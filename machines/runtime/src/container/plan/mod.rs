@@ -62,7 +62,8 @@ pub fn plan(spec: &Spec) -> Result<Plan> {
         return Err(Error::configuration("linux.intelRdt is not supported"));
     }
     let namespaces = namespaces::plan(spec, linux)?;
-    let mounts = spec.mounts.iter().map(mounts::plan).collect::<Result<Vec<_>>>()?;
+    let label = linux.mount_label.as_str();
+    let mounts = spec.mounts.iter().map(|mount| mounts::plan(mount, label)).collect::<Result<Vec<_>>>()?;
     if !namespaces.has_mount_namespace() && !mounts.is_empty() {
         return Err(Error::configuration("mounts need a mount namespace"));
     }
@@ -72,7 +73,7 @@ pub fn plan(spec: &Spec) -> Result<Plan> {
         root_readonly: spec.root.as_ref().is_some_and(|root| root.readonly),
         fills_dev: fills_dev && namespaces.has_mount_namespace(),
         sysctls: sysctls(linux, &namespaces)?,
-        identity: identity::plan(process)?,
+        identity: IdentityPlan { personality: identity::personality(linux)?, ..identity::plan(process)? },
         program: program(process)?,
         namespaces,
         mounts,

@@ -119,8 +119,8 @@ pub fn option_names() -> Vec<String> {
     names
 }
 
-/// Works out one mount.
-pub(super) fn plan(mount: &Mount) -> Result<MountPlan> {
+/// Works out one mount; `label` is the SELinux label of file systems that are made for the container.
+pub(super) fn plan(mount: &Mount, label: &str) -> Result<MountPlan> {
     let bind = mount.options.iter().any(|o| o == "bind" || o == "rbind") || mount.kind == "bind";
     let mut plan = MountPlan {
         destination: destination(mount)?,
@@ -135,6 +135,9 @@ pub(super) fn plan(mount: &Mount) -> Result<MountPlan> {
         apply(&mut plan, option)?;
     }
     map_ids(&mut plan, mount)?;
+    if !label.is_empty() && !["proc", "sysfs", "mqueue"].iter().any(|kind| plan.is(kind)) {
+        add_data(&mut plan, &format!("context={label}"));
+    }
     if plan.copy_up && !plan.is("tmpfs") {
         return Err(Error::configuration("tmpcopyup is for a tmpfs only"));
     }
@@ -249,13 +252,16 @@ mod tests {
 
     fn planned(kind: &str, options: &[&str]) -> MountPlan {
         let options = options.iter().map(|o| (*o).to_owned()).collect();
-        plan(&Mount {
-            destination: "/x".into(),
-            kind: kind.into(),
-            source: "/s".into(),
-            options,
-            ..Mount::default()
-        })
+        plan(
+            &Mount {
+                destination: "/x".into(),
+                kind: kind.into(),
+                source: "/s".into(),
+                options,
+                ..Mount::default()
+            },
+            "",
+        )
         .unwrap()
     }
 
@@ -282,9 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn a_label_is_for_what_is_made_and_can_have_one() {
+        let label = "system_u:object_r:container_file_t:s0:c1,c2";
+        for (kind, expected) in [("tmpfs", 1), ("devpts", 1), ("proc", 0), ("sysfs", 0)] {
+            let mount = Mount { destination: "/x".into(), kind: kind.into(), ..Mount::default() };
+            let Source::FileSystem { data, .. } = plan(&mount, label).unwrap().source else {
+                panic!("{kind}")
+            };
+            assert_eq!(data.len(), expected, "{kind}: {data:?}");
+            assert!(data.iter().all(|(key, value)| key == "context" && value.as_deref() == Some(label)));
+        }
+    }
+
+    #[test]
     fn a_destination_cannot_climb() {
         let mount =
             Mount { destination: "/a/../../etc/./x".into(), kind: "tmpfs".into(), ..Mount::default() };
-        assert_eq!(plan(&mount).unwrap().destination, PathBuf::from("/etc/x"));
+        assert_eq!(plan(&mount, "").unwrap().destination, PathBuf::from("/etc/x"));
     }
 }
