@@ -35,6 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("dhow-testkit", &[]),
     ("dhow-journeys", &[]),
+    ("dhow-conformance", &[]),
     ("xtask", &["dhow-testkit"]),
 ];
 

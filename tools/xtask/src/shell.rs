@@ -32,6 +32,14 @@ pub(crate) fn read(line: &str) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Whether a command line succeeds; its words go nowhere.
+pub(crate) fn succeeds(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let quiet =
+        command(&words).map(|mut command| command.stdout(Stdio::null()).stderr(Stdio::null()).status());
+    matches!(quiet, Ok(Ok(status)) if status.success())
+}
+
 /// Whether a program is on the PATH.
 pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -7,6 +7,7 @@ use crate::{check, setup, shell};
 /// Installs what the tests need, then runs all of them.
 pub(crate) fn run() -> Result<()> {
     setup::packages(setup::TEST_PACKAGES)?;
+    setup::judges()?;
     check::run()?;
     // Journeys run the binary itself.
     shell::run("cargo build --package dhow --locked")?;

@@ -1,0 +1,85 @@
+//! Outside judges of the engine: SDKs of others and the stock `docker` command line, each with an engine
+//! of its own. What they say is what users of these programs will see.
+//!
+//! `cargo xtask test` installs docker-py and dockerode below `target/conformance/`, in the versions that
+//! `python/requirements.txt` and `node/package.json` name. A judge that is not installed is told about
+//! and left out.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use dhow_testkit::{Engine, process};
+
+/// Runs the stories of a script with docker-py.
+///
+/// # Errors
+/// When a story fails.
+pub fn python(script: &str) -> Result<()> {
+    let packages = installed("python");
+    if !packages.join("docker").is_dir() {
+        return left_out("docker-py");
+    }
+    let mut command = Command::new("python3");
+    command.arg(here().join("python").join(script)).env("PYTHONPATH", packages);
+    judge(&mut command)
+}
+
+/// Runs the stories of a script with dockerode.
+///
+/// # Errors
+/// When a story fails.
+pub fn node(script: &str) -> Result<()> {
+    let packages = installed("node").join("node_modules");
+    if !packages.join("dockerode").is_dir() {
+        return left_out("dockerode");
+    }
+    let mut command = Command::new("node");
+    command.arg(here().join("node").join(script)).env("NODE_PATH", packages);
+    judge(&mut command)
+}
+
+fn judge(command: &mut Command) -> Result<()> {
+    let engine = engine()?;
+    command.env("DOCKER_HOST", engine.host()).env("DOCKER_CONFIG", engine.scratch());
+    // Scripts of a source tree leave nothing in it.
+    let answer = process::answer(command.env("PYTHONDONTWRITEBYTECODE", "1"), b"")?;
+    eprint!("{}{}", answer.stdout, answer.stderr);
+    answer.check()
+}
+
+/// An engine with busybox as `busybox:latest`.
+///
+/// # Errors
+/// When it does not start.
+pub fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+/// The stock command line.
+#[must_use]
+pub fn docker() -> Option<PathBuf> {
+    let found = process::find("docker");
+    if found.is_none() {
+        eprintln!("LEFT OUT: the stock docker command line is not installed");
+    }
+    found
+}
+
+fn left_out(name: &str) -> Result<()> {
+    if std::env::var_os("CI").is_some() {
+        bail!("{name} is not installed: cargo xtask test installs it");
+    }
+    eprintln!("LEFT OUT: {name} is not installed; cargo xtask test installs it");
+    Ok(())
+}
+
+fn here() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn installed(language: &str) -> PathBuf {
+    here().join("../../target/conformance").join(language)
+}
