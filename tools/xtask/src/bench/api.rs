@@ -34,6 +34,16 @@ pub(crate) fn life(api: &Api) -> Result<()> {
     Ok(())
 }
 
+/// 64 lives, 16 at a time.
+pub(crate) fn crowd(api: &Api) -> Result<()> {
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..16).map(|_| scope.spawn(|| (0..4).try_for_each(|_| life(api)))).collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a worker panicked")))
+    })
+}
+
 /// A container that sleeps while commands are run in it; removed with the value.
 pub(crate) struct Sleeper {
     api: Api,

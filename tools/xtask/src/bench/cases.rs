@@ -1,12 +1,16 @@
 //! The cases, and how each contender does the work.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 
 use anyhow::{Result, bail};
 
 use super::api::{self, Api};
+use super::cgroup::Group;
 use super::peers::{Arena, Runtime};
 use super::series::Contender;
+use super::{archive, many};
 
 /// One piece of work that is compared.
 pub(crate) struct Case {
@@ -28,7 +32,12 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "run --rm --network none, whole command line", most_rounds: 100, contenders: run_command },
     Case { name: "create, start, wait, remove through the API", most_rounds: 100, contenders: api_life },
     Case { name: "exec through the API", most_rounds: 100, contenders: api_exec },
-    Case { name: "ps -a, whole command line", most_rounds: 100, contenders: ps_command },
+    Case { name: "64 lives through the API, 16 side by side", most_rounds: 5, contenders: crowd },
+    Case { name: "load of 300 MB, 4 layers, 10,000 files", most_rounds: 5, contenders: archive::load },
+    Case { name: "save of the same", most_rounds: 5, contenders: archive::save },
+    Case { name: "removal of the same", most_rounds: 5, contenders: archive::removal },
+    Case { name: "ps -a of 200 containers, whole command line", most_rounds: 50, contenders: many::ps },
+    Case { name: "images of 100, whole command line", most_rounds: 50, contenders: many::images },
 ];
 
 fn runtime_life(arena: &Arena) -> Result<Vec<Contender<'_>>> {
@@ -44,6 +53,7 @@ fn runtime_life(arena: &Arena) -> Result<Vec<Contender<'_>>> {
     let contender = |runtime| Contender {
         name: Runtime::name(runtime),
         group: &runtime.group,
+        prepare: None,
         work: Box::new(move || life(runtime)),
     };
     Ok(arena.runtimes.iter().map(contender).collect())
@@ -61,23 +71,50 @@ fn run_command(arena: &Arena) -> Result<Vec<Contender<'_>>> {
     commands(arena, &RUN)
 }
 
-fn ps_command(arena: &Arena) -> Result<Vec<Contender<'_>>> {
-    commands(arena, &["ps", "-a"])
+/// The same words for each command line.
+pub(crate) fn commands<'a>(arena: &'a Arena, words: &'static [&'static str]) -> Result<Vec<Contender<'a>>> {
+    let all = clients(arena)?.into_iter().map(|client| Contender {
+        name: client.name,
+        group: client.group,
+        prepare: None,
+        work: Box::new(move || quiet(&mut (client.command)(words))),
+    });
+    Ok(all.collect())
 }
 
-/// The same words for each command line.
-fn commands<'a>(arena: &'a Arena, words: &'static [&'static str]) -> Result<Vec<Contender<'a>>> {
+/// Makes a command of the words of a command line.
+pub(crate) type Words<'a> = dyn Fn(&[&str]) -> Command + 'a;
+
+/// A command line with its engine.
+pub(crate) struct Client<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) group: &'a Group,
+    pub(crate) command: Rc<Words<'a>>,
+}
+
+/// Every command line that there is; Dhow first.
+pub(crate) fn clients(arena: &Arena) -> Result<Vec<Client<'_>>> {
     let binary = super::peers::release_binary()?;
-    let dhow = &arena.dhow;
-    let ours = move || quiet(Command::new(&binary).args(words).env("DOCKER_HOST", dhow.engine.host()));
-    let mut all = vec![Contender { name: "dhow", group: &dhow.group, work: Box::new(ours) }];
+    let of = |program: PathBuf, host: String| {
+        move |words: &[&str]| {
+            let mut command = Command::new(&program);
+            command.args(words).env("DOCKER_HOST", &host);
+            command
+        }
+    };
+    let ours = Rc::new(of(binary, arena.dhow.engine.host()));
+    let mut all = vec![Client { name: "dhow", group: &arena.dhow.group, command: ours }];
     if let Some(docker) = &arena.docker {
-        let work = move || quiet(Command::new("docker").args(words).env("DOCKER_HOST", docker.host()));
-        all.push(Contender { name: "docker", group: &docker.group, work: Box::new(work) });
+        let command = Rc::new(of("docker".into(), docker.host()));
+        all.push(Client { name: "docker", group: &docker.group, command });
     }
     if let Some(podman) = &arena.podman {
-        let work = move || quiet(podman.command().args(podman_words(words)));
-        all.push(Contender { name: "podman", group: &podman.group, work: Box::new(work) });
+        let command = Rc::new(|words: &[&str]| {
+            let mut command = podman.command();
+            command.args(podman_words(words));
+            command
+        });
+        all.push(Client { name: "podman", group: &podman.group, command });
     }
     Ok(all)
 }
@@ -100,21 +137,25 @@ fn api_exec(arena: &Arena) -> Result<Vec<Contender<'_>>> {
     })
 }
 
+fn crowd(arena: &Arena) -> Result<Vec<Contender<'_>>> {
+    through_api(arena, |api| Ok(Box::new(move || api::crowd(&api))))
+}
+
 type Work<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
 
 fn through_api<'a>(arena: &'a Arena, work: impl Fn(Api) -> Result<Work<'a>>) -> Result<Vec<Contender<'a>>> {
     let dhow = &arena.dhow;
     let ours = work(Api::new(dhow.engine.socket()))?;
-    let mut all = vec![Contender { name: "dhow", group: &dhow.group, work: ours }];
+    let mut all = vec![Contender { name: "dhow", group: &dhow.group, prepare: None, work: ours }];
     if let Some(docker) = &arena.docker {
         let theirs = work(Api::new(docker.socket.clone()))?;
-        all.push(Contender { name: "docker", group: &docker.group, work: theirs });
+        all.push(Contender { name: "docker", group: &docker.group, prepare: None, work: theirs });
     }
     Ok(all)
 }
 
 /// Runs a command whose output nobody reads; a failure is told with what it said.
-fn quiet(command: &mut Command) -> Result<()> {
+pub(crate) fn quiet(command: &mut Command) -> Result<()> {
     // A file, not a pipe: a container keeps the descriptor that its creator had.
     let said = tempfile::tempfile()?;
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?).status()?;

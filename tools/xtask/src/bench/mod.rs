@@ -6,8 +6,10 @@
 //! Results are printed, and written to `target/bench.json`.
 
 mod api;
+mod archive;
 mod cases;
 mod cgroup;
+mod many;
 mod memory;
 mod peers;
 mod report;

@@ -1,5 +1,6 @@
 //! The contenders: Dhow's release build, and each peer that is installed.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -21,7 +22,8 @@ pub(crate) struct Arena {
     /// OCI runtimes: name, program, arguments in front.
     pub(crate) runtimes: Vec<Runtime>,
     pub(crate) bundle: PathBuf,
-    _directory: TempDir,
+    archive: OnceCell<PathBuf>,
+    directory: TempDir,
 }
 
 pub(crate) struct Dhow {
@@ -61,9 +63,21 @@ impl Arena {
             podman: podman(directory.path(), &tar)?,
             runtimes: runtimes(directory.path())?,
             bundle,
-            _directory: directory,
+            archive: OnceCell::new(),
+            directory,
         };
         Ok(arena)
+    }
+}
+
+impl Arena {
+    /// The archive of a large image, made when it is first asked for.
+    pub(crate) fn archive(&self) -> Result<&Path> {
+        if self.archive.get().is_none() {
+            let made = super::archive::make(&self.dhow.engine, self.directory.path())?;
+            self.archive.set(made).ok();
+        }
+        self.archive.get().map(PathBuf::as_path).context("there is an archive")
     }
 }
 

@@ -14,8 +14,16 @@ pub(crate) struct Contender<'a> {
     pub(crate) name: &'static str,
     /// Where its processor time is counted.
     pub(crate) group: &'a Group,
+    /// What is done before each time, and not measured.
+    pub(crate) prepare: Option<Box<dyn FnMut() -> Result<()> + 'a>>,
     /// The work, done once.
     pub(crate) work: Box<dyn FnMut() -> Result<()> + 'a>,
+}
+
+impl Contender<'_> {
+    fn get_ready(&mut self) -> Result<()> {
+        self.prepare.as_mut().map_or(Ok(()), |prepare| prepare())
+    }
 }
 
 /// What a case measured.
@@ -53,6 +61,7 @@ pub(crate) fn run(case: &Case, contenders: Vec<Contender<'_>>, rounds: usize) ->
     for _ in 0..rounds {
         for (index, contender) in contenders.iter_mut().enumerate() {
             contender.group.enter()?;
+            contender.get_ready()?;
             let before = contender.group.processor_time()?;
             let start = Instant::now();
             (contender.work)().with_context(|| format!("{} on {}", case.name, contender.name))?;
@@ -70,7 +79,7 @@ fn able<'a>(case: &Case, contenders: Vec<Contender<'a>>) -> Result<Vec<Contender
     let mut able = Vec::new();
     for mut contender in contenders {
         contender.group.enter()?;
-        match (contender.work)() {
+        match contender.get_ready().and_then(|()| (contender.work)()) {
             Ok(()) => able.push(contender),
             Err(error) if contender.name == "dhow" => return Err(error.context(case.name)),
             Err(error) => println!("\nleft out: {} cannot do {:?} here: {error}", contender.name, case.name),
