@@ -35,7 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("dhow-testkit", &[]),
     ("dhow-journeys", &[]),
-    ("dhow-conformance", &[]),
+    ("dhow-conformance", &["dhow-testkit"]),
     ("xtask", &["dhow-testkit"]),
 ];
 
