@@ -14,6 +14,10 @@ mod configuration;
 mod descriptors;
 #[path = "confinement/filters.rs"]
 mod filters;
+#[path = "confinement/identity.rs"]
+mod identity;
+#[path = "confinement/paths.rs"]
+mod paths;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -23,12 +27,17 @@ use bundle::Bundle;
 
 type Story = fn(&Bundle);
 
-const STORIES: &[&[(&str, Story)]] = &[filters::ALL, descriptors::ALL, configuration::ALL];
+const STORIES: &[&[(&str, Story)]] =
+    &[filters::ALL, descriptors::ALL, paths::ALL, identity::ALL, configuration::ALL];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();
     if arguments.peek().is_some_and(|first| first == "runtime") {
         return dhow_runtime::command::run(arguments.skip(1));
+    }
+    if arguments.peek().is_some_and(|first| first == identity::SOCKETS) {
+        identity::try_sockets();
+        return ExitCode::SUCCESS;
     }
     if !rustix::process::geteuid().is_root() || !Path::new("/bin/busybox").exists() {
         println!("not run here: needs root, and /bin/busybox, statically linked (package busybox-static)");

@@ -61,12 +61,31 @@ impl Bundle {
         self.command("run").arg("--bundle").arg(self.path()).arg(ID).output().unwrap()
     }
 
+    /// Starts a container whose terminal goes to who listens at `socket`.
+    pub(crate) fn run_detached_with_terminal(&self, config: &Value, socket: &Path) -> Output {
+        self.write(config);
+        let mut command = self.command("run");
+        command.arg("--detach").arg("--console-socket").arg(socket);
+        let output = command.arg("--bundle").arg(self.path()).arg(ID).output().unwrap();
+        let _ = self.command("delete").args(["--force", ID]).output();
+        output
+    }
+
+    /// Runs a container to its end in a network namespace in which nobody else is.
+    pub(crate) fn run_in_own_network(&self, config: &Value) -> Output {
+        self.run_in(&["--net"], "true", config)
+    }
+
     /// Runs a container to its end in a mount namespace in which `setup` was done before.
     pub(crate) fn run_after(&self, setup: &str, config: &Value) -> Output {
+        self.run_in(&["--mount", "--propagation", "private"], setup, config)
+    }
+
+    fn run_in(&self, namespaces: &[&str], setup: &str, config: &Value) -> Output {
         self.write(config);
         let run = self.command("run");
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
+        command.args(namespaces).args(["sh", "-c"]);
         command.arg(format!("{setup}; exec \"$@\"")).arg("sh").arg(run.get_program()).args(run.get_args());
         command.arg("--bundle").arg(self.path()).arg(ID).stdin(Stdio::null()).output().unwrap()
     }

@@ -1,12 +1,13 @@
 //! The terminal of a container: opened in its own devpts, handed to the parent, laid over /dev/console.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use dhow_oci::runtime::Process;
 use dhow_sys::path;
 use dhow_sys::terminal::{self, Terminal};
-use rustix::fs::Mode;
+use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::io::Errno;
 
 use super::super::Stdio;
 use super::super::error::{Context as _, Error, Result};
@@ -23,11 +24,28 @@ pub(super) fn open(root: BorrowedFd<'_>, process: Option<&Process>, talk: &Talk)
         return Err(Error::configuration("a terminal needs a devpts mounted at /dev/pts"));
     }
     let opened = terminal::open(&devpts).doing(|| "open a terminal")?;
-    let console = path::make_file(root, Path::new("/dev/console"), Mode::from_raw_mode(0o600))
-        .doing(|| "make /dev/console")?;
+    let console = place(root)?;
     let tree = clone_handle(opened.slave.as_fd(), false).doing(|| "copy the terminal to /dev/console")?;
     cover(console.as_fd(), &tree).doing(|| "lay the terminal over /dev/console")?;
     hand_over(&opened, process, talk)
+}
+
+/// The entry /dev/console itself: as a link, an image would have the terminal laid over another file,
+/// such as one that is to be hidden (CVE-2025-52565).
+fn place(root: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let what = || "make /dev/console";
+    let (dev, name) =
+        path::parent_and_name(root, Path::new("/dev/console"), Mode::from_raw_mode(0o755)).doing(what)?;
+    match rustix::fs::mknodat(&dev, &name, FileType::RegularFile, Mode::from_raw_mode(0o600), 0) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error).doing(what),
+    }
+    let entry = path::handle_of_entry(&dev, &name).doing(what)?;
+    let stat = rustix::fs::statat(&entry, "", AtFlags::EMPTY_PATH).doing(what)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile | FileType::CharacterDevice => Ok(entry),
+        _ => Err(Error::configuration("/dev/console is neither a plain file nor a device")),
+    }
 }
 
 /// Gives the terminal its size and its user, and its master side to the parent.
