@@ -13,19 +13,53 @@ use super::files::{failure, open, read_value, value_of, write_all, write_value};
 use super::plan::{IfMissing, Plan, Write, v1, v2};
 use super::{Cgroup, Controller, Directory, Version};
 
+/// What came of limits.
+#[derive(Debug)]
+pub struct Applied {
+    /// What means nothing here, or cannot be had, in words for the user.
+    pub notes: Vec<String>,
+    /// Whether the device rules are in force.
+    pub devices: DeviceRules,
+}
+
+/// Whether the kernel holds a container to its device rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceRules {
+    /// It does, or there is nothing to forbid.
+    InForce,
+    /// It cannot: the container must not get at device nodes in another way.
+    LeftOut,
+}
+
 impl Cgroup {
-    /// Sets the limits and the device policy of a new container, before it has a process. Returns what
-    /// means nothing here, in words for the user.
+    /// Sets the limits and the device policy of a new container, before it has a process.
     ///
     /// # Errors
     /// When a limit is out of its range, its controller cannot be used, or the kernel refuses it: the
     /// error names the file.
-    pub fn apply(&self, resources: &Resources) -> Result<Vec<String>> {
-        let mut plan = self.plan(resources)?;
+    pub fn apply(&self, resources: &Resources) -> Result<Applied> {
+        let Plan { writes, mut notes } = self.plan(resources)?;
         let policy = Policy::of_container(&resources.devices)?;
-        self.carry_out(&plan)?;
-        plan.notes.extend(self.set_devices(&policy)?);
-        Ok(plan.notes)
+        self.carry_out(&writes)?;
+        let (devices, note) = self.set_devices(&policy)?;
+        notes.extend(note);
+        Ok(Applied { notes, devices })
+    }
+
+    /// Whether the device rules of a container that was made before are in force.
+    ///
+    /// # Errors
+    /// When its rules are none.
+    pub fn device_rules(&self, resources: &Resources) -> Result<DeviceRules> {
+        let unlimited = Policy::of_container(&resources.devices)?.allows_all();
+        let holds = self.directory(Controller::Devices).is_some_and(|directory| match directory.version {
+            Version::V1 => read_value(directory.fd(), "devices.list")
+                .is_ok_and(|list| !Policy::of_list(&list).allows_all()),
+            Version::V2 => {
+                bpf::attached_device_programs(directory.fd()).is_ok_and(|programs| !programs.is_empty())
+            }
+        });
+        Ok(if unlimited || holds { DeviceRules::InForce } else { DeviceRules::LeftOut })
     }
 
     /// Changes limits of a live container; what is not given stays, and so do devices when no rules are
@@ -38,10 +72,10 @@ impl Cgroup {
         if let Some(memory) = resources.memory.as_ref().filter(|m| m.check_before_update == Some(true)) {
             self.check_usage(memory)?;
         }
-        self.carry_out(&plan)?;
+        self.carry_out(&plan.writes)?;
         if !resources.devices.is_empty() {
             let policy = Policy::of_container(&resources.devices)?;
-            plan.notes.extend(self.set_devices(&policy)?);
+            plan.notes.extend(self.set_devices(&policy)?.1);
         }
         Ok(plan.notes)
     }
@@ -57,9 +91,9 @@ impl Cgroup {
     ///
     /// Pairs of limits (memory and swap, period and quota or burst, both of real-time) must fit each other
     /// after every single write, so that the right order depends on what was there before.
-    fn carry_out(&self, plan: &Plan) -> Result<()> {
+    fn carry_out(&self, writes: &[Write]) -> Result<()> {
         let mut refused = Vec::new();
-        for write in &plan.writes {
+        for write in writes {
             match self.carry_out_one(write)? {
                 Ok(()) => {}
                 Err(Errno::INVAL | Errno::BUSY) => refused.push(write),
@@ -133,12 +167,12 @@ impl Cgroup {
     }
 
     /// Every container has device rules, asked for or not: where there can be none (read-only
-    /// hierarchies inside another container, whose own rules then hold), it is told and no error.
-    fn set_devices(&self, target: &Policy) -> Result<Option<String>> {
+    /// hierarchies, a user namespace), it is told and no error.
+    fn set_devices(&self, target: &Policy) -> Result<(DeviceRules, Option<String>)> {
         let directory = match self.need(Controller::Devices) {
             Ok(directory) => directory,
-            Err(_) if target.allows_all() => return Ok(None),
-            Err(error) => return Ok(Some(format!("device rules are left out: {error}"))),
+            Err(_) if target.allows_all() => return Ok((DeviceRules::InForce, None)),
+            Err(error) => return Ok(left_out(error)),
         };
         match self.version {
             Version::V1 => set_devices_v1(directory, target),
@@ -147,8 +181,13 @@ impl Cgroup {
     }
 }
 
+fn left_out(why: impl std::fmt::Display) -> (DeviceRules, Option<String>) {
+    let note = format!("device rules are left out, and device nodes are closed to the container: {why}");
+    (DeviceRules::LeftOut, Some(note))
+}
+
 /// A cgroup above may allow less than is to be allowed here: that much is left out, and told.
-fn set_devices_v1(directory: &Directory, target: &Policy) -> Result<Option<String>> {
+fn set_devices_v1(directory: &Directory, target: &Policy) -> Result<(DeviceRules, Option<String>)> {
     let place = |file: &str| format!("{}/{file}", directory.path.display());
     let list = read_value(directory.fd(), "devices.list")
         .map_err(|error| failure(format!("cannot read {}", place("devices.list")), error))?;
@@ -163,13 +202,16 @@ fn set_devices_v1(directory: &Directory, target: &Policy) -> Result<Option<Strin
         };
         match write_all(&*fd, &text) {
             Err(Errno::PERM) if allow => refused.push(text),
+            // Only within a user namespace, where nobody can make device nodes.
+            Err(error @ Errno::PERM) => return Ok(left_out(cannot(error).report())),
             result => result.map_err(cannot)?,
         }
     }
-    Ok((!refused.is_empty()).then(|| format!("devices that cannot be had here: {}", refused.join(", "))))
+    let note = || format!("devices that cannot be had here: {}", refused.join(", "));
+    Ok((DeviceRules::InForce, (!refused.is_empty()).then(note)))
 }
 
-fn set_devices_v2(directory: &Directory, target: &Policy) -> Result<Option<String>> {
+fn set_devices_v2(directory: &Directory, target: &Policy) -> Result<(DeviceRules, Option<String>)> {
     let result = if target.allows_all() {
         remove_programs(directory)
     } else {
@@ -178,19 +220,21 @@ fn set_devices_v2(directory: &Directory, target: &Policy) -> Result<Option<Strin
     };
     let what = || format!("cannot set the device program of the cgroup {}", directory.path.display());
     match result {
-        Ok(()) => Ok(None),
-        // Only within a user namespace, where nobody can make device nodes, is a program refused.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            Ok(Some(format!("device rules are left out: {}: {error}", what())))
-        }
+        Ok(()) => Ok((DeviceRules::InForce, None)),
+        // Within a user namespace, and where the filter of a container around us forbids bpf(2).
+        Err(error) if is_refused(&error) => Ok(left_out(format!("{}: {error}", what()))),
         Err(error) => Err(failure(what(), error)),
     }
+}
+
+fn is_refused(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::Unsupported)
 }
 
 /// Who may not ask for programs (inside another container) cannot have attached one.
 fn remove_programs(directory: &Directory) -> std::io::Result<()> {
     let old = match bpf::attached_device_programs(directory.fd()) {
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) if is_refused(&error) => return Ok(()),
         old => old?,
     };
     old.iter().try_for_each(|program| bpf::detach_device_program(directory.fd(), program))
@@ -214,12 +258,11 @@ fn replace_program(directory: &Directory, program: &[u64]) -> std::io::Result<()
 fn no_file(directory: &Directory, write: &Write) -> Error {
     let file = write.choices.first().map_or("", |(file, _)| file.as_str());
     let controllers = read_value(directory.fd(), "cgroup.controllers").ok();
-    let name = write.controller.v2_name().unwrap_or_default();
-    let has_it = controllers.as_ref().is_none_or(|list| list.split_whitespace().any(|each| each == name));
-    let why = if has_it {
-        "the kernel has no such file".to_owned()
-    } else {
-        format!("the controller {name} is not available in the cgroup")
+    let has_it =
+        |name: &str| controllers.as_ref().is_none_or(|list| list.split_whitespace().any(|each| each == name));
+    let why = match write.controller.v2_name().filter(|name| !has_it(name)) {
+        Some(name) => format!("the controller {name} is not available in the cgroup"),
+        None => "the kernel has no such file".to_owned(),
     };
     Error::new(
         Kind::Unavailable,

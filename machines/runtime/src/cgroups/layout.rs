@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use dhow_model::error::{Error, Result};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, openat, statx};
 
 use super::controller::Controller;
 
@@ -45,6 +45,8 @@ pub struct HierarchyMount {
     pub name: Option<String>,
     /// The cgroup of this process, seen from the mount point; no slash at either end.
     pub own: String,
+    /// The kernel's number of the mount.
+    pub(super) id: u64,
 }
 
 impl Layout {
@@ -55,15 +57,13 @@ impl Layout {
     pub fn detect() -> Result<Self> {
         let mounts = read("/proc/self/mountinfo")?;
         let own = read("/proc/self/cgroup")?;
-        let hierarchies = parse(&mounts, &own)
-            .into_iter()
-            .filter_map(|mount| {
-                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                // What cannot be opened (mounted over, behind a closed directory) is as if not mounted.
-                let root = openat(CWD, &mount.mount_point, flags, Mode::empty()).ok()?;
-                Some(Hierarchy { mount, root })
-            })
-            .collect();
+        let mut hierarchies: Vec<Hierarchy> = Vec::new();
+        for mount in parse(&mounts, &own) {
+            let is_known = hierarchies.iter().any(|known| known.mount.is_same(&mount));
+            if let Some(root) = open(&mount).filter(|_| !is_known) {
+                hierarchies.push(Hierarchy { mount, root });
+            }
+        }
         Ok(Self { hierarchies })
     }
 
@@ -83,33 +83,40 @@ impl Hierarchy {
     }
 }
 
+impl HierarchyMount {
+    fn is_same(&self, other: &Self) -> bool {
+        self.version == other.version && self.controllers == other.controllers && self.name == other.name
+    }
+}
+
+/// What cannot be reached (behind a closed directory, or with another mount over it) is as if not
+/// mounted.
+fn open(mount: &HierarchyMount) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = openat(CWD, &mount.mount_point, flags, Mode::empty()).ok()?;
+    let found = statx(&root, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    // Kernels before 5.8 do not tell.
+    let told = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
+    (!told || found.stx_mnt_id == mount.id).then_some(root)
+}
+
 fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(path)
         .map_err(|error| Error::internal(format!("cannot read {path}")).because(error))
 }
 
-/// The hierarchies of `/proc/self/mountinfo` and `/proc/self/cgroup`, each once.
+/// The mounts of hierarchies in `/proc/self/mountinfo`, with what `/proc/self/cgroup` tells.
 #[must_use]
 pub fn parse(mountinfo: &str, own: &str) -> Vec<HierarchyMount> {
-    let mut found: Vec<HierarchyMount> = Vec::new();
-    for line in mountinfo.lines() {
-        let Some(mount) = parse_mount(line, own) else { continue };
-        let is_known = |other: &HierarchyMount| {
-            other.version == mount.version
-                && other.controllers == mount.controllers
-                && other.name == mount.name
-        };
-        if !found.iter().any(is_known) {
-            found.push(mount);
-        }
-    }
-    found
+    mountinfo.lines().filter_map(|line| parse_mount(line, own)).collect()
 }
 
 /// One line: `31 23 0:28 ROOT MOUNTPOINT OPTIONS [FIELDS] - TYPE SOURCE SUPER_OPTIONS`.
 fn parse_mount(line: &str, own: &str) -> Option<HierarchyMount> {
     let (mount, filesystem) = line.split_once(" - ")?;
-    let mut mount = mount.split(' ').skip(3);
+    let mut mount = mount.split(' ');
+    let id = mount.next()?.parse().ok()?;
+    let mut mount = mount.skip(2);
     let (root, mount_point) = (unescape(mount.next()?), unescape(mount.next()?));
     let mut filesystem = filesystem.split(' ');
     let version = match filesystem.next()? {
@@ -127,7 +134,7 @@ fn parse_mount(line: &str, own: &str) -> Option<HierarchyMount> {
         }
     }
     let own = below(&root, own_path(own, version, &controllers, name.as_deref())?);
-    Some(HierarchyMount { mount_point: mount_point.into(), version, controllers, name, own })
+    Some(HierarchyMount { mount_point: mount_point.into(), version, controllers, name, own, id })
 }
 
 /// The path of this process in one hierarchy. Lines are `ID:CONTROLLERS:PATH`.
@@ -182,7 +189,7 @@ mod tests {
 ";
 
     #[test]
-    fn a_hybrid_machine_has_a_hierarchy_for_each_mount_once() {
+    fn a_hybrid_machine_has_a_hierarchy_for_each_mount() {
         let own = "4:memory:/process\n3:cpu,cpuacct:/\n1:name=systemd:/init.scope\n0::/user\n";
         let found = parse(HYBRID, own);
         let text: Vec<String> = found
@@ -196,8 +203,10 @@ mod tests {
                 "/sys/fs/cgroup/memory [Memory] None own=process",
                 "/sys/fs/cgroup/systemd [] Some(\"systemd\") own=init.scope",
                 "/sys/fs/cgroup/unified [] None own=user",
+                "/mnt/again [Memory] None own=process",
             ]
         );
+        assert!(found[4].is_same(&found[1]) && !found[0].is_same(&found[1]));
     }
 
     #[test]

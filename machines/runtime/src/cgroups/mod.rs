@@ -4,7 +4,7 @@
 //! let layout = Layout::detect()?;                         // once: what is mounted, held open
 //! let path = CgroupPath::parse("/docker/<id>")?;          // linux.cgroupsPath
 //! let cgroup = Cgroup::create(&layout, &path)?;           // in every hierarchy
-//! let notes = cgroup.apply(&resources)?;                  // all limits, and the device policy
+//! let applied = cgroup.apply(&resources)?;                // all limits, and the device policy
 //! clone3(CLONE_INTO_CGROUP, cgroup.birth_directory())     // version 2: born inside
 //! cgroup.attach(pid)?;                                    // version 1 and hybrid: moved inside
 //! …  update, freeze, thaw, processes, kill_all, stats, oom_kills, oom_watch  …
@@ -38,6 +38,7 @@ mod files;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
+pub use apply::{Applied, DeviceRules};
 pub use controller::Controller;
 pub use layout::{Layout, Version};
 pub use path::CgroupPath;
@@ -93,9 +94,17 @@ impl Cgroup {
         &self.directories
     }
 
-    /// What could not be had, in words for the user: one line for each hierarchy.
-    pub fn missing(&self) -> impl Iterator<Item = String> + '_ {
-        self.missing.iter().map(Missing::to_string)
+    /// What could not be had, in words for the user: one line for each reason.
+    pub fn missing(&self) -> impl Iterator<Item = String> + use<> {
+        let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+        for missing in &self.missing {
+            let reason = missing.reason.to_string();
+            match reasons.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, names)) => names.push(missing.names()),
+                None => reasons.push((reason, vec![missing.names()])),
+            }
+        }
+        reasons.into_iter().map(|(reason, names)| format!("no cgroup of {}: {reason}", names.join(", ")))
     }
 
     /// The directory into which `clone3` can put a new process (`CLONE_INTO_CGROUP`): version 2, and
@@ -123,6 +132,14 @@ impl Directory {
     #[must_use]
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+impl Missing {
+    /// What the hierarchy is called.
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.controllers.iter().map(|each| each.v1_name()).collect();
+        if names.is_empty() { self.path.display().to_string() } else { names.join(",") }
     }
 }
 

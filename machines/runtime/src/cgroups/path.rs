@@ -71,6 +71,7 @@ mod tests {
 
     fn within(path: &str, version: Version, own: &str) -> String {
         let mount = HierarchyMount {
+            id: 0,
             mount_point: "/sys/fs/cgroup".into(),
             version,
             controllers: Vec::new(),

@@ -265,8 +265,10 @@ fn read_only_hierarchies_are_told_and_the_rest_works() {
     assert!(cgroup.missing().all(|line| line.contains("Read-only file system")), "{:?}", cgroup.missing);
     assert!(cgroup.missing().count() > 0);
 
-    let notes = cgroup.apply(&resources("{}")).unwrap();
-    assert_eq!(notes.len(), 1);
+    let Applied { notes, devices } = cgroup.apply(&resources("{}")).unwrap();
+    assert_eq!((notes.len(), devices), (1, DeviceRules::LeftOut));
+    let everything = resources(r#"{"devices": [{"allow": true, "access": "rwm"}]}"#);
+    assert_eq!(cgroup.apply(&everything).unwrap().devices, DeviceRules::InForce);
     assert!(notes[0].starts_with("device rules are left out"), "{notes:?}");
     let error = cgroup.apply(&resources(r#"{"memory": {"limit": 104857600}}"#)).unwrap_err().to_string();
     assert!(error.starts_with("the cgroup controller memory cannot be used"), "{error}");

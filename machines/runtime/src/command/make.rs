@@ -12,7 +12,7 @@ use dhow_sys::trace::mark;
 use super::arguments::{Flag, Parsed, option, switch};
 use super::container::{self, Container, Record};
 use super::{Context, console, gate};
-use crate::cgroups::{Cgroup, CgroupPath, Layout};
+use crate::cgroups::{Cgroup, CgroupPath, DeviceRules, Layout};
 use crate::container::{Gate, Init, InitRequest, Stdio, spawn_init};
 
 pub(super) const BUNDLE: Flag = Flag { short: Some('b'), ..option("bundle") };
@@ -69,7 +69,7 @@ pub(super) fn make(context: &Context, parsed: &Parsed, opener: Opener) -> Result
 }
 
 fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut Container) -> Result<Init> {
-    let cgroup = make_cgroup(context, &container.record)?;
+    let (cgroup, devices) = make_cgroup(context, &container.record)?;
     mark("cgroup made");
     let Record { id, bundle, rootfs, spec, .. } = &container.record;
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
@@ -81,6 +81,7 @@ fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut 
         rootfs: RootfsPlan::Directory(rootfs.clone()),
         stdio: if terminal { Stdio::Terminal } else { Stdio::Inherit },
         cgroup: Some(&cgroup),
+        devices,
         gate: match opener {
             Opener::Us => Gate::Parent,
             Opener::Start => Gate::Socket(
@@ -119,15 +120,14 @@ pub(super) fn write_pid_file(parsed: &Parsed, pid: i32) -> Result<()> {
         .map_err(|error| Error::internal(format!("cannot write the pid file {path}")).because(error))
 }
 
-fn make_cgroup(context: &Context, record: &Record) -> Result<Cgroup> {
+fn make_cgroup(context: &Context, record: &Record) -> Result<(Cgroup, DeviceRules)> {
     let cgroup = Cgroup::create(&Layout::detect()?, &CgroupPath::parse(&record.cgroup)?)?;
     cgroup.missing().for_each(|missing| context.log.warn(&missing));
     let none = dhow_oci::runtime::Resources::default();
     let resources = record.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
-    for note in cgroup.apply(resources.unwrap_or(&none))? {
-        context.log.warn(&note);
-    }
-    Ok(cgroup)
+    let applied = cgroup.apply(resources.unwrap_or(&none))?;
+    applied.notes.iter().for_each(|note| context.log.warn(note));
+    Ok((cgroup, applied.devices))
 }
 
 fn bundle(parsed: &Parsed) -> Result<PathBuf> {

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use dhow_oci::runtime::{NamespaceKind, Spec};
+use dhow_oci::runtime::{NamespaceKind, Resources, Spec};
 use dhow_sys::clone::{CloneOptions, clone3};
 use dhow_sys::{process, terminal};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -18,18 +18,14 @@ use super::plan::{self, IdentityPlan, ProgramPlan};
 use super::spawn::{Init, Said};
 use super::sync::{Talk, Word};
 use super::{ExecRequest, Stdio, outside};
-use crate::cgroups::Cgroup;
+use crate::cgroups::{Cgroup, DeviceRules};
 
 /// Makes a process in a container, up to its gate: [`Init::start`] lets it execute its program.
 ///
 /// # Errors
 /// What the configuration or the kernel forbids, or that the container has ended.
 pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
-    let linux = request.spec.linux.as_ref();
-    let identity = IdentityPlan {
-        personality: linux.map_or(Ok(None), plan::identity::personality)?,
-        ..plan::identity::plan_exec(request.process)?
-    };
+    let identity = identity(&request)?;
     outside::check_labels(request.process, "")?;
     let program = plan::program(request.process)?;
     let first = rustix::process::pidfd_open(request.pid, PidfdFlags::empty())
@@ -56,6 +52,27 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
             Err(error)
         }
     }
+}
+
+/// A container that cannot make device nodes shall not be able to by a further process.
+fn identity(request: &ExecRequest<'_>) -> Result<IdentityPlan> {
+    let linux = request.spec.linux.as_ref();
+    let mut identity = IdentityPlan {
+        personality: linux.map_or(Ok(None), plan::identity::personality)?,
+        ..plan::identity::plan_exec(request.process)?
+    };
+    let none = Resources::default();
+    let resources = linux.and_then(|linux| linux.resources.as_ref()).unwrap_or(&none);
+    let rules = match request.cgroup {
+        Some(cgroup) => {
+            cgroup.device_rules(resources).map_err(|error| Error::at(Stage::Setup, error.report()))?
+        }
+        None => DeviceRules::LeftOut,
+    };
+    if rules == DeviceRules::LeftOut {
+        identity.forgo_device_nodes();
+    }
+    Ok(identity)
 }
 
 fn bring_up(pid: Pid, identity: &IdentityPlan, talk: &Talk) -> Result<Said> {

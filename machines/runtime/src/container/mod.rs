@@ -25,7 +25,7 @@ use dhow_model::ports::RootfsPlan;
 use dhow_oci::runtime::{Process, Spec};
 use rustix::process::Pid;
 
-use crate::cgroups::Cgroup;
+use crate::cgroups::{Cgroup, DeviceRules};
 use crate::seccomp;
 
 pub use error::{Error, Result, Stage};
@@ -51,6 +51,8 @@ pub struct InitRequest<'a> {
     pub stdio: Stdio,
     /// Where it is counted and limited.
     pub cgroup: Option<&'a Cgroup>,
+    /// Whether its device rules are in force there.
+    pub devices: DeviceRules,
     /// What the created process waits for.
     pub gate: Gate,
     /// Descriptors from 3 on that the program keeps.

@@ -15,6 +15,7 @@ use super::notify::Notify;
 use super::plan::{self, Plan};
 use super::sync::{Talk, Word};
 use super::{HookKind, InitRequest, birth, hooks, init, outside};
+use crate::cgroups::DeviceRules;
 
 /// A container whose process waits at its gate.
 #[derive(Debug)]
@@ -87,10 +88,13 @@ fn let_go(talk: &Talk, notify: Option<&Notify>) -> Result<()> {
 /// # Errors
 /// What the configuration or the kernel forbids; nothing is left but what `request` brought.
 pub fn spawn_init(mut request: InitRequest<'_>) -> Result<Init> {
-    let plan = plan::plan(request.spec)?;
+    let mut plan = plan::plan(request.spec)?;
     if let Some(process) = &request.spec.process {
         let linux = request.spec.linux.as_ref();
         outside::check_labels(process, linux.map_or("", |linux| linux.mount_label.as_str()))?;
+    }
+    if request.devices == DeviceRules::LeftOut {
+        plan.close_device_nodes();
     }
     let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the container's process")?;
     let (spec, id, bundle) = (request.spec, request.id, request.bundle);

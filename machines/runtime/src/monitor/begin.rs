@@ -22,8 +22,8 @@ use crate::port::failure::{self, Verb};
 #[must_use]
 pub fn begin(plan: &mut Plan, clients: Vec<Client>, engine: Channel, layout: &Layout) -> Option<Holding> {
     match make(plan, clients, layout) {
-        Ok(mut holding) => {
-            let report = Report::Running(holding.running.clone());
+        Ok((mut holding, notes)) => {
+            let report = Report::Running { running: holding.running.clone(), notes };
             // The engine may be gone already; the next one will ask.
             let told = engine.say(&report, &[holding.process.as_fd()]).is_ok();
             holding.engines.extend(told.then_some(Some(engine)));
@@ -40,7 +40,11 @@ pub fn begin(plan: &mut Plan, clients: Vec<Client>, engine: Channel, layout: &La
 }
 
 /// Opens what the monitor needs first: once the process runs, nothing may fail any more.
-fn make(plan: &mut Plan, clients: Vec<Client>, layout: &Layout) -> Result<Holding, StartFailure> {
+fn make(
+    plan: &mut Plan,
+    clients: Vec<Client>,
+    layout: &Layout,
+) -> Result<(Holding, Vec<String>), StartFailure> {
     let (verb, exec, stdio) = match &plan.task {
         Task::Container(start) => (Verb::Start, None, start.stdio.clone()),
         Task::Exec(exec) => (Verb::Exec, exec.target.exec.as_deref(), exec.stdio.clone()),
@@ -54,8 +58,8 @@ fn make(plan: &mut Plan, clients: Vec<Client>, layout: &Layout) -> Result<Holdin
         record::remove(directory.as_fd(), &names.socket);
         failure::of_container(verb, &error)
     })?;
-    let Spawned { pid, process, streams, memory } = spawned;
-    Ok(Holding {
+    let Spawned { pid, process, streams, memory, notes } = spawned;
+    let holding = Holding {
         running: Running { pid, started: Timestamp::now() },
         process,
         streams,
@@ -68,7 +72,8 @@ fn make(plan: &mut Plan, clients: Vec<Client>, layout: &Layout) -> Result<Holdin
         names,
         memory,
         adopts_orphans: matches!(&plan.task, Task::Container(start) if spawn::shares_our_pids(&start.spec)),
-    })
+    };
+    Ok((holding, notes))
 }
 
 fn open_log(task: &Task) -> io::Result<Option<LogWriter>> {

@@ -177,7 +177,7 @@ impl Loop {
     fn accept(&mut self) {
         let Ok(socket) = accept_with(&self.held.listener, SocketFlags::CLOEXEC) else { return };
         let engine = Channel::from(socket);
-        let running = Report::Running(self.held.running.clone());
+        let running = Report::Running { running: self.held.running.clone(), notes: Vec::new() };
         if engine.say_now(&running, &[self.held.process.as_fd()]).is_ok() {
             self.held.engines.push(Some(engine));
         }

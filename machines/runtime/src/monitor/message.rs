@@ -54,7 +54,12 @@ pub enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Report {
     /// The process runs; its pidfd comes with it.
-    Running(Running),
+    Running {
+        /// Its number, and since when.
+        running: Running,
+        /// What it goes without on this machine, in words for the user; told once.
+        notes: Vec<String>,
+    },
     /// It could not be started.
     Failed {
         /// 126, 127 or 128.

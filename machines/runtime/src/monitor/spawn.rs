@@ -4,14 +4,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use dhow_model::ports::{ExecPlan, StartPlan, StdioPlan};
-use dhow_oci::runtime::{NamespaceKind, Process, Spec};
+use dhow_oci::runtime::{NamespaceKind, Process, Resources, Spec};
 use dhow_sys::trace::mark;
 use rustix::process::Pid;
 
 use super::message::{Plan, Task};
 use super::oom::OutOfMemory;
 use super::stream::{Ends, Streams};
-use crate::cgroups::{Cgroup, CgroupPath, Layout};
+use crate::cgroups::{Cgroup, CgroupPath, DeviceRules, Layout};
 use crate::container::{
     Error, ExecRequest, Gate, HookKind, Init, InitRequest, Result, Stage, Stdio, run_hooks, spawn_exec,
     spawn_init,
@@ -29,6 +29,8 @@ pub struct Spawned {
     pub streams: Streams,
     /// The watch over its memory; none for an exec, and without a memory controller.
     pub memory: Option<OutOfMemory>,
+    /// What cannot be had on this machine, in words for the user: it goes on without.
+    pub notes: Vec<String>,
 }
 
 /// Makes the process and lets it execute its program.
@@ -82,8 +84,13 @@ fn container(plan: &StartPlan, filter: Option<&Filter>, layout: &Layout) -> Resu
 
 fn in_cgroup(plan: &StartPlan, filter: Option<&Filter>, cgroup: Option<&Cgroup>) -> Result<Spawned> {
     let resources = plan.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
-    if let (Some(cgroup), Some(resources)) = (cgroup, resources) {
-        cgroup.apply(resources).map_err(|error| setup(&error))?;
+    let mut notes: Vec<String> = cgroup.into_iter().flat_map(Cgroup::missing).collect();
+    let mut devices = DeviceRules::LeftOut;
+    if let Some(cgroup) = cgroup {
+        let none = Resources::default();
+        let applied = cgroup.apply(resources.unwrap_or(&none)).map_err(|error| setup(&error))?;
+        notes.extend(applied.notes);
+        devices = applied.devices;
     }
     mark("cgroup made");
     let limited = resources.is_some_and(|resources| resources.memory.is_some());
@@ -97,13 +104,15 @@ fn in_cgroup(plan: &StartPlan, filter: Option<&Filter>, cgroup: Option<&Cgroup>)
         rootfs: plan.rootfs.clone(),
         stdio,
         cgroup,
+        devices,
         gate: Gate::Parent,
         preserve: 0,
         no_pivot: false,
         no_new_keyring: false,
     })?;
     let pid = init.pid.as_raw_nonzero().get();
-    let spawned = run(init, ours, &plan.stdio, memory)?;
+    let mut spawned = run(init, ours, &plan.stdio, memory)?;
+    spawned.notes.splice(0..0, notes);
     // The specification lets the container go on when one of these fails.
     let _ = run_hooks(HookKind::Poststart, &plan.spec, plan.id.as_str(), &plan.directory, pid);
     Ok(spawned)
@@ -137,6 +146,7 @@ fn run(
 ) -> Result<Spawned> {
     let process = init.pidfd.try_clone().map_err(|error| own("hold the process", &error))?;
     let pid = init.pid;
+    let notes = std::mem::take(&mut init.notes);
     mark("brought up");
     let streams = match (ours, init.terminal.take()) {
         (Some(pipes), _) => pipes,
@@ -155,7 +165,7 @@ fn run(
         return Err(error);
     }
     mark("program executed");
-    Ok(Spawned { pid: pid.as_raw_nonzero().get(), process, streams, memory })
+    Ok(Spawned { pid: pid.as_raw_nonzero().get(), process, streams, memory, notes })
 }
 
 /// Our ends, where they exist before the process, and what the process gets.

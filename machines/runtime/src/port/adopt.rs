@@ -81,7 +81,7 @@ fn introduction(channel: &Channel) -> Option<(Running, std::os::fd::OwnedFd)> {
     wait_for(channel.as_fd(), PATIENCE).then_some(())?;
     let mut packet = channel.receive_now().ok()??;
     match packet.message::<Report>().ok()? {
-        Report::Running(running) => Some((running, packet.descriptors.pop()?)),
+        Report::Running { running, .. } => Some((running, packet.descriptors.pop()?)),
         _ => None,
     }
 }

@@ -16,9 +16,10 @@ mod start;
 mod table;
 mod watch;
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dhow_model::container::Running;
 use dhow_model::ports::{
@@ -62,6 +63,20 @@ struct Shared {
     events: Events,
     table: Table,
     layout: Layout,
+    /// What was told already of this machine.
+    told: Mutex<HashSet<String>>,
+}
+
+impl Shared {
+    /// Tells what cannot be had on this machine, each thing once: the next container lacks it too.
+    fn tell(&self, target: &Target, notes: Vec<String>) {
+        for note in notes {
+            let general = note.replace(target.id.as_str(), "*");
+            if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(general) {
+                tracing::warn!(container = target.id.short(), "{note}");
+            }
+        }
+    }
 }
 
 impl LauncherRuntime {
@@ -74,7 +89,8 @@ impl LauncherRuntime {
         std::fs::create_dir_all(&run)
             .map_err(|error| Error::internal(format!("cannot make {}", run.display())).because(error))?;
         let layout = Layout::detect()?;
-        let shared = Arc::new(Shared { directories, events, table: Table::default(), layout });
+        let shared =
+            Arc::new(Shared { directories, events, table: Table::default(), layout, told: Mutex::default() });
         let watch = Watch::start(Arc::clone(&shared))
             .map_err(|error| Error::internal("cannot watch monitors").because(error))?;
         Ok(Self { launcher, shared, watch, filters: Filters::default() })

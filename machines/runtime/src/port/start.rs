@@ -86,10 +86,11 @@ fn begin(
     }
     // Only the monitor holds them now: their end is seen when it lets them go.
     drop(waiting);
-    let Answer { channel, running, process } = answered.map_err(|unanswered| match unanswered {
+    let Answer { channel, running, process, notes } = answered.map_err(|unanswered| match unanswered {
         Unanswered::Lost(error) => failure::own(verb, "its monitor ended", &error),
         Unanswered::Failed(failure) => failure,
     })?;
+    runtime.shared.tell(target, notes);
     let started = running.clone();
     let target = target.clone();
     let (known, late) =
@@ -107,6 +108,7 @@ struct Answer {
     channel: Channel,
     running: Running,
     process: OwnedFd,
+    notes: Vec<String>,
 }
 
 /// Why there is none.
@@ -137,8 +139,8 @@ fn ask(
     mark("monitor answered");
     let wrong = |error: io::Error| Unanswered::Failed(failure::own(verb, "unexpected answer", &error));
     match packet.message::<Report>().map_err(wrong)? {
-        Report::Running(running) => match packet.descriptors.pop() {
-            Some(process) => Ok(Answer { channel, running, process }),
+        Report::Running { running, notes } => match packet.descriptors.pop() {
+            Some(process) => Ok(Answer { channel, running, process, notes }),
             None => Err(wrong(io::ErrorKind::InvalidData.into())),
         },
         Report::Failed { exit_code, invalid, message } => {

@@ -30,6 +30,10 @@ pub(super) fn mount(rootfs: &RootfsPlan, bundle: &Path, plan: &Plan) -> Result<O
     if plan.root_propagation & libc::MS_SHARED != 0 {
         make_parent_private(&place)?;
     }
+    if plan.root_nodev {
+        let closed = Attributes { set: attribute::NODEV, ..Attributes::default() };
+        set_attributes(&tree, closed, true, None).doing(|| "close the device nodes of the root")?;
+    }
     attach(&tree, &place)?;
     Ok(Some(tree))
 }

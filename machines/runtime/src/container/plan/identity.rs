@@ -40,6 +40,22 @@ pub struct IdentityPlan {
     pub personality: Option<u64>,
 }
 
+impl IdentityPlan {
+    /// It can make no device nodes.
+    pub fn forgo_device_nodes(&mut self) {
+        let sets = &mut self.capabilities;
+        for set in [
+            &mut sets.bounding,
+            &mut sets.effective,
+            &mut sets.permitted,
+            &mut sets.inheritable,
+            &mut sets.ambient,
+        ] {
+            set.retain(|name| name != "CAP_MKNOD");
+        }
+    }
+}
+
 /// The limits of setrlimit(2), by number.
 const LIMITS: [&str; 16] = [
     "CPU",

@@ -27,6 +27,8 @@ pub struct Plan {
     pub root_propagation: u64,
     /// The root is read-only in the end.
     pub root_readonly: bool,
+    /// Device nodes in the root cannot be opened.
+    pub root_nodev: bool,
     /// /dev is filled: it is no bind mount.
     pub fills_dev: bool,
     /// Kernel parameters as paths below /proc/sys.
@@ -71,6 +73,7 @@ pub fn plan(spec: &Spec) -> Result<Plan> {
     Ok(Plan {
         root_propagation: mounts::propagation_of(&linux.rootfs_propagation)?,
         root_readonly: spec.root.as_ref().is_some_and(|root| root.readonly),
+        root_nodev: false,
         fills_dev: fills_dev && namespaces.has_mount_namespace(),
         sysctls: sysctls(linux, &namespaces)?,
         identity: IdentityPlan { personality: identity::personality(linux)?, ..identity::plan(process)? },
@@ -78,6 +81,17 @@ pub fn plan(spec: &Spec) -> Result<Plan> {
         namespaces,
         mounts,
     })
+}
+
+impl Plan {
+    /// Where the kernel does not hold the container to its device rules: it may use the nodes that its
+    /// configuration lists, and can neither make another one nor open one that an image or a volume has.
+    pub fn close_device_nodes(&mut self) {
+        self.identity.forgo_device_nodes();
+        // Without a mount there, /dev is filled in the root itself.
+        self.root_nodev = self.mounts.iter().any(|mount| mount.destination.as_os_str() == "/dev");
+        self.mounts.iter_mut().for_each(MountPlan::close_device_nodes);
+    }
 }
 
 /// The plan of the program of a process.

@@ -1,6 +1,6 @@
 //! Mounts: options as people write them, to what the kernel takes.
 
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use dhow_oci::runtime::{IdMapping, Mount};
 use dhow_sys::mount::{Attributes, attribute};
@@ -59,6 +59,24 @@ pub struct IdMap {
 }
 
 impl MountPlan {
+    /// Device nodes in it cannot be opened. Those of /dev are the configuration's own, and those of
+    /// devpts are terminals.
+    pub(super) fn close_device_nodes(&mut self) {
+        let own = match &self.source {
+            Source::FileSystem { kind, .. } => kind == "devpts" || self.destination == Path::new("/dev"),
+            Source::Bind { .. } | Source::Cgroup => false,
+        };
+        if own {
+            return;
+        }
+        for attributes in [&mut self.attributes, &mut self.recursive] {
+            attributes.clear &= !attribute::NODEV;
+        }
+        let all = matches!(self.source, Source::Bind { recursive: true, .. });
+        let attributes = if all { &mut self.recursive } else { &mut self.attributes };
+        attributes.set |= attribute::NODEV;
+    }
+
     /// Whether a path of the host is mounted.
     #[must_use]
     pub const fn is_bind(&self) -> bool {
