@@ -5,7 +5,7 @@ use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
 use dhow_oci::Platform;
 
-use crate::plan::{merge, mounts, validate};
+use crate::plan::{discard, merge, mounts, validate};
 use crate::registry::durability;
 use crate::{Engine, names};
 
@@ -40,8 +40,9 @@ impl Engine {
         let CreateRequest { name, platform, config, host_config } = request;
         let (image, image_name) = self.image_for(&config.image, platform.as_ref())?;
         let config = merge::with_image(config, image.as_ref());
-        let host_config = merge::with_settings(host_config, &self.settings);
-        let warnings = validate::check(&config, &host_config, self.ports.host.facts())?;
+        let mut host_config = merge::with_settings(host_config, &self.settings);
+        let warnings = discard::discard(&mut host_config, self.ports.host.facts());
+        validate::check(&config, &host_config, self.ports.host.facts())?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
         let record = Container {

@@ -1,9 +1,10 @@
 //! What a container needs, worked out as values by pure code.
 //!
-//! [`merge`] completes what was asked for, [`validate`] refuses what is wrong or not served,
+//! [`merge`] completes what was asked for, [`discard`] takes away what the kernel cannot do, [`validate`] refuses what is wrong or not served,
 //! [`mounts`] resolves binds and volumes; [`gather`](crate::Engine::gather) then looks up all that the
 //! plan depends on, as [`Facts`], and [`spec`] makes the OCI configuration of it.
 
+pub mod discard;
 pub mod exec;
 pub mod files;
 pub mod logs;

@@ -231,6 +231,14 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
     if mount.target.is_empty() {
         return Err(wrong("field Target must not be empty"));
     }
+    let options = [
+        ("bind", "BindOptions", mount.bind_options.is_some()),
+        ("volume", "VolumeOptions", mount.volume_options.is_some()),
+        ("tmpfs", "TmpfsOptions", mount.tmpfs_options.is_some()),
+    ];
+    if let Some((_, field, _)) = options.iter().find(|(kind, _, set)| *set && *kind != mount.kind) {
+        return Err(wrong(&format!("field {field} must not be specified")));
+    }
     let destination = place(&mount.target).map_err(|error| wrong(&error.to_string()))?;
     match mount.kind.as_str() {
         "bind" => {

@@ -9,11 +9,11 @@ use super::{logs, merge, resources, rights, signal};
 /// The least memory that Docker accepts, in bytes.
 const LEAST_MEMORY: i64 = 6 << 20;
 
-/// Checks completed settings, and answers what the user should know.
+/// Checks completed settings.
 ///
 /// # Errors
 /// Invalid argument or not implemented, naming the field.
-pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<Vec<String>> {
+pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<()> {
     command(config)?;
     unserved(config, host)?;
     modes(host)?;
@@ -33,8 +33,7 @@ pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<Ve
         signal::parse(&config.stop_signal)?;
     }
     ulimits(host)?;
-    hosts(host)?;
-    Ok(Vec::new())
+    hosts(host)
 }
 
 fn command(config: &Config) -> Result<()> {

@@ -78,7 +78,8 @@ pub struct HostFacts {
     pub memory: u64,
     /// `1` (also hybrid) or `2`.
     pub cgroup_version: u32,
-    /// Controllers whose limits can be set: `memory`, `cpu`, `cpuset`, `pids`, `blkio`, …
+    /// Controllers whose limits can be set: `memory`, `cpu`, `cpuset`, `pids`, `blkio`, …; and `blkio.weight`,
+    /// where its scheduler is there.
     pub controllers: Vec<String>,
     /// The kernel filters system calls.
     pub seccomp: bool,

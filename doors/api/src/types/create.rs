@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::defaults::{drop_nulls, first_set, spell};
+use super::spelling;
 use crate::server::version::ApiVersion;
 
 type Members = Map<String, Value>;
@@ -118,6 +119,9 @@ const HOST_CONFIG_UNSERVED: &[&str] =
 /// Members of a mount that are not served.
 const MOUNT_UNSERVED: &[&str] = &["ImageOptions", "ClusterOptions"];
 
+/// Members of the options of a bind that are not served.
+const BIND_UNSERVED: &[&str] = &["IDMapping"];
+
 /// Reads the body.
 ///
 /// # Errors
@@ -131,7 +135,7 @@ pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<(Confi
     if members.is_empty() {
         return Err(Error::invalid("config cannot be empty in order to create a container"));
     }
-    if let Some(path) = first_set("NetworkingConfig", &networking) {
+    if let Some(path) = first_set("NetworkingConfig", &networking).or_else(|| other_network(&networking)) {
         return Err(unserved(&path));
     }
     refuse("", &members, CONFIG_UNSERVED)?;
@@ -161,16 +165,29 @@ fn parse_host_config(value: Option<Value>, version: ApiVersion) -> Result<HostCo
     };
     spell(&mut members, HOST_CONFIG);
     spell(&mut members, HOST_CONFIG_UNSERVED);
+    spelling::nested(&mut members);
     if !version.before(42) {
         // Docker has not read it since.
         members.remove("KernelMemory");
     }
     refuse("HostConfig.", &members, HOST_CONFIG_UNSERVED)?;
     for mount in members.get("Mounts").and_then(Value::as_array).into_iter().flatten() {
-        refuse("HostConfig.Mounts.", mount.as_object().unwrap_or(&Members::new()), MOUNT_UNSERVED)?;
+        let Some(mount) = mount.as_object() else { continue };
+        refuse("HostConfig.Mounts.", mount, MOUNT_UNSERVED)?;
+        if let Some(options) = mount.get("BindOptions").and_then(Value::as_object) {
+            refuse("HostConfig.Mounts.BindOptions.", options, BIND_UNSERVED)?;
+        }
     }
     fill_nulls(&mut members, "PortBindings", &json!([]));
     read(members)
+}
+
+/// A network that is none of the built-in ones.
+fn other_network(networking: &Value) -> Option<String> {
+    let endpoints = networking.get("EndpointsConfig")?.as_object()?;
+    let name =
+        endpoints.keys().find(|name| !matches!(name.as_str(), "default" | "bridge" | "host" | "none"))?;
+    Some(format!("NetworkingConfig.EndpointsConfig.{name}"))
 }
 
 fn refuse(parent: &str, members: &Members, unserved_names: &[&str]) -> Result<()> {
@@ -244,6 +261,14 @@ mod tests {
             (
                 json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {"n": {"Aliases": ["w"]}}}}),
                 "NetworkingConfig.EndpointsConfig.n.Aliases is not supported yet",
+            ),
+            (
+                json!({"Image": "a", "HostConfig": {"Mounts": [{"bindOptions": {"IDMapping": {"x": 1}}}]}}),
+                "HostConfig.Mounts.BindOptions.IDMapping.x is not supported yet",
+            ),
+            (
+                json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {"other": {}}}}),
+                "NetworkingConfig.EndpointsConfig.other is not supported yet",
             ),
             (json!({}), "config cannot be empty in order to create a container"),
         ] {

@@ -12,4 +12,5 @@ pub(crate) mod image_filter;
 pub(crate) mod inspect;
 pub(crate) mod network;
 pub(crate) mod prune;
+pub(crate) mod spelling;
 pub(crate) mod system;

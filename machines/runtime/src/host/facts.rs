@@ -1,6 +1,7 @@
 //! What this machine is.
 
 use std::fs;
+use std::path::Path;
 
 use dhow_model::Result;
 use dhow_model::ports::HostFacts;
@@ -22,7 +23,8 @@ pub(super) fn gather() -> Result<HostFacts> {
     let system = rustix::system::uname();
     let layout = Layout::detect()?;
     let version = if layout.version() == Version::V2 { 2 } else { 1 };
-    let controllers = controllers(version);
+    let mut controllers = controllers(version);
+    controllers.extend(weighs_block_devices(version).then(|| "blkio.weight".to_owned()));
     let last = identity::last_capability();
     let capabilities = identity::bounding_set(last);
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
@@ -72,6 +74,19 @@ fn controllers(version: u32) -> Vec<String> {
         (fields.next()? != "0").then(|| name.to_owned())
     };
     text.lines().filter_map(mounted).collect()
+}
+
+/// Whether an input and output scheduler with weights is there; its files are in every group but the root
+/// of version 2.
+fn weighs_block_devices(version: u32) -> bool {
+    let exists = |directory: &Path, names: [&str; 2]| {
+        names.iter().any(|name| fs::exists(directory.join(name)).unwrap_or(false))
+    };
+    if version == 1 {
+        return exists(Path::new("/sys/fs/cgroup/blkio"), ["blkio.weight", "blkio.bfq.weight"]);
+    }
+    let groups = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    groups.into_iter().any(|group| exists(&group.path(), ["io.weight", "io.bfq.weight"]))
 }
 
 fn warnings(controllers: &[String], capabilities: u64, last: u32) -> Vec<String> {
