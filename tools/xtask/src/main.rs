@@ -3,9 +3,11 @@
 //! - `cargo xtask check`: format, lints, layering, licences, documentation.
 //! - `cargo xtask test`: all of that, then every test; installs what they need. CI runs this.
 //! - `cargo xtask demo`: the main job, from an empty machine to a container that ran.
+//! - `cargo xtask budget`: what a start costs, counted, against what it may.
 //! - `cargo xtask bench`: the same work on Dhow and on every peer that is installed.
 
 mod bench;
+mod budget;
 mod check;
 mod demo;
 mod layering;
@@ -29,6 +31,8 @@ enum Task {
         #[arg(long)]
         debootstrap: bool,
     },
+    /// What a start, an engine and a container cost, counted, against what they may.
+    Budget,
     /// The same work on Dhow and on every peer that is installed.
     Bench {
         /// Only the cases whose name contains this.
@@ -46,6 +50,7 @@ fn main() -> Result<()> {
         Task::Check => check::run(),
         Task::Test => test::run(),
         Task::Demo { debootstrap } => demo::run(debootstrap),
+        Task::Budget => budget::run(),
         Task::Bench { only, rounds } => bench::run(only.as_deref(), rounds),
     }
 }

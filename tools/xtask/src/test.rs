@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{check, setup, shell};
+use crate::{budget, check, setup, shell};
 
 /// Installs what the tests need, then runs all of them.
 pub(crate) fn run() -> Result<()> {
@@ -11,5 +11,6 @@ pub(crate) fn run() -> Result<()> {
     check::run()?;
     // Journeys run the binary itself.
     shell::run("cargo build --package dhow --locked")?;
-    shell::run("cargo test --workspace --locked")
+    shell::run("cargo test --workspace --locked")?;
+    budget::run()
 }

@@ -1,38 +1,67 @@
 //! What the engines hold in memory: idle, and for each container.
 
 use std::fs;
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dhow_testkit::Engine;
 
 use super::peers::Arena;
 
 const CONTAINERS: u32 = 20;
 
+/// In kB.
+pub(crate) struct Memory {
+    /// The idle engine, proportionally.
+    pub(crate) idle: u64,
+    /// What a monitor has for itself, at most.
+    pub(crate) monitor: u64,
+    /// What one more container costs in all of our processes.
+    pub(crate) container: u64,
+}
+
 /// Prints the idle engine's memory, the private memory of a monitor, and what a further container costs.
 pub(crate) fn print(arena: &Arena) -> Result<()> {
-    let engine = &arena.dhow.engine;
-    let pid = engine.pid().context("the engine runs")?;
+    let Memory { idle, monitor, container } = measure(&arena.dhow.engine)?;
     println!("\nmemory (kB)");
-    println!("  idle engine, proportional {:>8}", proportional(pid)?);
-    let before = ours(pid)?.into_iter().map(proportional).sum::<Result<u64>>()?;
-    for number in 0..CONTAINERS {
-        let name = format!("memory-{number}");
-        engine
-            .dhow(&["run", "-d", "--name", &name, "--network", "none", "busybox", "sleep", "1000"])
-            .check()?;
-    }
-    // Monitors give their buffers back a second after the last output.
-    std::thread::sleep(Duration::from_secs(2));
-    let monitors: Vec<u32> = children(launcher(pid)?)?;
-    let private = monitors.iter().map(|pid| field(*pid, "Private_")).collect::<Result<Vec<u64>>>()?;
-    let all = ours(pid)?.into_iter().map(proportional).sum::<Result<u64>>()?;
-    println!("  monitor, private, most     {:>8}", private.iter().max().copied().unwrap_or_default());
-    println!("  each further container     {:>8}", all.saturating_sub(before) / u64::from(CONTAINERS));
-    for number in 0..CONTAINERS {
+    println!("  idle engine, proportional  {idle:>8}");
+    println!("  monitor, private, most     {monitor:>8}");
+    println!("  each further container     {container:>8}");
+    Ok(())
+}
+
+/// Measures an engine that has a busybox image.
+pub(crate) fn measure(engine: &Engine) -> Result<Memory> {
+    let pid = engine.pid().context("the engine runs")?;
+    let idle = proportional(pid)?;
+    // The first ones pay for the pages that all monitors share.
+    run(engine, 0..CONTAINERS)?;
+    let before = total(pid)?;
+    run(engine, CONTAINERS..2 * CONTAINERS)?;
+    let after = total(pid)?;
+    let private = children(launcher(pid)?)?.into_iter().map(|pid| field(pid, "Private_"));
+    let monitor = private.collect::<Result<Vec<u64>>>()?.into_iter().max().unwrap_or_default();
+    for number in 0..2 * CONTAINERS {
         engine.dhow(&["rm", "-f", &format!("memory-{number}")]).check()?;
     }
+    Ok(Memory { idle, monitor, container: after.saturating_sub(before) / u64::from(CONTAINERS) })
+}
+
+/// Runs containers that sleep, and waits until their monitors have given their buffers back: a second after
+/// the last output.
+fn run(engine: &Engine, numbers: Range<u32>) -> Result<()> {
+    for number in numbers {
+        let name = format!("memory-{number}");
+        let words = ["run", "-d", "--name", &name, "--network", "none", "busybox", "sleep", "1000"];
+        engine.dhow(&words).check()?;
+    }
+    std::thread::sleep(Duration::from_secs(2));
     Ok(())
+}
+
+fn total(engine: u32) -> Result<u64> {
+    ours(engine)?.into_iter().map(proportional).sum()
 }
 
 /// The engine, its launcher and the monitors: not what runs in containers.
@@ -41,7 +70,8 @@ fn ours(engine: u32) -> Result<Vec<u32>> {
     Ok([vec![engine, launcher], children(launcher)?].concat())
 }
 
-fn launcher(engine: u32) -> Result<u32> {
+/// The launcher of an engine.
+pub(crate) fn launcher(engine: u32) -> Result<u32> {
     children(engine)?.first().copied().context("the engine has a launcher")
 }
 

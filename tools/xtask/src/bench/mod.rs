@@ -5,12 +5,12 @@
 //! contender did (client, engine, runtime, container), read from a cgroup of its own.
 //! Results are printed, and written to `target/bench.json`.
 
-mod api;
+pub(crate) mod api;
 mod archive;
 mod cases;
 mod cgroup;
 mod many;
-mod memory;
+pub(crate) mod memory;
 mod peers;
 mod report;
 mod series;

@@ -1,0 +1,183 @@
+//! `cargo xtask budget`: what a start, an engine and a container may cost, counted where no noise of the
+//! machine reaches: system calls, processes, files, syncs, memory, the size of the binary.
+//!
+//! It fails when one grows past its budget. A change that needs more raises the budget here, with its reason.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use dhow_testkit::Engine;
+use dhow_testkit::http::Connection;
+
+use crate::bench::{self, api, memory};
+use crate::{setup, shell};
+
+/// What may not grow.
+struct Budget {
+    name: &'static str,
+    most: u64,
+    /// Why it is what it is.
+    why: &'static str,
+}
+
+/// All budgets. Those of a life are of a container that is created, started, waited for and removed through
+/// the API without a network, with cgroups version 1 in nine hierarchies: version 2 needs a third of the calls.
+const BUDGETS: &[Budget] = &[
+    Budget {
+        name: "system calls a life",
+        most: 1500,
+        why: "half of them are cgroups version 1: nine hierarchies to make, enter, show in the container and remove",
+    },
+    Budget {
+        name: "processes a life",
+        most: 2,
+        why: "the monitor and the container's own process: nothing is spawned",
+    },
+    Budget {
+        name: "files a life",
+        most: 12,
+        why: "hosts, hostname, resolv.conf, the log, the state and the exit, the record for people, each written once",
+    },
+    Budget {
+        name: "directories a life",
+        most: 30,
+        why: "nine cgroups and their places in the container, its directory, the writable layer, the run directory",
+    },
+    Budget {
+        name: "syncs a life",
+        most: 4,
+        why: "create and remove are promised to outlive a power cut, a start and an end are not",
+    },
+    Budget {
+        name: "mounts a life",
+        most: 70,
+        why: "root, proc, dev, sys, the files, and nine hierarchies of cgroups",
+    },
+    Budget { name: "idle engine, kB", most: 12 << 10, why: "the aim of ARCHITECTURE.md" },
+    Budget {
+        name: "monitor's private memory, kB",
+        most: 150,
+        why: "stack, heap and what it wrote to of the program",
+    },
+    Budget {
+        name: "each further container, kB",
+        most: 160,
+        why: "a monitor, and what the engine knows of it",
+    },
+    Budget {
+        name: "the binary, kB",
+        most: 15 << 10,
+        why: "the aim of issue 3: 15 MB with all that is there now",
+    },
+];
+
+/// How many lives are counted.
+const LIVES: u64 = 20;
+
+/// Counts, prints, and fails where a budget is not kept.
+pub(crate) fn run() -> Result<()> {
+    setup::packages(&[("busybox", "busybox-static"), ("strace", "strace")])?;
+    shell::run("cargo build --quiet --release --package dhow --locked")?;
+    let binary = bench::release_binary()?;
+    let engine = Engine::start_binary(&binary, &[])?;
+    engine.import_busybox()?;
+    let memory = memory::measure(&engine)?;
+    let mut counted = lives(&engine)?;
+    counted.extend([memory.idle, memory.monitor, memory.container]);
+    counted.push(fs::metadata(&binary)?.len() / 1024);
+    let mut over = Vec::new();
+    for (budget, counted) in BUDGETS.iter().zip(counted) {
+        println!("{:<30} {counted:>8} of {:>8}   {}", budget.name, budget.most, budget.why);
+        if counted > budget.most {
+            over.push(budget.name);
+        }
+    }
+    ensure!(over.is_empty(), "over budget: {}", over.join(", "));
+    Ok(())
+}
+
+/// What one life takes, in the order of [`BUDGETS`].
+fn lives(engine: &Engine) -> Result<Vec<u64>> {
+    let api = api::Api::new(engine.socket());
+    // What happens only once is not a start's.
+    (0..3).try_for_each(|_| api::life(&api))?;
+    let trace = engine.scratch().join("trace");
+    let tracer = Tracer::start(engine, &trace)?;
+    (0..LIVES).try_for_each(|_| api::life(&api))?;
+    settle(engine)?;
+    tracer.stop()?;
+    let text = fs::read_to_string(&trace)?;
+    let calls: Vec<&str> = text.lines().filter_map(call).collect();
+    let count =
+        |wanted: fn(&str) -> bool| (calls.iter().filter(|call| wanted(call)).count() as u64).div_ceil(LIVES);
+    Ok(vec![
+        count(|_| true),
+        count(|call| {
+            starts(call, &["clone(", "clone3(", "fork(", "vfork("]) && !call.contains("CLONE_THREAD")
+        }),
+        count(|call| starts(call, &["open"]) && call.contains("O_CREAT")),
+        count(|call| starts(call, &["mkdir"])),
+        count(|call| starts(call, &["fsync(", "fdatasync(", "syncfs(", "sync("])),
+        count(|call| starts(call, &["move_mount(", "fsmount(", "mount(", "open_tree("])),
+    ])
+}
+
+/// The call of a line of strace's; nothing for the second half of one that was interrupted, and for signals.
+fn call(line: &str) -> Option<&str> {
+    let (_, call) = line.split_once(' ')?;
+    let call = call.trim_start();
+    call.starts_with(|c: char| c.is_ascii_lowercase()).then_some(call)
+}
+
+fn starts(call: &str, names: &[&str]) -> bool {
+    names.iter().any(|name| call.starts_with(name))
+}
+
+/// What is done behind the last answer is done when the engine answers with nothing in its hands.
+fn settle(engine: &Engine) -> Result<()> {
+    Connection::open(&engine.socket())?.request("GET", "/containers/json?all=1", &().into())?;
+    std::thread::sleep(Duration::from_millis(500));
+    Ok(())
+}
+
+/// strace, attached to the engine and its launcher, and to all that they make.
+struct Tracer(Child);
+
+impl Tracer {
+    fn start(engine: &Engine, into: &Path) -> Result<Self> {
+        let pid = engine.pid().context("the engine runs")?;
+        let launcher = memory::launcher(pid)?;
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o"]).arg(into);
+        command.args(["-p", &pid.to_string(), "-p", &launcher.to_string()]);
+        let tracer = Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?);
+        let end = Instant::now() + Duration::from_secs(20);
+        while !(is_traced(pid)? && is_traced(launcher)?) {
+            ensure!(Instant::now() < end, "strace does not attach");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(tracer)
+    }
+
+    fn stop(mut self) -> Result<()> {
+        let status = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status()?;
+        ensure!(status.success(), "strace has ended");
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+/// Whether all threads of a process have a tracer.
+fn is_traced(pid: u32) -> Result<bool> {
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end meanwhile.
+        let status = fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
+        if status.contains("TracerPid:\t0\n") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
