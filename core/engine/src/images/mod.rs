@@ -105,6 +105,10 @@ pub fn named(repository: &str, tag: &str) -> Result<Option<Reference>> {
     if reference.digest().is_some() {
         return Err(Error::invalid("refusing to create a tag with a digest reference"));
     }
+    if reference.familiar_name() == "sha256" {
+        let words = "refusing to create an ambiguous tag using digest algorithm as name";
+        return Err(Error::invalid(words));
+    }
     let reference = if tag.is_empty() { reference } else { reference.with_tag(tag).map_err(wrong)? };
     Ok(Some(reference.or_latest()))
 }

@@ -240,6 +240,14 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
         return Err(wrong(&format!("field {field} must not be specified")));
     }
     let destination = place(&mount.target).map_err(|error| wrong(&error.to_string()))?;
+    let foreign = [
+        ("BindOptions", "bind", mount.bind_options.is_some()),
+        ("VolumeOptions", "volume", mount.volume_options.is_some()),
+        ("TmpfsOptions", "tmpfs", mount.tmpfs_options.is_some()),
+    ];
+    if let Some((field, ..)) = foreign.iter().find(|(_, kind, given)| *given && mount.kind != *kind) {
+        return Err(wrong(&format!("field {field} must not be specified")));
+    }
     match mount.kind.as_str() {
         "bind" => {
             if mount.source.is_empty() {
@@ -253,7 +261,13 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
             }
             bind_mount(mount, destination)
         }
-        "volume" => Ok(volume_mount(mount, destination)),
+        "volume" => {
+            let below = mount.volume_options.as_ref().map_or("", |options| &options.subpath);
+            if !is_inside(Path::new(below)) {
+                return Err(wrong("subpath must be a relative path within the volume"));
+            }
+            Ok(volume_mount(mount, destination))
+        }
         "tmpfs" if !mount.source.is_empty() => Err(wrong("field Source must not be specified")),
         "tmpfs" => tmpfs_mount(mount, destination),
         other @ ("image" | "npipe" | "cluster") => {
@@ -261,6 +275,11 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
         }
         _ => Err(wrong("mount type unknown")),
     }
+}
+
+/// Whether a path leads nowhere but down.
+fn is_inside(path: &Path) -> bool {
+    path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir))
 }
 
 fn bind_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {

@@ -255,9 +255,8 @@ fn point(point: &MountPoint) -> Mount {
         (false, false) => "ro",
     });
     options.push(if point.propagation.is_empty() { "rprivate" } else { &point.propagation });
-    let source = match &point.subpath {
-        Some(below) => point.source.join(below),
-        None => point.source.clone(),
-    };
-    mount(&destination, "bind", &source.to_string_lossy(), &options)
+    // Found by the runtime, below the volume: its links were made by whoever writes in it.
+    let below = point.subpath.as_ref().map(|below| format!("X-mount.subdir={}", below.display()));
+    options.extend(below.as_deref());
+    mount(&destination, "bind", &point.source.to_string_lossy(), &options)
 }

@@ -19,6 +19,8 @@ pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<()
     modes(host)?;
     memory(host)?;
     processors(host, facts)?;
+    list("cpus", &host.cpuset_cpus)?;
+    list("mems", &host.cpuset_mems)?;
     rights::options(host)?;
     rights::capability_set(host, facts.capabilities)?;
     logs::options(&host.log_config)?;
@@ -34,6 +36,19 @@ pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<()
     }
     ulimits(host)?;
     hosts(host)
+}
+
+/// `0-3,5`: what a list of processors or memory nodes looks like.
+fn list(what: &str, text: &str) -> Result<()> {
+    let number = |part: &str| part.parse::<u32>().ok();
+    let valid = |part: &str| match part.split_once('-') {
+        Some((first, last)) => matches!((number(first), number(last)), (Some(a), Some(b)) if a <= b),
+        None => number(part).is_some(),
+    };
+    if text.is_empty() || text.split(',').map(str::trim).all(valid) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("Invalid value {text} for cpuset {what}")))
 }
 
 fn command(config: &Config) -> Result<()> {

@@ -74,8 +74,8 @@ impl Configuration {
     pub(super) fn read(flags: Flags) -> Result<Self> {
         let file = read_file(flags.config_file.as_deref())?;
         let flags = merge(flags, file)?;
-        let data_root = flags.data_root.clone().unwrap_or_else(|| "/var/lib/dhow".into());
-        let exec_root = flags.exec_root.clone().unwrap_or_else(|| "/run/dhow".into());
+        let data_root = absolute(flags.data_root.as_deref().unwrap_or(Path::new("/var/lib/dhow")))?;
+        let exec_root = absolute(flags.exec_root.as_deref().unwrap_or(Path::new("/run/dhow")))?;
         let level = if flags.debug { Some("debug".into()) } else { flags.log_level.clone() };
         let json_log = match flags.log_format.as_deref() {
             None | Some("text") => false,
@@ -114,6 +114,11 @@ impl Configuration {
         }
         Ok(())
     }
+}
+
+/// Monitors have another working directory.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("the directory {}", path.display()))
 }
 
 fn read_file(path: Option<&Path>) -> Result<File> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::mount::{Attributes, attribute, set_attributes};
 use dhow_sys::path;
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
 
 use super::super::error::{Context as _, Error, Result};
@@ -33,6 +33,7 @@ const REPLACEABLE: [&str; 10] = [
     "/proc/sys/kernel/ns_last_pid",
     "/proc/net/dev",
 ];
+const PROC: &str = "/proc";
 const PROCFS: i64 = 0x9fa0;
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o755);
 
@@ -45,7 +46,13 @@ impl<'a> Tools<'a> {
     pub(super) fn mount(&self, mount: &MountPlan) -> Result<()> {
         let name = mount.destination.display();
         match &mount.source {
-            Source::Bind { path, recursive } => self.bind(mount, path, *recursive),
+            Source::Bind { path, below, recursive } => {
+                let tree = match below {
+                    Some(below) => clone_below(path, below, *recursive),
+                    None => clone_tree(path, *recursive).map_err(Into::into),
+                };
+                self.bind(mount, path, tree)
+            }
             Source::FileSystem { kind, device, data } => {
                 let tree = file_system(kind, device, data).doing(|| format!("mount {kind} for {name}"))?;
                 self.place(mount, &tree, true)
@@ -54,8 +61,8 @@ impl<'a> Tools<'a> {
         }
     }
 
-    fn bind(&self, mount: &MountPlan, source: &Path, recursive: bool) -> Result<()> {
-        let tree = clone_tree(source, recursive).doing(|| {
+    fn bind(&self, mount: &MountPlan, source: &Path, tree: std::io::Result<OwnedFd>) -> Result<()> {
+        let tree = tree.doing(|| {
             format!("error mounting {:?} to rootfs at {:?}", source.display(), mount.destination.display())
         })?;
         if let Some(map) = &mount.id_map {
@@ -68,6 +75,14 @@ impl<'a> Tools<'a> {
     /// Sets the attributes of a detached mount and attaches it to its destination.
     fn place(&self, mount: &MountPlan, tree: &OwnedFd, directory: bool) -> Result<()> {
         let name = mount.destination.display();
+        if mount.destination == Path::new(PROC)
+            && rustix::fs::fstatfs(tree).doing(|| format!("look at the mount {name}"))?.f_type != PROCFS
+        {
+            // What the kernel is told there by programs would be told to a file.
+            return Err(Error::configuration(format!(
+                "{PROC} cannot be mounted because it is not of type proc"
+            )));
+        }
         set(tree, mount.attributes, false).doing(|| format!("set the options of the mount {name}"))?;
         set(tree, mount.recursive, true)
             .doing(|| format!("set the recursive options of the mount {name}"))?;
@@ -195,6 +210,15 @@ fn clone_tree(source: &Path, recursive: bool) -> rustix::io::Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     rustix::mount::open_tree(CWD, source, flags)
+}
+
+/// The same of what is at `below` in a directory; its links lead nowhere outside, for whoever writes in it
+/// may have put them there (CVE-2024-23651 is of the kind).
+fn clone_below(source: &Path, below: &Path, recursive: bool) -> std::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let source = rustix::fs::open(source, flags, Mode::empty())?;
+    let handle = path::handle(&source, below)?;
+    Ok(clone_handle(handle.as_fd(), recursive)?)
 }
 
 /// A copy of the mount that a handle is in, beginning there.

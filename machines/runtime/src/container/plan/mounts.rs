@@ -33,6 +33,8 @@ pub enum Source {
     Bind {
         /// The path.
         path: PathBuf,
+        /// A path in it that is mounted instead: `X-mount.subdir=` of mount(8).
+        below: Option<PathBuf>,
         /// With the mounts below it.
         recursive: bool,
     },
@@ -111,6 +113,9 @@ const ATTRIBUTES: &[(&str, u64, u64)] = &[
     ("nosymfollow", attribute::NOSYMFOLLOW, 0),
     ("symfollow", 0, attribute::NOSYMFOLLOW),
 ];
+
+/// The beginning of the option that mounts a part of what a bind names.
+const SUBDIRECTORY: &str = "X-mount.subdir=";
 
 const PROPAGATION: &[(&str, u64)] = &[
     ("shared", libc::MS_SHARED),
@@ -209,7 +214,8 @@ fn source(mount: &Mount, bind: bool) -> Result<Source> {
         if mount.source.is_empty() {
             return Err(Error::configuration(format!("mount of {}: no source", mount.destination.display())));
         }
-        return Ok(Source::Bind { path, recursive });
+        let below = mount.options.iter().find_map(|option| option.strip_prefix(SUBDIRECTORY));
+        return Ok(Source::Bind { path, below: below.map(PathBuf::from), recursive });
     }
     match mount.kind.as_str() {
         "" => Err(Error::configuration(format!("mount of {}: no type", mount.destination.display()))),
@@ -293,7 +299,7 @@ mod tests {
         let Source::FileSystem { data, .. } = &tmpfs.source else { panic!("{tmpfs:?}") };
         assert_eq!(data[0], ("mode".into(), Some("755".into())));
         let bind = planned("", &["rbind", "rro", "rnosuid", "ridmap"]);
-        assert_eq!(bind.source, Source::Bind { path: "/s".into(), recursive: true });
+        assert_eq!(bind.source, Source::Bind { path: "/s".into(), below: None, recursive: true });
         assert_eq!(bind.recursive.set, attribute::RDONLY | attribute::NOSUID);
         assert!(bind.id_map.unwrap().recursive);
     }

@@ -1,0 +1,104 @@
+//! What cannot be meant is refused, by name, and leaves nothing behind.
+
+use anyhow::{Context as _, Result};
+use dhow_testkit::Engine;
+use serde_json::{Value, json};
+
+fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+/// Creates and starts: the status of the first that fails, and what it says.
+fn run(engine: &Engine, body: &Value) -> Result<(u16, String)> {
+    let mut connection = engine.connect()?;
+    let created = connection.request("POST", "/containers/create", body)?;
+    let said = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
+    if created.status != 201 {
+        return Ok((created.status, said(&created.body)));
+    }
+    let id = created.json()?["Id"].as_str().context("no id")?.to_owned();
+    let started = connection.request("POST", &format!("/containers/{id}/start"), &Value::Null)?;
+    let removed = connection.request("DELETE", &format!("/containers/{id}?force=1&v=1"), &Value::Null)?;
+    assert_eq!(removed.status, 204, "{body}");
+    Ok((started.status, said(&started.body)))
+}
+
+#[test]
+fn a_setting_that_cannot_be_is_refused_by_name() -> Result<()> {
+    let engine = engine()?;
+    for (host, words) in [
+        (
+            json!({"Mounts": [{"Type": "volume", "Source": "vv", "Target": "/x", "BindOptions": {}}]}),
+            "field BindOptions must not be specified",
+        ),
+        (
+            json!({"Mounts": [{"Type": "volume", "Source": "vv", "Target": "/x",
+                               "VolumeOptions": {"Subpath": "../.."}}]}),
+            "subpath must be a relative path within the volume",
+        ),
+        (
+            json!({"Mounts": [{"Type": "volume", "Source": "vv", "Target": "/x",
+                               "VolumeOptions": {"Subpath": "/etc"}}]}),
+            "subpath must be a relative path within the volume",
+        ),
+        (json!({"CpusetCpus": "1-0"}), "Invalid value 1-0 for cpuset cpus"),
+        (json!({"CpusetMems": "x"}), "Invalid value x for cpuset mems"),
+        (json!({"Binds": ["/tmp:/proc"]}), "/proc cannot be mounted because it is not of type proc"),
+        (json!({"Tmpfs": {"/proc": ""}}), "/proc cannot be mounted because it is not of type proc"),
+    ] {
+        let (status, said) = run(&engine, &json!({"Image": "busybox", "Cmd": ["true"], "HostConfig": host}))?;
+        assert!(status == 400 && said.contains(words), "{host}: {status} {said}");
+    }
+    Ok(())
+}
+
+/// Whoever writes in a volume makes the links in it: they lead nowhere outside.
+#[test]
+fn a_part_of_a_volume_is_found_inside_of_it() -> Result<()> {
+    let engine = engine()?;
+    let script =
+        "mkdir -p /v/part; echo inside > /v/part/file; ln -s /etc /v/out; ln -s ../../../../etc /v/up";
+    engine.docker(&["run", "--rm", "-v", "parts:/v", "busybox", "sh", "-c", script]).ok();
+    let mount = |below: &str| format!("type=volume,source=parts,target=/x,volume-subpath={below}");
+    let shown = engine.docker(&["run", "--rm", "--mount", &mount("part"), "busybox", "cat", "/x/file"]);
+    assert_eq!(shown.ok(), "inside");
+    for outside in ["out", "up", "nothing"] {
+        let shown = engine.docker(&["run", "--rm", "--mount", &mount(outside), "busybox", "ls", "/x"]);
+        assert_ne!(shown.status, 0, "{}", shown.stdout);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_image_is_not_called_like_a_digest() -> Result<()> {
+    let engine = engine()?;
+    let tagged = engine.docker(&["tag", "busybox", "sha256:abc"]);
+    assert_ne!(tagged.status, 0);
+    assert!(tagged.stderr.contains("ambiguous tag"), "{}", tagged.stderr);
+    Ok(())
+}
+
+#[test]
+fn an_engine_whose_directories_are_relative_runs_containers() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let script = directory.path().join("relative");
+    let text = format!(
+        "#!/bin/sh\ncd {0}\nexec {1} \"$@\" --config-file {0}/none.json\n",
+        directory.path().display(),
+        dhow_testkit::engine::binary()?.display()
+    );
+    std::fs::write(directory.path().join("none.json"), "{}")?;
+    std::fs::write(
+        &script,
+        text.replace("\"$@\"", "$(echo \"$@\" | sed 's,--data-root [^ ]*,--data-root data,')"),
+    )?;
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let engine = Engine::start_binary(&script, &[])?;
+    engine.import_busybox()?;
+    engine.docker(&["run", "--name", "one", "busybox", "echo", "hi"]).ok();
+    assert_eq!(engine.docker(&["logs", "one"]).ok(), "hi");
+    assert!(directory.path().join("data/containers").is_dir());
+    Ok(())
+}
