@@ -298,9 +298,12 @@ fn a_file_of_ten_gigabytes_of_holes_costs_little() {
     }
 }
 
+/// Entries and their contents.
+type Tar<'a> = Vec<(Entry, &'a [u8])>;
+
 #[test]
 fn what_unpacking_refuses_is_refused() {
-    let cases: [(Vec<(Entry, &[u8])>, &str); 8] = [
+    let cases: [(Tar<'_>, &str); 8] = [
         (vec![(Entry::file("n".repeat(300), 0), b"")], "at most 255"),
         (vec![(Entry::file("../f", 0), b"")], "leads out of the root"),
         (vec![(link("l", ".."), b""), (Entry::file("l/f", 0), b"")], "leads out of the root"),

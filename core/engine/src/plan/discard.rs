@@ -53,7 +53,8 @@ fn processors(host: &mut HostConfig, timed: bool, chosen: bool, warnings: &mut V
         warnings.push("Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.".into());
         (host.cpu_period, host.cpu_quota) = (0, 0);
     }
-    if !(host.cpuset_cpus.is_empty() && host.cpuset_mems.is_empty()) && !chosen {
+    let wanted = !host.cpuset_cpus.is_empty() || !host.cpuset_mems.is_empty();
+    if wanted && !chosen {
         warnings.push(
             "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.".into(),
         );

@@ -91,7 +91,7 @@ impl Sets {
         if let Some(id) = self.known.get(set.as_slice()) {
             return Ok(*id);
         }
-        let size: u64 = set.iter().map(|attribute| encoded_length(attribute)).sum();
+        let size: u64 = set.iter().map(encoded_length).sum();
         if size + HEADER > MOST {
             return Err(Error::limit(format!(
                 "extended attributes of {size} bytes; at most {MOST} are possible"
