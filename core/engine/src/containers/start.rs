@@ -61,7 +61,9 @@ impl Engine {
             stdio: stdio(record),
             log: logs::options(&record.host_config.log_config)?,
             directory,
-            init: record.host_config.init.unwrap_or(self.settings.init),
+            // Where it would not be the first process of its space, it would reap nothing.
+            init: record.host_config.pid_mode.is_empty()
+                && record.host_config.init.unwrap_or(self.settings.init),
         })
     }
 

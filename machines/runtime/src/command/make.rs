@@ -92,6 +92,7 @@ fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut 
         preserve: preserved(parsed)?,
         no_pivot: parsed.has("no-pivot"),
         no_new_keyring: parsed.has("no-new-keyring"),
+        reaper: false,
     })?;
     mark("brought up");
     init.notes.iter().for_each(|note| context.log.warn(note));

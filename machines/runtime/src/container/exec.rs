@@ -127,7 +127,8 @@ fn steps(
     let program = Program::find(program, home)?;
     talk.say(&Word::Created, None)?;
     talk.wait_for_go()?;
-    Err(init::Ready { identity, rights, filter, program, preserve: request.preserve }.execute(talk))
+    Err(init::Ready { identity, rights, filter, program, preserve: request.preserve, reaper: false }
+        .execute(talk))
 }
 
 fn kinds(spec: &Spec) -> impl Iterator<Item = NamespaceKind> {

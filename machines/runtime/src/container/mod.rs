@@ -61,6 +61,8 @@ pub struct InitRequest<'a> {
     pub no_pivot: bool,
     /// The caller's session keyring stays.
     pub no_new_keyring: bool,
+    /// A small init stays behind as the first process, and the program is its child.
+    pub reaper: bool,
 }
 
 /// One more process for a running container.

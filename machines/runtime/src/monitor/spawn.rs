@@ -109,6 +109,7 @@ fn in_cgroup(plan: &StartPlan, filter: Option<&Filter>, cgroup: Option<&Cgroup>)
         preserve: 0,
         no_pivot: false,
         no_new_keyring: false,
+        reaper: plan.init,
     })?;
     let pid = init.pid.as_raw_nonzero().get();
     let mut spawned = run(init, ours, &plan.stdio, memory)?;

@@ -9,6 +9,7 @@ mod hide;
 mod identity;
 mod mounts;
 mod program;
+mod reaper;
 mod root;
 mod userns;
 
@@ -95,7 +96,14 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     wait_at_gate(&request.gate, talk)?;
     mark("gate opened");
     hooks::run(HookKind::StartContainer, request.spec, request.id, request.bundle, own_pid())?;
-    let ready = Ready { identity: &plan.identity, rights, filter, program, preserve: request.preserve };
+    let ready = Ready {
+        identity: &plan.identity,
+        rights,
+        filter,
+        program,
+        preserve: request.preserve,
+        reaper: request.reaper,
+    };
     Err(ready.execute(talk))
 }
 
@@ -106,6 +114,7 @@ pub(super) struct Ready<'a> {
     pub(super) filter: Filter,
     pub(super) program: Program<'a>,
     pub(super) preserve: u32,
+    pub(super) reaper: bool,
 }
 
 impl Ready<'_> {
@@ -116,6 +125,11 @@ impl Ready<'_> {
         let prepared = program::prepare(self.preserve);
         match prepared.and_then(|()| settle(self.identity, &self.rights, &self.filter, talk)) {
             Ok(()) => {
+                if self.reaper
+                    && let Err(error) = reaper::stay_behind()
+                {
+                    return error;
+                }
                 mark("executes");
                 self.program.execute()
             }
