@@ -3,12 +3,14 @@
 //! ```text
 //! 0      nothing           (room for a boot sector)
 //! 1024   superblock, and the slot of the tar
-//! 1280   inodes            the root first, then the files of a directory side by side; behind each
-//!                          its attributes, and a short directory, a link or a table of chunks
+//! 1280   inodes            a directory, its files, then its directories; behind each inode its
+//!                          attributes, and a short directory, a link or a table of chunks
 //!        blocks            of long directories and long links
 //!        copies            pieces of sparse files
 //!        attributes        that more than one inode has
 //! ```
+
+use std::ops::Range;
 
 use super::directory;
 use super::disk::{BLOCK, CHUNK_INDEX, FIRST_INODE, Inode as DiskInode, Layout, SLOT};
@@ -79,17 +81,18 @@ impl Plan {
     }
 
     fn place(&mut self, from: &Index) -> Result<()> {
-        let mut at = FIRST_INODE;
+        let mut room = Room { end: FIRST_INODE, gap: 0..0 };
         let mut blocks = 0;
         for position in 0..self.order.len() {
             let id = self.order[position];
             let shape = self.shape(from, id);
-            at = shape.place(at);
-            self.numbers[index(id)] = u32::try_from(at / SLOT).map_err(|_| too_large())?;
-            at += shape.length();
+            let number = room.take(&shape) / SLOT;
+            self.numbers[index(id)] = u32::try_from(number).map_err(|_| too_large())?;
             blocks += shape.blocks;
         }
-        self.data = block(at.div_ceil(BLOCK))?;
+        let numbers = &self.numbers;
+        self.order.sort_unstable_by_key(|&id| numbers[index(id)]);
+        self.data = block(room.end.div_ceil(BLOCK))?;
         self.copies = block(u64::from(self.data) + blocks)?;
         self.attributes = block(u64::from(self.copies) + from.copies.bytes.len() as u64 / BLOCK)?;
         self.end = block(u64::from(self.attributes) + (self.shared.bytes.len() as u64).div_ceil(BLOCK))?;
@@ -153,29 +156,63 @@ impl Shape {
     }
 }
 
-/// The inodes that have a name, directory by directory, and how many names each has.
+/// Where the next inodes go.
+struct Room {
+    /// Behind all inodes so far.
+    end: u64,
+    /// What the last one that had to begin a block left free: its files, which come next, fill it.
+    gap: Range<u64>,
+}
+
+impl Room {
+    /// The place of an inode.
+    fn take(&mut self, shape: &Shape) -> u64 {
+        let inside = shape.place(self.gap.start);
+        if inside + shape.length() <= self.gap.end {
+            self.gap.start = inside + shape.length();
+            return inside;
+        }
+        let at = shape.place(self.end);
+        if at - self.end >= SLOT {
+            self.gap = self.end..at;
+        }
+        self.end = at + shape.length();
+        at
+    }
+}
+
+/// The inodes that have a name, and how many each has: behind a directory its files, then its
+/// directories, each with what is in it.
 fn walk(tree: &Tree) -> Result<(Vec<Id>, Vec<u32>)> {
     let mut links = vec![0_u32; tree.len()];
-    let mut order = vec![ROOT];
+    let mut order = Vec::with_capacity(tree.len());
+    let mut waiting = vec![ROOT];
     links[index(ROOT)] = 2;
-    let mut next = 0;
-    while let Some(&id) = order.get(next) {
-        next += 1;
+    while let Some(id) = waiting.pop() {
+        order.push(id);
         let Some(directory) = tree.directory(id) else { continue };
+        let first = waiting.len();
         for &child in directory.children.values() {
+            if tree.directory(child).is_some() {
+                // Itself has two names: its own, and `.`; and its parent has one more, `..`.
+                links[index(child)] = 2;
+                count(&mut links[index(id)])?;
+                waiting.push(child);
+                continue;
+            }
             if links[index(child)] == 0 {
                 order.push(child);
             }
-            let (named, more) = match tree.directory(child) {
-                Some(_) => (id, 2),
-                None => (child, 0),
-            };
-            links[index(child)] += more;
-            let count = &mut links[index(named)];
-            *count = count.checked_add(1).ok_or_else(|| Error::limit("a file has too many names"))?;
+            count(&mut links[index(child)])?;
         }
+        waiting[first..].reverse();
     }
     Ok((order, links))
+}
+
+fn count(links: &mut u32) -> Result<()> {
+    *links = links.checked_add(1).ok_or_else(|| Error::limit("a file has too many names"))?;
+    Ok(())
 }
 
 /// chmod(2) changes an access list, and a tar says both.

@@ -223,9 +223,7 @@ impl Tree {
     fn step(&mut self, here: Id, name: &[u8], missing: Missing) -> Result<Step> {
         let Some(id) = self.child(here, name) else {
             return match missing {
-                Missing::Make(time) => {
-                    self.insert(here, name, Inode::directory(here, 0o755, time)).map(Step::Into)
-                }
+                Missing::Make(time) => self.insert(here, name, self.made(here, time)).map(Step::Into),
                 Missing::Refuse => Err(Error::format(format!("directory {} does not exist", shown(name)))),
             };
         };
@@ -233,6 +231,16 @@ impl Tree {
             Body::Directory(_) => Ok(Step::Into(id)),
             Body::Symlink(target) => Ok(Step::Link(target.clone())),
             _ => Err(not_a_directory(name)),
+        }
+    }
+
+    /// A directory that no entry told of: root's, but below one with the set-group-id bit of its
+    /// group, as mkdir(2) makes it.
+    fn made(&self, parent: Id, time: Time) -> Inode {
+        let above = self.inode(parent);
+        match above.mode & 0o2000 {
+            0 => Inode::directory(parent, 0o755, time),
+            _ => Inode { gid: above.gid, ..Inode::directory(parent, 0o2755, time) },
         }
     }
 
