@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use common::{Raw, archive, fresh, is_root, scratch, tar_of};
+use dhow_store::layer::ExtractOptions;
 use dhow_store::tar::{Entry, EntryKind, Fault, Time};
 use erofs::{assert_same, index, mount_works};
 
@@ -296,6 +297,84 @@ fn a_file_of_ten_gigabytes_of_holes_costs_little() {
         wanted.read_exact_at(&mut other, at).unwrap();
         assert_eq!(one, other, "at {at}");
     }
+}
+
+/// A tar of some trees of this machine, with what GNU tar can say of them.
+fn tar_of_trees(trees: &[&str]) -> Vec<u8> {
+    let known = trees.iter().copied().filter(|tree| Path::new("/").join(tree).exists());
+    let options = ["-c", "--format=posix", "--xattrs", "--xattrs-include=*", "--sparse", "-f", "-"];
+    common::run("tar", &options.into_iter().chain(known).collect::<Vec<_>>(), Path::new("/"))
+}
+
+#[test]
+fn real_trees_are_shown_as_they_are() {
+    if !is_root() || !mount_works() {
+        return;
+    }
+    assert_same(&tar_of_trees(&[
+        "etc",
+        "bin",
+        "usr/bin",
+        "usr/share/zoneinfo",
+        "usr/share/perl",
+        "usr/lib/python3",
+    ]));
+}
+
+#[test]
+fn other_programs_find_no_fault_in_it() {
+    if !is_root() || !mount_works() || !erofs::fsck_works() {
+        return;
+    }
+    erofs::mount(&tar_of_trees(&["etc", "usr/share/zoneinfo", "usr/share/perl"]), scratch()).assert_clean();
+    let mut entries: Vec<(Entry, &[u8])> = Vec::new();
+    entries.extend((0..3_000).map(|number| (Entry::file(format!("many/{number}"), 0), &b"1"[..])));
+    entries.push((link("long", &"x".repeat(4_000)), b""));
+    entries.push((Entry::new("null", EntryKind::CharDevice(1, 3), 0o666), b""));
+    entries.push((
+        with(Entry::file("tagged", 0), |file| file.xattrs = vec![(b"user.a".to_vec(), vec![1; 700])]),
+        b"1",
+    ));
+    erofs::mount(&tar_of(&entries), scratch()).assert_clean();
+}
+
+#[test]
+fn both_forms_of_a_layer_hide_the_same_files() {
+    if !is_root() || !mount_works() {
+        return;
+    }
+    let scratch = scratch();
+    let below = fresh(scratch.path(), "below");
+    let script = "mkdir -p keep drop/deep opaque both; \
+        for f in keep/a keep/b drop/deep/c opaque/d both/e file; do echo $f >$f; done";
+    common::run("sh", &["-ec", script], &below);
+    let tar = tar_of(&[
+        (Entry::file("keep/.wh.a", 0), b""),
+        (Entry::file("keep/new", 0), b"new"),
+        (Entry::file(".wh.drop", 0), b""),
+        (Entry::file("opaque/.wh..wh..opq", 0), b""),
+        (Entry::file("opaque/f", 0), b"f"),
+        (Entry::file(".wh.both", 0), b""),
+        (Entry::directory("both"), b""),
+        (Entry::file("both/g", 0), b"g"),
+        (Entry::directory("file"), b""),
+        (Entry::file("file/in", 0), b"in"),
+    ]);
+    let unpacked = fresh(scratch.path(), "unpacked");
+    common::extract(&tar, &unpacked, &ExtractOptions::layer()).unwrap();
+    let mounted = erofs::mount(&tar, common::scratch());
+    let Ok(wanted) = erofs::overlay(&[common::open(&unpacked), common::open(&below)]) else {
+        println!("skipped: overlayfs takes no layers by handle here (Linux 6.13)");
+        return;
+    };
+    let found = erofs::overlay(&[common::open(&mounted.root()), common::open(&below)]).unwrap();
+    let [mut wanted, mut found] = [wanted, found].map(|overlay| common::describe(&erofs::path(&overlay)));
+    wanted.remove(Path::new(""));
+    found.remove(Path::new(""));
+    assert_eq!(found, wanted);
+    let names: Vec<_> = found.keys().map(|path| path.to_str().unwrap()).collect();
+    let shown = "both both/g file file/in keep keep/b keep/new opaque opaque/f";
+    assert_eq!(names.join(" "), shown);
 }
 
 /// Entries and their contents.

@@ -436,3 +436,27 @@ fn what_is_copied_into_a_container_keeps_kinds_apart_when_asked_to() {
     // The directory that is copied into is the container's own.
     assert_eq!(fs::metadata(&trap.into).unwrap().uid(), 0);
 }
+
+/// Times are set last: that of a directory that was since replaced, by way of a link, went through the
+/// link that came instead, to another directory or to none.
+#[test]
+fn a_directory_that_was_replaced_by_way_of_a_link_leaves_no_time_behind() {
+    if !is_root() {
+        return;
+    }
+    let link =
+        |path: &str, target: &str| (Entry::new(path, EntryKind::Symlink(target.into()), 0o777), &b""[..]);
+    let mut directory = Entry::directory("a/b");
+    directory.modified.seconds = 77;
+    let tar = tar_of(&[
+        link("way", "a"),
+        (directory, b""),
+        (Entry::directory("other"), b""),
+        link("way/b", "../other"),
+    ]);
+    let trap = Trap::new();
+    trap.unpack(&tar, &ExtractOptions::layer()).unwrap();
+    assert_eq!(fs::metadata(trap.path("other")).unwrap().mtime(), 0);
+    let looped = tar_of(&[link("b", "a"), (Entry::file("a/a/a", 0), b""), link("b/a", "a")]);
+    Trap::new().unpack(&looped, &ExtractOptions::layer()).unwrap();
+}

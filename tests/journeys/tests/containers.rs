@@ -198,10 +198,14 @@ fn an_init_passes_signals_on_reaps_orphans_and_ends_as_the_program_does() -> Res
     assert_eq!(run("kill -9 $$").status, 137);
     assert_eq!(run("nosuchprogram").status, 127);
     // Children of a child that is gone: without an init they stay as zombies.
-    let orphans = run("for i in 1 2 3; do sh -c 'sleep 0 & exit'; done; sleep 0.3; grep -l zombie /proc/[0-9]*/status; echo $$");
+    let orphans = run(
+        "for i in 1 2 3; do sh -c 'sleep 0 & exit'; done; sleep 0.3; grep -l zombie /proc/[0-9]*/status; echo $$",
+    );
     assert_eq!(orphans.stdout, "2\n", "the program is the second process: {}", orphans.stderr);
     // As process 1 a sleep would not hear SIGTERM, and be killed after ten seconds.
-    engine.dhow(&["run", "-d", "--init", "--name", "waits", "--network", "none", "busybox", "sleep", "1000"]).ok();
+    engine
+        .dhow(&["run", "-d", "--init", "--name", "waits", "--network", "none", "busybox", "sleep", "1000"])
+        .ok();
     engine.dhow(&["stop", "waits"]).ok();
     assert_eq!(engine.dhow(&["inspect", "-f", "{{.State.ExitCode}}", "waits"]).ok(), "143");
     Ok(())

@@ -126,13 +126,12 @@ impl Index {
         if let EntryKind::HardLink(target) = &entry.kind {
             return self.hard_link(entry, &path, target);
         }
-        let parent = self.tree.enter(directory, Missing::Make(entry.modified))?;
         if entry.is_directory() {
-            return self.directory(entry, parent, name);
+            return self.directory(entry, directory, name);
         }
         let body = self.body(entry, extents)?;
         let inode = self.inode(entry, body)?;
-        self.tree.remove(parent, name);
+        let parent = self.make_room(entry, directory, name)?;
         let id = self.tree.insert(parent, name, inode)?;
         self.end = extents.iter().map(|extent| extent.source + extent.length).fold(self.end, u64::max);
         self.open_copies(id)
@@ -146,13 +145,30 @@ impl Index {
         self.update(super::tree::ROOT, entry)
     }
 
-    fn directory(&mut self, entry: &Entry, parent: Id, name: &[u8]) -> Result<()> {
+    /// The directory of an entry, in which its name is free: what was there is replaced.
+    fn make_room(&mut self, entry: &Entry, directory: &[u8], name: &[u8]) -> Result<Id> {
+        let missing = Missing::Make(entry.modified);
+        let parent = self.tree.enter(directory, missing)?;
+        if self.tree.child(parent, name).is_none() {
+            return Ok(parent);
+        }
+        self.tree.remove(parent, name);
+        // What was there may have been on the way to the directory.
+        let parent = self.tree.enter(directory, missing)?;
+        match self.tree.child(parent, name) {
+            None => Ok(parent),
+            Some(_) => Err(Error::refused("it lies on the way to itself")),
+        }
+    }
+
+    fn directory(&mut self, entry: &Entry, directory: &[u8], name: &[u8]) -> Result<()> {
+        let parent = self.tree.enter(directory, Missing::Make(entry.modified))?;
         let before = self.tree.child(parent, name);
         if let Some(id) = before.filter(|&id| self.tree.directory(id).is_some()) {
             return self.update(id, entry);
         }
         let hidden = before.is_some_and(|id| self.tree.inode(id).is_whiteout());
-        self.tree.remove(parent, name);
+        let parent = self.make_room(entry, directory, name)?;
         let id = self.tree.insert(parent, name, Inode::directory(parent, 0, entry.modified))?;
         if hidden {
             // What lies below was deleted, and must not show through the directory that comes instead.
@@ -245,10 +261,7 @@ impl Index {
             return Ok(());
         }
         let (directory, name) = split(path);
-        let parent = self.tree.enter(directory, Missing::Make(entry.modified))?;
-        if self.tree.child(parent, name).is_some() {
-            self.tree.remove(parent, name);
-        }
+        let parent = self.make_room(entry, directory, name)?;
         // Looked up now: the target may have been below what the link replaced.
         let id = self.tree.child(source, old).ok_or_else(|| wrong("the target does not exist"))?;
         if self.tree.directory(id).is_some() {

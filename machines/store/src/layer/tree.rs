@@ -63,6 +63,15 @@ impl<'a> Tree<'a> {
         self.by_links = None;
     }
 
+    /// The path of a name in the directory that was entered last by `directory`, without links.
+    pub(super) fn real_path(&self, directory: &[u8], name: &[u8]) -> Vec<u8> {
+        if self.by_links.as_deref() != Some(directory) {
+            return if directory.is_empty() { name.to_vec() } else { [directory, name].join(&b'/') };
+        }
+        let names = self.steps.iter().map(|step| step.name.as_slice()).chain([name]);
+        names.collect::<Vec<_>>().join(&b'/')
+    }
+
     /// The directories that were made on the way since this was last called.
     pub(super) fn take_made(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.made)

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use dhow_oci::Digest;
 use dhow_store::erofs::{Options, Summary, Tar, index_of};
@@ -13,7 +15,8 @@ use dhow_store::layer::ExtractOptions;
 use dhow_store::tar::{Error, Limits, Reader};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_string,
+    fsmount, fsopen,
 };
 use tempfile::TempDir;
 
@@ -34,12 +37,26 @@ pub(crate) fn index(tar: &[u8]) -> Result<(Vec<u8>, Summary), Error> {
 pub(crate) struct Mounted {
     root: OwnedFd,
     pub(crate) summary: Summary,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl Mounted {
     pub(crate) fn root(&self) -> PathBuf {
-        format!("/proc/self/fd/{}/.", self.root.as_raw_fd()).into()
+        path(&self.root)
+    }
+
+    /// Asks erofs-utils to read all of it.
+    fn fsck(&self) -> io::Result<Output> {
+        let device = format!("--device={}", self.files.path().join("layer.tar").display());
+        Command::new("fsck.erofs")
+            .args([&device, "--extract", "-d3"])
+            .arg(self.files.path().join("index.erofs"))
+            .output()
+    }
+
+    pub(crate) fn assert_clean(&self) {
+        let output = self.fsck().unwrap();
+        assert!(output.status.success() && text(&output).contains("No errors found"), "{}", text(&output));
     }
 }
 
@@ -49,13 +66,28 @@ pub(crate) fn mount(tar: &[u8], files: TempDir) -> Mounted {
     let (index, device) = (files.path().join("index.erofs"), files.path().join("layer.tar"));
     fs::write(&index, &image).unwrap();
     fs::write(&device, tar).unwrap();
-    Mounted { root: mount_files(&index, &device).unwrap(), summary, _files: files }
+    Mounted { root: mount_files(&index, &device).unwrap(), summary, files }
 }
 
 pub(crate) fn mount_files(index: &Path, tar: &Path) -> Result<OwnedFd, Errno> {
     let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", index)?;
     fsconfig_set_string(&context, "device", tar)?;
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+/// A mount that is attached nowhere, as a path for this process.
+pub(crate) fn path(root: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}/.", root.as_raw_fd()).into()
+}
+
+/// An overlay to look at, of layers given by their handles, the uppermost first.
+pub(crate) fn overlay(layers: &[OwnedFd]) -> Result<OwnedFd, Errno> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for layer in layers {
+        fsconfig_set_fd(&context, "lowerdir+", layer)?;
+    }
     fsconfig_create(&context)?;
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
@@ -74,6 +106,24 @@ pub(crate) fn mount_works() -> bool {
         }
         mounted => mounted.map(drop).is_ok() || panic!("an empty index is not mounted"),
     }
+}
+
+/// Whether fsck.erofs is here and knows blocks of 512 bytes (erofs-utils 1.7 and later); tells so where not.
+pub(crate) fn fsck_works() -> bool {
+    let mounted = mount(&[], scratch());
+    let output = mounted.fsck();
+    let works = output.as_ref().is_ok_and(|output| !text(output).contains("blksize 512 isn't supported"));
+    if !works {
+        println!(
+            "skipped: fsck.erofs is not here, or too old: {}",
+            output.map_or_else(|e| e.to_string(), |o| text(&o))
+        );
+    }
+    works
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// Compares the mounted index of a tar with the tar unpacked.

@@ -194,16 +194,18 @@ impl<'a> Extractor<'a> {
         }
         let contents = Placing { path: &path, directory, name, entry }.place(self, reader)?;
         self.counts.contents += contents;
-        self.note_made(entry, &path);
+        self.note_made(entry, self.tree.real_path(directory, name));
         Ok(())
     }
 
-    fn note_made(&mut self, entry: &Entry, path: &[u8]) {
-        if entry.is_directory() {
-            self.directories.insert(path.to_vec(), (entry.accessed, entry.modified));
-        }
+    /// Remembered is where it is, not how the archive got there: a link on the way may be another file
+    /// when the directory's time is set.
+    fn note_made(&mut self, entry: &Entry, path: Vec<u8>) {
         if self.options.whiteouts == Whiteouts::Apply {
-            self.made.insert(path.to_vec());
+            self.made.insert(path.clone());
+        }
+        if entry.is_directory() {
+            self.directories.insert(path, (entry.accessed, entry.modified));
         }
         self.note_parents(entry);
     }

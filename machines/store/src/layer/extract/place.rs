@@ -183,7 +183,8 @@ impl Placing<'_> {
         let parent = to.tree.enter(self.directory, Missing::Make)?;
         remove(parent, self.name)
             .map_err(|error| Error::system("what was there cannot be removed", error))?;
-        to.forget(self.path);
+        let gone = to.tree.real_path(self.directory, self.name);
+        to.forget(&gone);
         Ok(())
     }
 
