@@ -3,7 +3,7 @@
 //! Machines are shared and noisy, so each round runs every contender once and medians of many
 //! rounds are compared; the ratio to Dhow is what counts. Processor time is that of everything the
 //! contender did (client, engine, runtime, container), read from a cgroup of its own.
-//! Results are printed, and written to `target/bench.json`.
+//! Results are printed, and written to `target/bench.json` and, as a drawing, to `target/bench.svg`.
 
 pub(crate) mod api;
 mod archive;
@@ -12,6 +12,7 @@ mod cgroup;
 mod many;
 pub(crate) mod memory;
 mod peers;
+mod plot;
 mod report;
 mod series;
 mod view;

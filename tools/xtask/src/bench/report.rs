@@ -26,10 +26,11 @@ pub(crate) fn print(table: &Table) {
     }
 }
 
-/// Writes all tables to `target/bench.json`.
+/// Writes all tables to `target/bench.json`, and draws them.
 pub(crate) fn write(tables: &[Table]) -> Result<()> {
     std::fs::create_dir_all("target")?;
     std::fs::write("target/bench.json", serde_json::to_vec_pretty(tables)?)?;
-    println!("\nwritten to target/bench.json");
+    std::fs::write("target/bench.svg", super::plot::svg(tables))?;
+    println!("\nwritten to target/bench.json and target/bench.svg");
     Ok(())
 }
