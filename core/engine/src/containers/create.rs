@@ -40,9 +40,10 @@ impl Engine {
         let CreateRequest { name, platform, config, host_config } = request;
         let (image, image_name) = self.image_for(&config.image, platform.as_ref())?;
         let config = merge::with_image(config, image.as_ref());
-        let mut host_config = merge::with_settings(host_config, &self.settings);
-        let warnings = discard::discard(&mut host_config, self.ports.host.facts());
-        validate::check(&config, &host_config, self.ports.host.facts())?;
+        let facts = self.ports.host.facts();
+        let mut host_config = merge::with_settings(host_config, &self.settings, facts);
+        let warnings = discard::discard(&mut host_config, facts);
+        validate::check(&config, &host_config, facts)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
         let record = Container {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dhow_model::container::{Config, HostConfig};
+use dhow_model::ports::HostFacts;
 use dhow_model::{ContainerId, Image};
 use dhow_oci::image::ContainerDefaults;
 
@@ -85,7 +86,7 @@ fn merge_maps<V: Clone>(own: &mut BTreeMap<String, V>, image: Option<&BTreeMap<S
 
 /// Completes what the engine has defaults for.
 #[must_use]
-pub fn with_settings(mut host: HostConfig, settings: &Settings) -> HostConfig {
+pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFacts) -> HostConfig {
     if host.network_mode.is_empty() {
         host.network_mode = "default".into();
     }
@@ -93,7 +94,8 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings) -> HostConfig {
         host.ipc_mode = "private".into();
     }
     if host.cgroupns_mode.is_empty() {
-        host.cgroupns_mode = if host.privileged { "host".into() } else { "private".into() };
+        let private = !facts.lacks_namespace("cgroup") && (!host.privileged || facts.cgroup_version == 2);
+        host.cgroupns_mode = if private { "private".into() } else { "host".into() };
     }
     if host.shm_size == 0 {
         host.shm_size = settings.shm_size;

@@ -174,10 +174,36 @@ fn processors(host: &HostConfig, facts: &HostFacts) -> Result<()> {
     if host.cpu_shares < 0 {
         return wrong(format!("invalid CPU shares ({}): value must be a positive integer", host.cpu_shares));
     }
+    available("CPUs", &host.cpuset_cpus, &facts.processors_allowed)?;
+    available("memory nodes", &host.cpuset_mems, &facts.memory_nodes_allowed)?;
     if host.blkio_weight > 0 && !(10..=1000).contains(&host.blkio_weight) {
         return wrong("Range of blkio weight is from 10 to 1000".into());
     }
     Ok(())
+}
+
+/// Whether all of a list of numbers (`0-3,7`) are in another one.
+fn available(what: &str, wanted: &str, have: &str) -> Result<()> {
+    let ranges = |list: &str| -> Option<Vec<(u32, u32)>> {
+        let range = |part: &str| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            let range = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            (range.0 <= range.1).then_some(range)
+        };
+        list.split(',').filter(|part| !part.trim().is_empty()).map(range).collect()
+    };
+    let setting = if what == "CPUs" { "cpuset cpus" } else { "cpuset mems" };
+    let Some(parts) = ranges(wanted) else {
+        return Err(Error::invalid(format!("Invalid value {wanted} for {setting}")));
+    };
+    let have_ranges = ranges(have).unwrap_or_default();
+    let is_had = |number: u32| have_ranges.iter().any(|(first, last)| (*first..=*last).contains(&number));
+    // The bound is the kernel's greatest number of processors.
+    let all = parts.iter().all(|(first, last)| last - first <= 8192 && (*first..=*last).all(is_had));
+    if all || have_ranges.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("Requested {what} are not available - requested {wanted}, available: {have}")))
 }
 
 fn ulimits(host: &HostConfig) -> Result<()> {
@@ -237,4 +263,23 @@ fn hosts(host: &HostConfig) -> Result<()> {
             .map_err(|_| Error::invalid(format!("bad IP address: {server:?}")))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_that_are_not_there_are_refused_in_dockers_words() {
+        for good in ["", "0", "0-3", "1,3", "0-1,7", "0,"] {
+            assert!(available("CPUs", good, "0-3,7").is_ok(), "{good}");
+        }
+        let error = available("CPUs", "3-5", "0-3,7").unwrap_err().to_string();
+        assert_eq!(error, "Requested CPUs are not available - requested 3-5, available: 0-3,7");
+        for wrong in ["x", "3-1", "1-", "-1", "0-99999999999"] {
+            let error = available("memory nodes", wrong, "0").unwrap_err().to_string();
+            assert_eq!(error, format!("Invalid value {wrong} for cpuset mems"));
+        }
+        assert!(available("CPUs", "0-4294967295", "0-3").is_err());
+    }
 }

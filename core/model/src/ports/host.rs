@@ -81,6 +81,12 @@ pub struct HostFacts {
     /// Controllers whose limits can be set: `memory`, `cpu`, `cpuset`, `pids`, `blkio`, …; and `blkio.weight`,
     /// where its scheduler is there.
     pub controllers: Vec<String>,
+    /// Kinds of namespaces that cannot be had: `net`, `cgroup`, …
+    pub missing_namespaces: Vec<String>,
+    /// Processors that may be used: `0-3,7`.
+    pub processors_allowed: String,
+    /// Memory nodes that may be used.
+    pub memory_nodes_allowed: String,
     /// The kernel filters system calls.
     pub seccomp: bool,
     /// AppArmor is on.
@@ -91,4 +97,12 @@ pub struct HostFacts {
     pub capabilities: u64,
     /// What cannot be had here, each in one sentence.
     pub warnings: Vec<String>,
+}
+
+impl HostFacts {
+    /// Whether no namespace of a kind (`net`, `cgroup`, …) can be made.
+    #[must_use]
+    pub fn lacks_namespace(&self, name: &str) -> bool {
+        self.missing_namespaces.iter().any(|missing| missing == name)
+    }
 }

@@ -103,7 +103,7 @@ fn security_options(host: &HostFacts) -> Vec<&'static str> {
         (host.apparmor, "name=apparmor"),
         (host.seccomp, "name=seccomp,profile=builtin"),
         (host.selinux, "name=selinux"),
-        (true, "name=cgroupns"),
+        (!host.lacks_namespace("cgroup"), "name=cgroupns"),
     ];
     options.into_iter().filter_map(|(has, option)| has.then_some(option)).collect()
 }

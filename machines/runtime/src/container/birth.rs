@@ -11,12 +11,13 @@ use std::path::Path;
 use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::clone::{Child, CloneOptions, clone3};
 use dhow_sys::fork::exit_now;
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::error::{Context as _, Error, Result, Stage};
 use super::plan::Plan;
 use super::sync::{Talk, Word};
-use super::{InitRequest, init, join};
+use super::{InitRequest, init, join, lack};
 use crate::cgroups::Cgroup;
 
 /// Makes the process: answers nothing in it, and what it is to its parent.
@@ -26,7 +27,7 @@ pub(super) fn process(request: &mut InitRequest<'_>, plan: &Plan) -> Result<Opti
     match joined {
         None => {
             let options = CloneOptions { namespaces: plan.namespaces.clone_flags(), cgroup, sibling: false };
-            clone3(options).doing(|| "make the container's process")
+            clone3(options).map_err(|error| cannot("make the container's process", plan, &error))
         }
         Some((_, path)) => through_helper(request, plan, path),
     }
@@ -64,7 +65,13 @@ fn make_sibling(request: &mut InitRequest<'_>, plan: &Plan, path: &Path) -> Resu
     init::enter_cgroup(request.cgroup.take())?;
     join::enter(NamespaceKind::User, path)?;
     let options = CloneOptions { namespaces: plan.namespaces.clone_flags(), cgroup: None, sibling: true };
-    clone3(options).doing(|| "make the container's process in the user namespace")
+    let what = "make the container's process in the user namespace";
+    clone3(options).map_err(|error| cannot(what, plan, &error))
+}
+
+fn cannot(what: &str, plan: &Plan, error: &std::io::Error) -> Error {
+    let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+    lack::failure(what, &plan.namespaces.new, errno)
 }
 
 fn announce(child: &Child, talk: &Talk) -> ! {

@@ -13,6 +13,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use super::error::{Context as _, Result};
+use super::lack;
 use super::plan::NamespacePlan;
 use super::plan::namespaces::file;
 
@@ -70,7 +71,8 @@ fn open(path: &Path) -> Result<OwnedFd> {
 fn make_time_namespace(offsets: &str) -> Result<()> {
     // SAFETY of the design: the caller has one thread, so that nothing else is moved along.
     #[allow(deprecated, reason = "the other form differs in its name only")]
-    rustix::thread::unshare(UnshareFlags::NEWTIME).doing(|| "make a time namespace")?;
+    rustix::thread::unshare(UnshareFlags::NEWTIME)
+        .map_err(|error| lack::failure("make a time namespace", &[NamespaceKind::Time], error))?;
     if offsets.is_empty() {
         return Ok(());
     }

@@ -1,13 +1,18 @@
 //! What this machine is.
 
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use dhow_model::Result;
 use dhow_model::ports::HostFacts;
+use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::identity;
+use rustix::fs::{Access, AtFlags};
 
 use crate::cgroups::{Layout, Version};
+use crate::container::plan::namespaces;
+use crate::container::{NAMESPACES, lack_of};
 
 /// Controllers whose absence a user should know of, and what then cannot be set.
 const WANTED: [(&str, &str); 5] = [
@@ -23,7 +28,7 @@ pub(super) fn gather() -> Result<HostFacts> {
     let system = rustix::system::uname();
     let layout = Layout::detect()?;
     let version = if layout.version() == Version::V2 { 2 } else { 1 };
-    let mut controllers = controllers(version);
+    let mut controllers = controllers(&layout);
     controllers.extend(weighs_block_devices(version).then(|| "blkio.weight".to_owned()));
     let last = identity::last_capability();
     let capabilities = identity::bounding_set(last);
@@ -37,7 +42,10 @@ pub(super) fn gather() -> Result<HostFacts> {
         processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         memory: memory(),
         cgroup_version: version,
-        warnings: warnings(&controllers, capabilities, last),
+        warnings: warnings(&layout, &controllers, capabilities, last),
+        missing_namespaces: missing_namespaces(),
+        processors_allowed: own_status("Cpus_allowed_list"),
+        memory_nodes_allowed: own_status("Mems_allowed_list"),
         controllers,
         seccomp: fs::exists("/proc/sys/kernel/seccomp/actions_avail").unwrap_or(false),
         apparmor: is_on("/sys/module/apparmor/parameters/enabled", "Y"),
@@ -60,20 +68,40 @@ fn memory() -> u64 {
     kilobytes.unwrap_or(0) * 1024
 }
 
-/// Version 2 lists them in its root; version 1 in /proc/cgroups, by hierarchy (0 is not mounted).
-fn controllers(version: u32) -> Vec<String> {
-    if version == 2 {
-        let text = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default();
-        let name = |name: &str| if name == "io" { "blkio".to_owned() } else { name.to_owned() };
-        return text.split_whitespace().map(name).collect();
+/// Those whose limits can be set: mounted, and not read-only. Version 2 lists them in its root.
+fn controllers(layout: &Layout) -> Vec<String> {
+    let writable = layout.hierarchies.iter().filter(|hierarchy| is_writable(hierarchy.root()));
+    match layout.version() {
+        Version::V1 => {
+            let all = writable.flat_map(|hierarchy| &hierarchy.mount.controllers);
+            all.map(|controller| controller.v1_name().to_owned()).collect()
+        }
+        Version::V2 => {
+            let text = writable.map(|hierarchy| {
+                fs::read_to_string(hierarchy.mount.mount_point.join("cgroup.controllers")).unwrap_or_default()
+            });
+            let name = |name: &str| if name == "io" { "blkio".to_owned() } else { name.to_owned() };
+            text.flat_map(|text| text.split_whitespace().map(name).collect::<Vec<_>>()).collect()
+        }
     }
-    let text = fs::read_to_string("/proc/cgroups").unwrap_or_default();
-    let mounted = |line: &str| {
-        let mut fields = line.split_whitespace();
-        let name = fields.next().filter(|name| !name.starts_with('#'))?;
-        (fields.next()? != "0").then(|| name.to_owned())
-    };
-    text.lines().filter_map(mounted).collect()
+}
+
+fn is_writable(directory: BorrowedFd<'_>) -> bool {
+    rustix::fs::accessat(directory, ".", Access::WRITE_OK, AtFlags::empty()).is_ok()
+}
+
+/// Namespaces of which none can be made: the kernel has no such kind, or none are allowed here.
+fn missing_namespaces() -> Vec<String> {
+    let is_missing = |kind: &NamespaceKind| lack_of(*kind).is_some();
+    let kinds = NAMESPACES.iter().copied().filter(is_missing);
+    kinds.map(|kind| namespaces::file(kind).to_owned()).collect()
+}
+
+/// A line of /proc/self/status.
+fn own_status(name: &str) -> String {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_default().trim().to_owned()
 }
 
 /// Whether an input and output scheduler with weights is there; its files are in every group but the root
@@ -89,7 +117,7 @@ fn weighs_block_devices(version: u32) -> bool {
     groups.into_iter().any(|group| exists(&group.path(), ["io.weight", "io.bfq.weight"]))
 }
 
-fn warnings(controllers: &[String], capabilities: u64, last: u32) -> Vec<String> {
+fn warnings(layout: &Layout, controllers: &[String], capabilities: u64, last: u32) -> Vec<String> {
     let missing = WANTED.iter().filter(|(name, _)| !controllers.iter().any(|known| known == name));
     let mut warnings: Vec<String> = missing.map(|(_, text)| format!("WARNING: {text}")).collect();
     let all = u64::MAX >> (63 - last);
@@ -97,6 +125,12 @@ fn warnings(controllers: &[String], capabilities: u64, last: u32) -> Vec<String>
     if !lost.is_empty() {
         warnings.push(format!("WARNING: Not available to containers on this machine: {}", lost.join(", ")));
     }
+    if !layout.hierarchies.iter().any(|hierarchy| is_writable(hierarchy.root())) {
+        let why = if layout.hierarchies.is_empty() { "not mounted" } else { "read-only" };
+        warnings.push(format!("WARNING: No cgroups: they are {why}. Containers cannot be limited or paused"));
+    }
+    let lacking = NAMESPACES.iter().filter(|kind| **kind != NamespaceKind::User).copied().filter_map(lack_of);
+    warnings.extend(lacking.map(|lack| format!("WARNING: No isolation of one kind: {lack}")));
     warnings
 }
 

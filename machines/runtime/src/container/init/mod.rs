@@ -23,7 +23,7 @@ use rustix::thread::UnshareFlags;
 use super::error::{Context as _, Error, Result, Stage};
 use super::plan::{IdentityPlan, Plan};
 use super::sync::{Talk, Word};
-use super::{Gate, HookKind, InitRequest, Stdio, hooks, join};
+use super::{Gate, HookKind, InitRequest, Stdio, hooks, join, lack};
 use crate::cgroups::Cgroup;
 
 pub(super) use console::hand_over as hand_over_terminal;
@@ -74,7 +74,8 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
         talk.wait_for_go()?;
     }
     if plan.namespaces.is_new(NamespaceKind::Cgroup) {
-        unshare(UnshareFlags::NEWCGROUP).doing(|| "make a cgroup namespace")?;
+        unshare(UnshareFlags::NEWCGROUP)
+            .map_err(|error| lack::failure("make a cgroup namespace", &[NamespaceKind::Cgroup], error))?;
     }
     let mut streams = std::mem::replace(&mut request.stdio, Stdio::Inherit);
     if let Some(root) = &root {
