@@ -63,9 +63,14 @@ pub fn plan(host: &HostConfig, facts: &Facts) -> Result<Resources> {
     })
 }
 
-/// With a limit of memory and none of swap Docker allows as much swap again.
+/// With a limit of memory and none of swap Docker allows as much swap again. Without a limit of memory
+/// there is nothing to set: there may be no controller to set it.
 const fn swap(host: &HostConfig) -> i64 {
-    if host.memory > 0 && host.memory_swap == 0 { host.memory.saturating_mul(2) } else { host.memory_swap }
+    match (host.memory, host.memory_swap) {
+        (0, _) => 0,
+        (memory, 0) => memory.saturating_mul(2),
+        (_, swap) => swap,
+    }
 }
 
 fn cpu(host: &HostConfig) -> Cpu {

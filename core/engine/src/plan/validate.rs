@@ -157,6 +157,9 @@ fn processors(host: &HostConfig, facts: &HostFacts) -> Result<()> {
     if host.nano_cpus > 0 && host.cpu_quota > 0 {
         return wrong("Conflicting options: Nano CPUs and CPU Quota cannot both be set".into());
     }
+    if host.nano_cpus > 0 && !facts.controllers.iter().any(|controller| controller == "cpu") {
+        return wrong("NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted".into());
+    }
     let most = i64::try_from(facts.processors).unwrap_or(i64::MAX / 1_000_000_000).max(1);
     if host.nano_cpus < 0 || host.nano_cpus > most.saturating_mul(1_000_000_000) {
         return wrong(format!(
