@@ -158,7 +158,9 @@ impl Engine {
         format!("/dhow-test/{}", name.display())
     }
 
-    fn log(&self) -> PathBuf {
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
         self.directory.path().join("engine.log")
     }
 

@@ -1,0 +1,155 @@
+//! Machines that lack something: what cannot be had is told once, clearly, and the rest works.
+//!
+//! Each engine runs in namespaces of its own, in which something is taken away before it starts.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use dhow_testkit::{Engine, engine, process};
+
+/// Cgroups as a container around us shows them.
+const READ_ONLY: &str = "mount -o remount,bind,ro /sys
+for place in $(awk '$2 ~ \"^/sys/fs/cgroup\" { print $2 }' /proc/mounts); do
+    mount -o remount,bind,ro $place
+done";
+
+/// An engine that is started when a script has run in a mount namespace of its own.
+fn engine_after(script: &str, directory: &Path) -> Result<Engine> {
+    started_by(
+        &format!("exec unshare --mount --propagation private sh {}", written(script, directory)?),
+        directory,
+    )
+}
+
+/// The same as root of a user namespace that has the first 65536 ids, and with its own network.
+fn engine_in_user_namespace(script: &str, directory: &Path) -> Result<Engine> {
+    let pipe = directory.join("mapped");
+    let inner = written(script, directory)?;
+    let outer = format!(
+        "mkfifo {pipe}
+        before=$(readlink /proc/$$/ns/user)
+        (
+            while [ $(readlink /proc/$$/ns/user) = $before ]; do sleep 0.01; done
+            echo 0 0 65536 > /proc/$$/uid_map; echo 0 0 65536 > /proc/$$/gid_map; echo > {pipe}; rm {pipe}
+        ) >/dev/null 2>&1 &
+        exec unshare --user --mount --net sh -c 'read nothing < {pipe}; exec sh {inner} \"$@\"' sh",
+        pipe = pipe.display()
+    );
+    started_by(&outer, directory)
+}
+
+/// A script that ends as the program.
+fn written(script: &str, directory: &Path) -> Result<String> {
+    let path = directory.join("inner");
+    std::fs::write(&path, format!("set -e\n{script}\nexec {} \"$@\"\n", engine::binary()?.display()))?;
+    Ok(path.display().to_string())
+}
+
+fn started_by(script: &str, directory: &Path) -> Result<Engine> {
+    let path = directory.join("dhow");
+    std::fs::write(&path, format!("#!/bin/sh\n{script} \"$@\"\n"))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    let engine = Engine::start_binary(&path, &[])?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+/// The stock client: ours would be started in the same way as the engine.
+fn run(engine: &Engine, more: &[&str]) -> process::Answer {
+    engine.docker(&["run", "--rm"].iter().chain(more).copied().collect::<Vec<_>>())
+}
+
+fn warnings(engine: &Engine) -> String {
+    engine.docker(&["info", "--format", "{{json .Warnings}} {{json .SecurityOptions}}"]).ok().to_owned()
+}
+
+#[test]
+fn without_cgroups_limits_are_discarded_and_device_nodes_closed() -> Result<()> {
+    for (script, reason) in [
+        (READ_ONLY, "No cgroups: they are read-only"),
+        ("mount -t tmpfs none /sys/fs/cgroup", "No cgroups: they are not mounted"),
+    ] {
+        let directory = tempfile::tempdir()?;
+        let engine = engine_after(script, directory.path())?;
+        assert!(warnings(&engine).contains(reason), "{}", warnings(&engine));
+
+        let limited = run(&engine, &["--memory", "64m", "--pids-limit", "9", "busybox", "echo", "alive"]);
+        assert_eq!(limited.ok(), "alive");
+        for words in ["memory limit capabilities", "PIDs limit capabilities"] {
+            assert!(limited.stderr.contains(words), "{}", limited.stderr);
+        }
+        let refused = run(&engine, &["--cpus", "0.5", "busybox", "true"]);
+        assert!(refused.stderr.contains("NanoCPUs can not be set"), "{}", refused.stderr);
+
+        device_nodes_are_closed(&engine)?;
+        let told = std::fs::read_to_string(engine.log())?;
+        assert_eq!(told.matches("device rules are left out").count(), 1, "{told}");
+    }
+    Ok(())
+}
+
+/// Nobody holds these containers to their device rules.
+fn device_nodes_are_closed(engine: &Engine) -> Result<()> {
+    let tree = engine.scratch().join("tree");
+    std::fs::create_dir_all(&tree)?;
+    process::must(Command::new("mknod").arg(tree.join("zero")).args(["c", "1", "5"]))?;
+    let volume = format!("{}:/nodes", tree.display());
+    let script =
+        "mknod /tmp/zero c 1 5; head -c 1 /nodes/zero; head -c 3 /dev/zero | wc -c; echo > /dev/null";
+    let answer = run(engine, &["-v", &volume, "busybox", "sh", "-c", script]);
+    assert_eq!(answer.ok(), "3", "the container has its own /dev and nothing else");
+    assert!(answer.stderr.contains("mknod: /tmp/zero: Operation not permitted"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("head: /nodes/zero: Permission denied"), "{}", answer.stderr);
+
+    engine.docker(&["run", "-d", "--name", "held", "busybox", "sleep", "1000"]).ok();
+    let exec = engine.docker(&["exec", "held", "mknod", "/dev/disk", "b", "7", "0"]);
+    assert!(exec.stderr.contains("Operation not permitted"), "{}", exec.stderr);
+    let paused = engine.docker(&["pause", "held"]);
+    assert!(paused.stderr.contains("no cgroup that could be frozen"), "{}", paused.stderr);
+
+    let all = run(engine, &["--privileged", "-v", &volume, "busybox", "head", "-c", "1", "/nodes/zero"]);
+    assert_eq!(all.ok(), "\0", "who may use every device is not held back");
+    Ok(())
+}
+
+#[test]
+fn in_a_user_namespace_containers_run() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let engine = engine_in_user_namespace("", directory.path())?;
+    assert_eq!(run(&engine, &["busybox", "id", "-u"]).ok(), "0");
+    assert_eq!(run(&engine, &["-t", "busybox", "tty"]).ok().trim(), "/dev/pts/0");
+    // Rights of the machine, which root of a user namespace has not.
+    let options = ["--oom-score-adj", "-500", "--ulimit", "nofile=99999999", "busybox", "echo", "alive"];
+    assert_eq!(run(&engine, &options).ok(), "alive");
+    let told = std::fs::read_to_string(engine.log())?;
+    for words in ["oom_score_adj cannot be set to -500", "RLIMIT_NOFILE cannot be raised to 99999999"] {
+        assert!(told.contains(words), "{told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_namespace_that_cannot_be_had_is_named() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let script = "for kind in net cgroup; do echo 0 > /proc/sys/user/max_${kind}_namespaces; done";
+    let engine = engine_in_user_namespace(script, directory.path())?;
+    let reason = "no net namespaces are allowed here (user.max_net_namespaces is 0)";
+    let told = warnings(&engine);
+    assert!(told.contains(reason) && !told.contains("name=cgroupns"), "{told}");
+
+    let refused = run(&engine, &["--network", "none", "busybox", "true"]);
+    assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+    assert_eq!(run(&engine, &["--network", "host", "busybox", "echo", "alive"]).ok(), "alive");
+    Ok(())
+}
+
+#[test]
+fn who_is_not_root_is_told() -> Result<()> {
+    let answer =
+        process::answer(Command::new("unshare").arg("--user").arg(engine::binary()?).arg("daemon"), b"")?;
+    assert_eq!(answer.status, 1);
+    assert!(answer.stderr.contains("dhow needs to be started with root privileges"), "{}", answer.stderr);
+    Ok(())
+}
