@@ -24,7 +24,7 @@ pub mod volumes;
 
 use std::sync::Arc;
 
-use dhow_model::ports::{Host, Images, Records, Runtime, Snapshots, Volumes};
+use dhow_model::ports::{Host, Images, Records, Runtime, Snapshots, Upkeep, Volumes};
 
 pub use events::Events;
 pub use registry::Entry;
@@ -45,6 +45,8 @@ pub struct Ports {
     pub runtime: Arc<dyn Runtime>,
     /// The host.
     pub host: Arc<dyn Host>,
+    /// What is stored, looking after itself.
+    pub upkeep: Arc<dyn Upkeep>,
 }
 
 /// The engine.

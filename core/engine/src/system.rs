@@ -1,7 +1,7 @@
 //! What the engine says of itself.
 
 use dhow_model::container::State;
-use dhow_model::ports::HostFacts;
+use dhow_model::ports::{CheckReport, HostFacts};
 use dhow_model::{Result, Timestamp};
 
 use crate::{Engine, Settings};
@@ -46,5 +46,19 @@ impl Engine {
             listeners: self.events.listeners(),
             now: Timestamp::now(),
         })
+    }
+
+    /// Compares everything that is stored with everything else, and mends what can be.
+    ///
+    /// # Errors
+    /// When the check cannot go on; what is wrong with what is stored is in the report.
+    pub fn check(&self, repair: bool) -> Result<CheckReport> {
+        let mut report = self.ports.upkeep.check(repair)?;
+        for container in report.findings.iter_mut().flat_map(|finding| &mut finding.containers) {
+            if let Ok(entry) = self.container(container) {
+                *container = entry.record().name.to_string();
+            }
+        }
+        Ok(report)
     }
 }

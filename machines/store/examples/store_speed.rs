@@ -1,4 +1,4 @@
-//! How long the store takes: `store_speed <empty directory> [<archive to load>]`.
+//! How long the store takes: `store_speed <empty directory> [<archive to load> [tar|directory]]`.
 //!
 //! Prints what a container costs (prepare, root file system, one small file, record, remove), what a
 //! start with a thousand containers costs, and load, save, commit and remove of an image.
@@ -12,18 +12,24 @@ use dhow_model::ports::{
 };
 use dhow_model::{Container, ContainerId, ImageId, Timestamp};
 use dhow_oci::ImageConfig;
-use dhow_store::{Result, Store};
+use dhow_store::{LayerFormat, Options, Result, Store};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let directory = arguments.first().ok_or("usage: store_speed <empty directory> [<archive>]")?;
     let root = Path::new(directory).join("store");
-    let store = Store::open(&root)?;
+    let layers = match arguments.get(2).map(String::as_str) {
+        Some("tar") => Some(LayerFormat::Tar),
+        Some("directory") => Some(LayerFormat::Directory),
+        _ => None,
+    };
+    let options = Options { layers };
+    let store = Store::open_with(&root, options)?;
     let image = import(&store)?;
     containers(&store, image)?;
-    many(store, &root, image)?;
+    many(store, &root, options, image)?;
     if let Some(archive) = arguments.get(1) {
-        images(&root, Path::new(archive))?;
+        images(&root, options, Path::new(archive))?;
     }
     Ok(())
 }
@@ -67,20 +73,20 @@ fn containers(store: &Store, image: ImageId) -> Result<()> {
     Ok(())
 }
 
-fn many(store: Store, root: &Path, image: ImageId) -> Result<()> {
+fn many(store: Store, root: &Path, options: Options, image: ImageId) -> Result<()> {
     for number in 0..1_000 {
         let id = id(number);
         store.snapshots.prepare(&id, Some(&image), Durability::Relaxed)?;
         store.records.put_container(&container(&id, image), Durability::Relaxed)?;
     }
     drop(store);
-    let store = measured("open with 1,000 containers", || Store::open(root))?;
+    let store = measured("open with 1,000 containers", || Store::open_with(root, options))?;
     measured("read 1,000 records", || store.records.containers())?;
     Ok(())
 }
 
-fn images(root: &Path, archive: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let store = Store::open(root)?;
+fn images(root: &Path, options: Options, archive: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let store = Store::open_with(root, options)?;
     let file = || std::fs::File::open(archive);
     let mut opened = file()?;
     let loaded = measured("load", || store.images.load(&mut opened, None, &mut |_| {}))?;

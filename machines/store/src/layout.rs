@@ -6,11 +6,14 @@
 //!   db/state.sqlite                records and names
 //!   db/images.json                 images and names once more, for a database that got lost
 //!   blobs/sha256/<digest>          configurations and manifests, byte for byte
-//!   layers/<diff id>/              fs/ (the unpacked tree), recipe (how to get the tar back), layer.json
+//!   layers/<diff id>/              layer.tar (as it came) and index.erofs (its file tree, pointing into it);
+//!                                  or fs/ (the unpacked tree), recipe (how to get the tar back), layer.json
 //!   containers/<id>/               rw/ (writable layer), work/ (overlayfs' own), config.json, the log, …
 //!   volumes/<name>/                data/, volume.json
 //!   base/                          the lowest layer of every container: mount points, and nothing else
+//!   probe/                         a tiny layer: whether the kernel mounts it is tried at each start
 //!   staging/                       what is not whole yet; cleared at each start
+//!   damaged/                       layers that `system check --repair` found to be other bytes than they must
 //!   trash/                         what is being deleted; cleared at each start
 //! ```
 //!
@@ -107,6 +110,16 @@ impl Layout {
 
     pub(crate) fn staging(&self) -> PathBuf {
         self.root.join("staging")
+    }
+
+    /// A tiny layer, by which each start finds out what the kernel mounts.
+    pub(crate) fn probe(&self) -> PathBuf {
+        self.root.join("probe")
+    }
+
+    /// Made when there is something to set aside.
+    pub(crate) fn damaged(&self) -> PathBuf {
+        self.root.join("damaged")
     }
 
     pub(crate) fn trash(&self) -> PathBuf {

@@ -4,7 +4,8 @@
 //! a thing appears whole and goes at once; [`database`] names things, and [`catalog`] is what of it is
 //! held in memory, so that listing and looking reads no disk. Then the four ports: [`images`],
 //! [`snapshots`], [`records`], [`volumes`]. [`blobs`] and [`stack`] hold what images are made of;
-//! [`mod@tar`] and [`layer`] turn layers into tars and back, [`erofs`] makes a tar a file system; [`repair`] is what each start mends.
+//! [`mod@tar`] and [`layer`] turn layers into tars and back, [`erofs`] makes a tar a file system;
+//! [`repair`] is what each start mends, and [`check`] what is looked through when somebody asks.
 //!
 //! What must never be:
 //! - a name that points to something not whole: files first, then a sync, then the record;
@@ -14,6 +15,7 @@
 
 mod blobs;
 mod catalog;
+mod check;
 mod copy_up;
 mod database;
 pub mod erofs;
@@ -29,10 +31,12 @@ mod staging;
 pub mod tar;
 mod volumes;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+pub use check::UpkeepStore;
 pub use error::{Error, Kind, Result};
 pub use images::ImageStore;
 #[doc(hidden)]
@@ -41,6 +45,8 @@ pub use records::RecordStore;
 pub use snapshots::SnapshotStore;
 pub use stack::LayerFormat;
 pub use volumes::VolumeStore;
+
+use dhow_oci::image::DiffId;
 
 use catalog::Catalog;
 use database::Database;
@@ -62,6 +68,8 @@ pub struct Store {
     pub records: RecordStore,
     /// Volumes.
     pub volumes: VolumeStore,
+    /// How all of it looks after itself.
+    pub upkeep: UpkeepStore,
 }
 
 /// How a store is opened.
@@ -101,6 +109,7 @@ impl Store {
             pins: Pins::default(),
             formats,
             mounts: Mounts::default(),
+            damaged: Mutex::default(),
             small_files: snapshots::SmallFiles::default(),
             turns: snapshots::Turns::default(),
             copy_ups: Mutex::new(()),
@@ -113,7 +122,8 @@ impl Store {
             images: ImageStore { core: Arc::clone(&core) },
             snapshots: SnapshotStore { core: Arc::clone(&core) },
             records: RecordStore { core: Arc::clone(&core) },
-            volumes: VolumeStore { core },
+            volumes: VolumeStore { core: Arc::clone(&core) },
+            upkeep: UpkeepStore { core },
         })
     }
 }
@@ -123,6 +133,21 @@ impl Store {
     #[must_use]
     pub fn layer_format(&self) -> LayerFormat {
         self.images.core.formats.new
+    }
+
+    /// Makes the layers of an image ones of `format`; tells how many were not.
+    ///
+    /// # Errors
+    /// Conflict where a directory may be mounted by a container; nothing is half converted.
+    pub fn convert(&self, image: &dhow_model::ImageId, format: LayerFormat) -> Result<usize> {
+        let core = &self.images.core;
+        let found = core.catalog().images.get(image).map(|entry| entry.layers().to_vec());
+        let layers = found.ok_or_else(|| Error::not_found(format!("No such image: {image}")))?;
+        let mut converted = 0;
+        for layer in &layers {
+            converted += usize::from(core.convert(layer, format)?);
+        }
+        Ok(converted)
     }
 }
 
@@ -136,6 +161,8 @@ pub(crate) struct Core {
     pins: Pins,
     formats: Formats,
     mounts: Mounts,
+    /// Layers that a check found to be other bytes than their name says.
+    damaged: Mutex<HashSet<DiffId>>,
     small_files: snapshots::SmallFiles,
     turns: snapshots::Turns,
     /// Held by whoever fills an empty volume.
@@ -153,6 +180,10 @@ impl Core {
 
     fn catalog_mut(&self) -> RwLockWriteGuard<'_, Catalog> {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn damaged(&self) -> MutexGuard<'_, HashSet<DiffId>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin_change(&self) -> MutexGuard<'_, ()> {

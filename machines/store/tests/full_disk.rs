@@ -28,7 +28,7 @@ fn a_full_disk_is_told_and_leaves_nothing_half_done(format: LayerFormat) {
     // tmpfs the kernel mounts no index.
     let directory = tempfile::tempdir().unwrap();
     let script = "if test $2 = with_directories; then mount -t tmpfs -o size=6m tmpfs \"$0\"; else \
-                  truncate -s 7m \"$0/disk\" && mkfs.ext4 -qm 0 -O ^has_journal \"$0/disk\" && \
+                  truncate -s 7m \"$0/disk\" && mkfs.ext4 -qm 0 -b 4096 -O ^has_journal \"$0/disk\" && \
                   mount -o loop \"$0/disk\" \"$0\"; fi && exec \"$1\" --exact \
                   $2::a_full_disk_is_told_and_leaves_nothing_half_done --nocapture";
     let status = Command::new("unshare")
@@ -39,7 +39,7 @@ fn a_full_disk_is_told_and_leaves_nothing_half_done(format: LayerFormat) {
         .env(CHILD, directory.path().join("store"))
         .status()
         .unwrap();
-    assert!(status.success());
+    assert!(status.success(), "{status}");
 }
 
 fn story(root: &Path, format: LayerFormat) {

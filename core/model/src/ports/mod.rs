@@ -12,6 +12,7 @@ mod images;
 mod records;
 mod runtime;
 mod snapshots;
+mod upkeep;
 mod volumes;
 
 pub use host::{DeviceNode, Host, HostFacts, PathKind};
@@ -22,4 +23,5 @@ pub use runtime::{
     Runtime, RuntimeEvent, StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
 };
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
+pub use upkeep::{CheckReport, Finding, FindingState, Upkeep};
 pub use volumes::{VolumeRequest, Volumes};

@@ -27,6 +27,7 @@ pub(super) fn route(call: Call, parts: &[&str]) -> Handling {
         ("GET", ["info"]) => Box::pin(info(call)),
         ("GET", ["events"]) => Box::pin(events(call)),
         ("GET", ["system", "df"]) => Box::pin(disk::usage(call)),
+        ("POST", ["dhow", "system", "check"]) => Box::pin(check(call)),
         ("POST", ["auth"]) => unserved("logging in to a registry"),
         ("GET", ["distribution", ..]) => unserved("asking a registry"),
         // Nothing is built here, so nothing is cached.
@@ -67,6 +68,13 @@ async fn info(call: Call) -> Answer {
     let version = call.version;
     let info = call.run(move |engine| engine.info().map(|info| types::info(&info, version))).await?;
     Ok(answer::ok(&info))
+}
+
+/// Our own: docker has nothing of the kind.
+async fn check(call: Call) -> Answer {
+    let repair = call.query.is_set("repair");
+    let report = call.run(move |engine| engine.check(repair)).await?;
+    Ok(answer::ok(&report))
 }
 
 /// Kept events since an instant, then those that come, until an instant or for ever.

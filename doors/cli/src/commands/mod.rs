@@ -10,6 +10,7 @@ use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 
 mod attach;
+mod check;
 mod commit;
 mod completion;
 mod context;
@@ -75,6 +76,7 @@ pub(crate) enum Arity {
 /// Every command.
 pub(crate) const COMMANDS: &[&Command] = &[
     &attach::COMMAND,
+    &check::COMMAND,
     &commit::COMMAND,
     &completion::COMMAND,
     &completion::MAN,

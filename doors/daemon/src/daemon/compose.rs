@@ -50,6 +50,7 @@ pub(super) fn engine(
         snapshots: Arc::new(store.snapshots),
         records: Arc::new(store.records),
         volumes: Arc::new(store.volumes),
+        upkeep: Arc::new(store.upkeep),
         runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report)?),
         host: Arc::new(LocalHost::new().map_err(report)?),
     };

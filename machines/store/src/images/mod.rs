@@ -143,7 +143,7 @@ impl Core {
 
     /// Writes images and names beside the database, for the day when that is lost.
     /// What it is written for was done: on a full disk there is no new copy, but images can be removed.
-    fn write_copy(&self) {
+    pub(crate) fn write_copy(&self) {
         let copy = self.catalog().copy();
         let path = self.layout.images();
         let directory = path.parent().unwrap_or(&path);

@@ -4,6 +4,8 @@
 
 mod rebuild;
 
+pub(crate) use rebuild::read_volume;
+
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -140,7 +142,7 @@ fn discard_others(core: &Core, directory: &Path, keep: impl Fn(&str) -> bool) ->
     Ok(())
 }
 
-fn entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>> {
+pub(crate) fn entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>> {
     let read = || -> std::io::Result<Vec<_>> {
         std::fs::read_dir(directory)?.map(|entry| entry.map(|e| (e.file_name(), e.path()))).collect()
     };

@@ -107,7 +107,7 @@ pub(super) fn snapshot(layout: &Layout, container: &Container) -> Option<Snapsho
     }
 }
 
-pub(super) fn read_volume(path: &Path) -> Result<Volume> {
+pub(crate) fn read_volume(path: &Path) -> Result<Volume> {
     read_json(&path.join("volume.json"))
 }
 

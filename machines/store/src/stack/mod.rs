@@ -14,7 +14,6 @@
 
 mod convert;
 mod fan;
-mod index;
 mod mount;
 mod mounts;
 mod pins;
@@ -23,6 +22,7 @@ mod recipe;
 mod tarball;
 mod tarred;
 mod unpack;
+mod verify;
 
 use std::io::Read;
 use std::path::Path;
@@ -108,13 +108,18 @@ pub(crate) fn size_on_disk(directory: &Path) -> Result<u64> {
 impl Core {
     /// The size of a layer that is here and whole; it must be pinned.
     pub(crate) fn layer_size(&self, diff_id: &DiffId) -> Option<u64> {
-        self.catalog().layers.get(diff_id).copied().filter(|_| self.layout.layer(diff_id).is_dir())
+        let known = self.catalog().layers.get(diff_id).copied();
+        known.filter(|_| self.layout.layer(diff_id).is_dir() && !self.damaged().contains(diff_id))
     }
 
     /// Puts a layer in its place; when another thread was faster, theirs stays. It must be pinned.
     /// Answers how many bytes it takes.
     pub(crate) fn publish_layer(&self, stage: &Stage, layer: &NewLayer) -> Result<u64> {
         let place = self.layout.layer(&layer.diff_id);
+        if self.damaged().remove(&layer.diff_id) {
+            self.trash.discard(&place)?;
+            self.mounts.forget(&layer.diff_id);
+        }
         stage.publish(&layer.name, &place)?;
         size_on_disk(&place)
     }
@@ -127,6 +132,10 @@ impl Core {
 
     /// A layer that the kernel of this boot cannot mount is unpacked first.
     fn lower_layer(&self, diff_id: &DiffId) -> Result<Lower> {
+        if let Some(known) = self.mounts.known(diff_id) {
+            return Ok(known);
+        }
+        self.refuse_damaged(diff_id)?;
         if !self.formats.mounts_tars && format_of(&self.layout.layer(diff_id)) == LayerFormat::Tar {
             self.convert(diff_id, LayerFormat::Directory)?;
         }
@@ -144,6 +153,7 @@ impl Core {
             }
             self.trash.discard(&self.layout.layer(diff_id))?;
             self.mounts.forget(diff_id);
+            self.damaged().remove(diff_id);
             self.catalog_mut().layers.remove(diff_id);
             gone.push(*diff_id);
         }

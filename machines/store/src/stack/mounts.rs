@@ -30,18 +30,20 @@ struct Known {
 }
 
 impl Mounts {
+    /// The layer, if it was asked for before.
+    pub(super) fn known(&self, diff_id: &DiffId) -> Option<Lower> {
+        self.lock().find(diff_id)
+    }
+
     /// The layer as overlays take it.
     pub(super) fn lower(&self, layout: &Layout, diff_id: &DiffId) -> Result<Lower> {
-        if let Some(known) = self.lock().find(diff_id) {
-            return Ok(known);
-        }
         // Without the lock: mounting a large layer reads from the disk.
         let lower = look(layout, diff_id)?;
         Ok(self.lock().keep(*diff_id, lower))
     }
 
     /// The layer goes, or is another now.
-    pub(super) fn forget(&self, diff_id: &DiffId) {
+    pub(crate) fn forget(&self, diff_id: &DiffId) {
         self.lock().layers.remove(diff_id);
     }
 

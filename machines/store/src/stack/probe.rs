@@ -48,22 +48,27 @@ pub(crate) fn choose(layout: &Layout, wanted: Option<LayerFormat>) -> Result<For
     }
 }
 
+/// The layer to try stays: a disk that is full at a later start must not change the answer.
 fn try_tar(layout: &Layout) -> io::Result<()> {
-    let made = Stage::new(layout).and_then(|stage| make(&stage).map(|()| stage));
-    let stage = made.map_err(|error| io::Error::other(error.report()))?;
-    let layer = tarred::mount(&stage.path().join("layer"))?;
+    let place = layout.probe();
+    if !place.is_dir() {
+        make(layout, &place).map_err(|error| io::Error::other(error.report()))?;
+    }
+    let layer = tarred::mount(&place)?;
     let lower = [Lower::Mounted(Arc::new(layer)), Lower::Directory(layout.base())];
     let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
     let read = read(&overlay.mount()?, "probe/file".as_ref())?;
     if read == CONTENTS { Ok(()) } else { Err(io::Error::other("what is read is not what was written")) }
 }
 
-fn make(stage: &Stage) -> Result<()> {
+fn make(layout: &Layout, place: &Path) -> Result<()> {
     let mut tar = Writer::new(Vec::new());
     tar.append(&Entry::directory("probe"), &mut io::empty())?;
     tar.append(&Entry::file("probe/file", CONTENTS.len() as u64), &mut &*CONTENTS)?;
     let tar = tar.finish()?;
-    receive(stage, "layer", LayerFormat::Tar, &*tar).map(drop)
+    let stage = Stage::new(layout)?;
+    let layer = receive(&stage, "layer", LayerFormat::Tar, &*tar)?;
+    stage.publish(&layer.name, place).map(drop)
 }
 
 fn read(root: &OwnedFd, path: &Path) -> io::Result<Vec<u8>> {

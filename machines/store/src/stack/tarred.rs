@@ -12,6 +12,7 @@ use std::path::Path;
 use std::thread;
 
 use dhow_oci::Digest;
+use dhow_oci::image::DiffId;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
@@ -20,17 +21,22 @@ use rustix::mount::{
 use sha2::{Digest as _, Sha256};
 
 use super::fan::{Taker, fan};
-use super::{NewLayer, Telling, index};
+use super::unpack::unpack;
+use super::{NewLayer, Telling};
+use crate::erofs::{Index, Options, Tar, index_of};
 use crate::error::{Context as _, Result};
 use crate::layer::Decoder;
 use crate::layout::make_directory;
 use crate::staging::Stage;
-use crate::tar::Limits;
+use crate::tar::{self, Fault, Limits, Reader};
 
 pub(super) const TAR: &str = "layer.tar";
 pub(super) const INDEX: &str = "index.erofs";
+const INDEX_BUFFER: usize = 256 * 1024;
 
 /// Takes in a layer, compressed or not, to the directory `name` of the stage.
+///
+/// One whose index would be out of proportion (sparse files of terabytes) is unpacked instead.
 pub(super) fn receive(stage: &Stage, name: &str, archive: impl Read) -> Result<NewLayer> {
     let directory = stage.path().join(name);
     make_directory(&directory, 0o700)?;
@@ -49,15 +55,62 @@ pub(super) fn receive(stage: &Stage, name: &str, archive: impl Read) -> Result<N
         }
         _ => {}
     }
-    indexed?;
+    let (index, size) = indexed?;
     let diff_id = hashed.context(|| "cannot hash a layer")?;
-    let blob = source.finish()?;
-    Ok(NewLayer {
-        diff_id,
-        digest: blob.digest.unwrap_or(diff_id),
-        name: name.to_owned(),
-        telling: Telling::Exact,
-    })
+    let digest = source.finish()?.digest.unwrap_or(diff_id);
+    let tar = Tar { digest: diff_id, size };
+    match index.and_then(|index| write_index(index, &tar, &directory)) {
+        Ok(()) => Ok(NewLayer { diff_id, digest, name: name.to_owned(), telling: Telling::Exact }),
+        Err(error) if error.fault() == Fault::Limit => {
+            tracing::info!(%diff_id, error = error.to_string(), "the layer is unpacked: it has no index");
+            unpack_instead(stage, name, digest)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes the tar, and answers its index and its size. The index is an error only where the tar is fine.
+fn write(directory: &Path, input: Taker) -> Result<(tar::Result<Index>, u64)> {
+    let path = directory.join(TAR);
+    let file = File::create_new(&path).on("make", &path)?;
+    let mut reader = Reader::new(Written { input, file }, Limits::default());
+    let index = match index_of(&mut reader, Options::default()) {
+        Err(error) if error.fault() != Fault::Limit => return Err(error.into()),
+        index => index,
+    };
+    // What comes behind the archive belongs to the layer too.
+    let mut rest = reader.into_inner();
+    io::copy(&mut rest, &mut io::sink()).on("write", &path)?;
+    let size = rest.file.metadata().on("look at", &path)?.len();
+    Ok((index, size))
+}
+
+fn write_index(index: Index, tar: &Tar, directory: &Path) -> tar::Result<()> {
+    let file = File::create_new(directory.join(INDEX))?;
+    let mut out = io::BufWriter::with_capacity(INDEX_BUFFER, file);
+    index.finish(tar, &mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Makes the index of the tar in `from` again, in the directory `to`; the digest has been verified.
+pub(super) fn index_again(diff_id: DiffId, from: &Path, to: &Path) -> Result<()> {
+    let path = from.join(TAR);
+    let file = File::open(&path).on("open", &path)?;
+    let size = file.metadata().on("look at", &path)?.len();
+    let mut reader = Reader::new(io::BufReader::with_capacity(INDEX_BUFFER, file), Limits::default());
+    let index = index_of(&mut reader, Options::default())?;
+    Ok(write_index(index, &Tar { digest: diff_id, size }, to)?)
+}
+
+fn unpack_instead(stage: &Stage, name: &str, digest: Digest) -> Result<NewLayer> {
+    let tar = stage.path().join(name).join(TAR);
+    let file = File::open(&tar).on("open", &tar)?;
+    let layer = unpack(stage, &format!("{name}-unpacked"), file)?;
+    if layer.telling == Telling::NeedsTar {
+        let place = stage.path().join(&layer.name).join(TAR);
+        std::fs::rename(&tar, &place).on("keep", &place)?;
+    }
+    Ok(NewLayer { digest, telling: Telling::Exact, ..layer })
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
@@ -70,16 +123,6 @@ fn hash(mut pieces: Taker) -> io::Result<Digest> {
         hash.update(&*piece);
     }
     Ok(Digest::from_sha256(hash.finalize().into()))
-}
-
-/// Writes tar and index.
-fn write(directory: &Path, input: Taker) -> Result<()> {
-    let path = directory.join(TAR);
-    let file = File::create_new(&path).on("make", &path)?;
-    let mut input = Written { input, file };
-    index::write(&mut input, directory)?;
-    // What comes behind the archive belongs to the layer too.
-    io::copy(&mut input, &mut io::sink()).on("write", &path).map(drop)
 }
 
 /// A stream of which everything that is looked at has been written to a file.

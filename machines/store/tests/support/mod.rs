@@ -64,7 +64,7 @@ pub fn module_of(format: LayerFormat) -> &'static str {
 pub struct Place {
     pub directory: tempfile::TempDir,
     pub store: Store,
-    format: LayerFormat,
+    pub format: LayerFormat,
 }
 
 pub fn place(format: LayerFormat) -> Place {

@@ -1,0 +1,96 @@
+//! `system check`: what is stored, compared with itself; and what of it can be made again.
+//!
+//! | what | must be | is made again from |
+//! |---|---|---|
+//! | a layer's tar, or its tree with the recipe | bytes whose digest is its name | nothing: it is set aside, and comes back with the next load |
+//! | a layer's index | what is made of the tar | the tar |
+//! | a layer's row | the bytes that its files take | the files |
+//! | a configuration | bytes whose digest is its name, naming layers that are here | nothing |
+//! | a manifest | bytes whose digest is its name | it is let go: `save` writes another |
+//! | `images.json`, `config.json`, `volume.json` | what the database has | the database |
+//! | a snapshot | the layers of its image, and its directories | the image |
+//! | layers, blobs and directories that no record names | none | they are removed |
+//!
+//! Everything goes on meanwhile: what is looked at is pinned, and a thing that comes or goes while the
+//! check runs is no finding.
+
+mod blobs;
+mod layers;
+mod records;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dhow_model::Result;
+use dhow_model::ports::{CheckReport, Finding, FindingState, Upkeep};
+use dhow_oci::image::DiffId;
+
+use crate::Core;
+
+/// The store, as it looks after itself.
+#[derive(Debug, Clone)]
+pub struct UpkeepStore {
+    pub(crate) core: Arc<Core>,
+}
+
+impl Upkeep for UpkeepStore {
+    fn check(&self, repair: bool) -> Result<CheckReport> {
+        let mut check = Check { core: &self.core, repair, report: CheckReport::default() };
+        check.database()?;
+        check.layers()?;
+        check.blobs()?;
+        check.images()?;
+        check.containers()?;
+        check.volumes()?;
+        Ok(check.report)
+    }
+}
+
+/// A check under way.
+struct Check<'a> {
+    core: &'a Core,
+    repair: bool,
+    report: CheckReport,
+}
+
+impl Check<'_> {
+    /// Notes something that can be mended, and mends it when that is wanted.
+    fn mend(&mut self, object: String, problem: String, repair: impl FnOnce(&Core) -> Result<()>) {
+        let mut finding = Finding {
+            object,
+            problem,
+            state: FindingState::Repairable,
+            images: Vec::new(),
+            containers: Vec::new(),
+        };
+        if self.repair {
+            match repair(self.core) {
+                Ok(()) => finding.state = FindingState::Repaired,
+                Err(error) => finding.problem = format!("{}; {}", finding.problem, error.report()),
+            }
+        }
+        self.report.findings.push(finding);
+    }
+
+    /// Notes something that nothing here can mend.
+    fn lost(&mut self, object: String, problem: String, (images, containers): (Vec<String>, Vec<String>)) {
+        let state = FindingState::Lost;
+        self.report.findings.push(Finding { object, problem, state, images, containers });
+    }
+
+    /// The images and containers that have a layer.
+    fn users(&self, diff_id: &DiffId) -> (Vec<String>, Vec<String>) {
+        let catalog = self.core.catalog();
+        let images = catalog.images.values().filter(|entry| entry.layers().contains(diff_id));
+        let images: BTreeSet<String> = images.map(name).collect();
+        let snapshots = catalog.snapshots.iter().filter(|(_, snapshot)| snapshot.layers.contains(diff_id));
+        let containers = snapshots.map(|(id, _)| id.to_string()).collect();
+        (images.into_iter().collect(), containers)
+    }
+}
+
+/// What people call an image.
+fn name(entry: &crate::catalog::Entry) -> String {
+    let named = entry.references.iter().next().map(dhow_oci::Reference::familiar);
+    named.unwrap_or_else(|| entry.row.id.to_string())
+}

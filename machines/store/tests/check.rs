@@ -1,0 +1,142 @@
+//! `system check`: each damage is found, named, mended where it can be, and never used where it cannot.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod support;
+
+use std::path::PathBuf;
+
+use dhow_model::ports::{
+    CheckReport, Durability, FindingState, Images as _, Records as _, SaveFormat, SaveItem, Snapshots as _,
+    Upkeep as _, VolumeRequest, Volumes as _,
+};
+use dhow_model::{ContainerId, ImageId, Kind};
+use dhow_store::LayerFormat;
+use support::{Place, docker_archive, names, place, record, reference, tar};
+
+in_both_formats! {
+    what_is_whole_has_no_findings,
+    a_layer_of_other_bytes_is_lost_and_named_and_never_used,
+    what_can_be_made_again_is,
+    what_nobody_needs_is_removed,
+}
+
+struct Stored {
+    place: Place,
+    layer: Vec<u8>,
+    image: ImageId,
+    container: ContainerId,
+}
+
+fn stored(format: LayerFormat) -> Stored {
+    let place = place(format);
+    let layer = tar(&[("etc/", ""), ("etc/motd", "hello\n"), ("bin/", ""), ("bin/tool", &"x".repeat(5_000))]);
+    let loaded = place.store.images.load(&mut &docker_archive(&layer, None)[..], None, &mut |_| {}).unwrap();
+    let image = loaded[0].id;
+    let container = place.container(1, Some(&image));
+    place
+        .store
+        .records
+        .put_container(&record(&container, "web", Some(image)), Durability::Committed)
+        .unwrap();
+    place.store.volumes.create(VolumeRequest { name: "data".into(), ..VolumeRequest::default() }).unwrap();
+    Stored { place, layer, image, container }
+}
+
+impl Stored {
+    fn check(&self, repair: bool) -> CheckReport {
+        self.place.store.upkeep.check(repair).unwrap()
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.place.root().join("layers").join(dhow_oci::Digest::of(&self.layer).hex())
+    }
+}
+
+fn what_is_whole_has_no_findings(format: LayerFormat) {
+    let stored = stored(format);
+    for repair in [false, true] {
+        let report = stored.check(repair);
+        assert_eq!(report.findings, []);
+        assert_eq!((report.layers, report.bytes), (1, stored.layer.len() as u64));
+        assert!(report.blobs >= 1 && report.records == 3, "{report:?}");
+    }
+}
+
+fn a_layer_of_other_bytes_is_lost_and_named_and_never_used(format: LayerFormat) {
+    let stored = stored(format);
+    let root = stored.place.root();
+    let file = match format {
+        LayerFormat::Tar => stored.directory().join("layer.tar"),
+        LayerFormat::Directory => stored.directory().join("fs/bin/tool"),
+    };
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let report = stored.check(true);
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    let finding = &report.findings[0];
+    assert_eq!(finding.state, FindingState::Lost);
+    assert_eq!(finding.images, ["app:latest"]);
+    assert_eq!(finding.containers, [stored.container.to_string()]);
+
+    let store = &stored.place.store;
+    let refused = store.snapshots.rootfs(&stored.container, false).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
+    let item = SaveItem { id: stored.image, references: vec![] };
+    store.images.save(&[item], SaveFormat::Both, &mut std::io::sink()).unwrap_err();
+
+    // Set aside it is not used by the next engine either; what it was stays for people to look at.
+    assert_eq!(names(&root.join("damaged")).len(), 1);
+    let place = stored.place.reopen();
+    assert!(place.store.images.by_id(&stored.image).unwrap().is_none());
+    let refused = place.store.snapshots.rootfs(&stored.container, false).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
+
+    // With the next load it is back.
+    let stored = Stored { place, ..stored };
+    let store = &stored.place.store;
+    store.images.load(&mut &docker_archive(&stored.layer, None)[..], None, &mut |_| {}).unwrap();
+    assert_eq!(stored.check(false).findings, []);
+    stored.place.run(&stored.container, "grep -q hello etc/motd");
+}
+
+fn what_can_be_made_again_is(format: LayerFormat) {
+    let stored = stored(format);
+    let root = stored.place.root();
+    let mut damages: Vec<PathBuf> = vec![root.join("db/images.json"), root.join("volumes/data/volume.json")];
+    if format == LayerFormat::Tar {
+        damages.push(stored.directory().join("index.erofs"));
+    }
+    for path in &damages {
+        let before = std::fs::read(path).unwrap();
+        let mut after = before.clone();
+        let end = after.len() - 1;
+        after[end / 2] ^= 1;
+        std::fs::write(path, after).unwrap();
+        for (repair, state) in [(false, FindingState::Repairable), (true, FindingState::Repaired)] {
+            let report = stored.check(repair);
+            let states: Vec<_> = report.findings.iter().map(|finding| finding.state).collect();
+            assert_eq!(states, [state], "{}: {report:?}", path.display());
+        }
+        assert_eq!(std::fs::read(path).unwrap(), before, "{}", path.display());
+    }
+    if format == LayerFormat::Tar {
+        std::fs::remove_file(stored.directory().join("index.erofs")).unwrap();
+        assert_eq!(stored.check(true).findings[0].state, FindingState::Repaired);
+    }
+    assert_eq!(stored.check(false).findings, []);
+    stored.place.run(&stored.container, "grep -q hello etc/motd");
+}
+
+fn what_nobody_needs_is_removed(format: LayerFormat) {
+    let stored = stored(format);
+    let root = stored.place.root();
+    std::fs::create_dir_all(root.join("layers").join("ab".repeat(32)).join("fs/deep")).unwrap();
+    std::fs::create_dir_all(root.join("layers/other")).unwrap();
+    std::fs::write(root.join("blobs/sha256").join("cd".repeat(32)), "x").unwrap();
+    assert_eq!(stored.check(false).findings.len(), 3);
+    assert_eq!(stored.check(true).findings.len(), 3);
+    assert_eq!(stored.check(false).findings, []);
+    assert!(stored.place.store.images.by_reference(&reference("app")).unwrap().is_some());
+}
