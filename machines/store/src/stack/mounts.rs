@@ -15,8 +15,11 @@ use super::{Lower, tarred};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::layout::Layout;
 
-/// So many are held at most; the one that was not used for longest goes first.
+/// So many are held at most, where as many descriptors may be open; the one that was not used for longest
+/// goes first. Each takes about 15 kB of the kernel's memory.
 const MOST: usize = 1024;
+/// What is left to others: of so many descriptors one may be a layer.
+const SHARE: u64 = 4;
 
 /// Layers that were asked for.
 #[derive(Debug, Default)]
@@ -62,7 +65,9 @@ impl Known {
 
     /// Another thread may have been faster: then all share what that one has.
     fn keep(&mut self, diff_id: DiffId, lower: Lower) -> Lower {
-        if self.layers.len() >= MOST
+        let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let share = descriptors.and_then(|most| usize::try_from(most / SHARE).ok()).unwrap_or(MOST);
+        if self.layers.len() >= share.min(MOST)
             && let Some(oldest) = self.layers.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id)
         {
             self.layers.remove(&oldest);
