@@ -7,6 +7,8 @@
 //! is one of the two hijacked operations without `Upgrade`, the header is added to what the library
 //! reads, and the status line of a 101 is written as Docker's 200.
 //!
+//! What scripts write into the first line although it should be escaped is escaped.
+//!
 //! Only the first request: behind it, a body could look like a request. Later ones are answered as
 //! ordinary HTTP, with the request's body as standard input.
 //!
@@ -75,12 +77,11 @@ enum Look {
 }
 
 fn look(head: &[u8]) -> Look {
-    const START: &[u8] = b"POST ";
-    if !head.starts_with(&START[..START.len().min(head.len())]) || head.len() > HEAD_LIMIT {
+    if head.len() > HEAD_LIMIT {
         return Look::Ordinary;
     }
     let Some(line) = position(head, b"\r\n") else { return Look::More };
-    if !is_hijacked(&head[..line]) {
+    if !head.starts_with(b"POST ") || !is_hijacked(&head[..line]) {
         return Look::Ordinary;
     }
     let Some(end) = position(head, b"\r\n\r\n") else { return Look::More };
@@ -96,6 +97,25 @@ fn is_hijacked(line: &[u8]) -> bool {
     let mut parts = path.rsplit(|b| *b == b'/');
     let (last, _, first) = (parts.next(), parts.next(), parts.next());
     matches!((first, last), (Some(b"containers"), Some(b"attach")) | (Some(b"exec"), Some(b"start")))
+}
+
+/// Escapes in the first line what the HTTP library refuses and Go's reads: scripts write filters as bare
+/// JSON, `?filters={"name":["web"]}`.
+fn escape(head: &mut BytesMut) {
+    let line = position(head, b"\r\n").unwrap_or_default();
+    if !head[..line].iter().any(|byte| b"\"<>".contains(byte)) {
+        return;
+    }
+    let rest = head.split_off(line);
+    for byte in std::mem::take(head) {
+        match byte {
+            b'"' => head.extend_from_slice(b"%22"),
+            b'<' => head.extend_from_slice(b"%3C"),
+            b'>' => head.extend_from_slice(b"%3E"),
+            other => head.extend_from_slice(&[other]),
+        }
+    }
+    head.extend_from_slice(&rest);
 }
 
 fn position(text: &[u8], sought: &[u8]) -> Option<usize> {
@@ -120,6 +140,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                 }
                 Look::More | Look::Ordinary => {}
             }
+            escape(head);
             let replay = std::mem::take(head).freeze();
             self.reading = Reading::Replay(replay);
         }
@@ -220,6 +241,13 @@ mod tests {
         for unknown in ["", "PO", "POST /exec/x/start HTT", "POST /exec/x/start HTTP/1.1\r\nHost"] {
             assert_eq!(look(unknown.as_bytes()), Look::More, "{unknown}");
         }
+    }
+
+    #[test]
+    fn quotes_in_the_first_line_are_escaped_and_nothing_else() {
+        let mut head = BytesMut::from(&b"GET /a?f={\"b\":1} HTTP/1.1\r\nX: \"<>\"\r\n\r\n"[..]);
+        escape(&mut head);
+        assert_eq!(head, &b"GET /a?f={%22b%22:1} HTTP/1.1\r\nX: \"<>\"\r\n\r\n"[..]);
     }
 
     #[tokio::test]
