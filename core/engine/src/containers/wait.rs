@@ -68,7 +68,12 @@ impl Engine {
             let done = match wait.condition {
                 _ if gone => true,
                 WaitCondition::NotRunning => ended,
-                WaitCondition::NextExit => ended && last != wait.before,
+                // A start that failed is no end: whoever started it was told, and docker's client would
+                // say it twice.
+                WaitCondition::NextExit => {
+                    let ran = last.as_ref().is_some_and(|exit| exit.error.is_empty());
+                    ended && ran && last != wait.before
+                }
                 WaitCondition::Removed => false,
             };
             if done {

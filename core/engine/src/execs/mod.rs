@@ -188,11 +188,11 @@ impl Engine {
         self.exec(id)
     }
 
-    /// The execs of a container that run.
+    /// The execs of a container that run, or are to.
     #[must_use]
     pub fn execs_of(&self, container: &ContainerId) -> Vec<String> {
         let all = lock(&self.execs.all);
-        let of = |exec: &&Exec| exec.container == *container && matches!(exec.state, ExecState::Running(_));
+        let of = |exec: &&Exec| exec.container == *container && !matches!(exec.state, ExecState::Ended(_));
         all.values().filter(of).map(|exec| exec.id.clone()).collect()
     }
 
