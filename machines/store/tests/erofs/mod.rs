@@ -60,8 +60,14 @@ impl Mounted {
     }
 }
 
+/// A directory on a disk: of files on a tmpfs the kernel mounts none.
+pub(crate) fn on_disk() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
 /// Writes a tar and its index, and mounts them.
-pub(crate) fn mount(tar: &[u8], files: TempDir) -> Mounted {
+pub(crate) fn mount(tar: &[u8]) -> Mounted {
+    let files = on_disk();
     let (image, summary) = index(tar).unwrap();
     let (index, device) = (files.path().join("index.erofs"), files.path().join("layer.tar"));
     fs::write(&index, &image).unwrap();
@@ -94,7 +100,7 @@ pub(crate) fn overlay(layers: &[OwnedFd]) -> Result<OwnedFd, Errno> {
 
 /// Whether this kernel mounts EROFS from plain files (6.12 and later); tells so where it does not.
 pub(crate) fn mount_works() -> bool {
-    let files = scratch();
+    let files = on_disk();
     let (image, _) = index(&[]).unwrap();
     let (index, device) = (files.path().join("index"), files.path().join("tar"));
     fs::write(&index, image).unwrap();
@@ -110,7 +116,7 @@ pub(crate) fn mount_works() -> bool {
 
 /// Whether fsck.erofs is here and knows blocks of 512 bytes (erofs-utils 1.7 and later); tells so where not.
 pub(crate) fn fsck_works() -> bool {
-    let mounted = mount(&[], scratch());
+    let mounted = mount(&[]);
     let output = mounted.fsck();
     let works = output.as_ref().is_ok_and(|output| !text(output).contains("blksize 512 isn't supported"));
     if !works {
@@ -131,7 +137,7 @@ pub(crate) fn assert_same(tar: &[u8]) -> Summary {
     let unpacked = scratch();
     let tree = fresh(unpacked.path(), "tree");
     extract(tar, &tree, &ExtractOptions::layer()).unwrap();
-    let mounted = mount(tar, scratch());
+    let mounted = mount(tar);
     let (mut wanted, mut found) = (describe(&tree), describe(&mounted.root()));
     forget_what_no_tar_says(&mut wanted, &mut found, tar);
     for (path, text) in &wanted {
