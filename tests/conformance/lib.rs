@@ -68,7 +68,11 @@ pub fn docker() -> Option<PathBuf> {
     found
 }
 
-fn left_out(name: &str) -> Result<()> {
+/// Tells that a judge is not there; in CI, where it must be, that is an error.
+///
+/// # Errors
+/// In CI.
+pub fn left_out(name: &str) -> Result<()> {
     if std::env::var_os("CI").is_some() {
         bail!("{name} is not installed: cargo xtask test installs it");
     }

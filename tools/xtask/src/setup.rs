@@ -18,6 +18,8 @@ pub(crate) const TEST_PACKAGES: &[(&str, &str)] = &[
     ("crun", "crun"),
     ("docker", "docker.io"),
     ("strace", "strace"),
+    ("podman", "podman"),
+    ("containerd", "containerd"),
 ];
 
 /// Installs the packages whose program is not on the PATH.

@@ -52,7 +52,11 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
     match container.full_status() {
         Status::Running | Status::Created => {}
         Status::Paused if parsed.has("ignore-paused") => {}
-        Status::Paused => return Err(Error::conflict("cannot exec in a paused container")),
+        Status::Paused => {
+            return Err(Error::conflict(
+                "cannot exec in a paused container (use --ignore-paused to override)",
+            ));
+        }
         _ => return Err(Error::conflict("cannot exec in a container that is not running")),
     }
     let process = process(parsed, &container, arguments)?;
@@ -95,7 +99,7 @@ fn process(parsed: &Parsed, container: &Container, arguments: &[String]) -> Resu
             .map_err(|error| Error::invalid(format!("{path} is no process")).because(error));
     }
     if arguments.is_empty() {
-        return Err(Error::invalid("exec args cannot be empty"));
+        return Err(Error::invalid("process args cannot be empty"));
     }
     let mut process = container.record.spec.process.clone().unwrap_or_default();
     process.args = arguments.to_vec();

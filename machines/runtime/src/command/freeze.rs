@@ -30,7 +30,7 @@ fn pause(context: &Context, parsed: &Parsed) -> Result<u8> {
     let container = Container::load(&context.root, parsed.id()?)?;
     match container.full_status() {
         Status::Running | Status::Created => container.cgroup()?.freeze()?,
-        _ => return Err(Error::conflict("container not running or created")),
+        _ => return Err(Error::conflict("container not running")),
     }
     Ok(0)
 }
