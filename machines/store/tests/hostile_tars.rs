@@ -460,3 +460,14 @@ fn a_directory_that_was_replaced_by_way_of_a_link_leaves_no_time_behind() {
     let looped = tar_of(&[link("b", "a"), (Entry::file("a/a/a", 0), b""), link("b/a", "a")]);
     Trap::new().unpack(&looped, &ExtractOptions::layer()).unwrap();
 }
+
+/// The kernel takes 32 bits of a device number: 4096:0 was made as 0:0, which deletes a file of the layer below.
+#[test]
+fn a_device_number_that_linux_would_cut_off_is_refused() {
+    for (major, minor) in [(4_096, 0), (0, 1 << 20), (4_096, 1 << 20)] {
+        let device = EntryKind::CharDevice(major, minor);
+        let tar = tar_of(&[(Entry::new("passwd", device, 0o666), b"")]);
+        let error = Trap::new().unpack(&tar, &ExtractOptions::layer()).unwrap_err();
+        assert_eq!(error.to_string(), format!("entry \"passwd\": device number {major}:{minor}"));
+    }
+}

@@ -141,9 +141,11 @@ fn stored_size(header: &Header, extension: &Extension) -> Result<u64> {
 fn kind(header: &Header, path: &[u8], link: Option<Vec<u8>>, extension: &Extension) -> Result<EntryKind> {
     let device = || -> Result<(u32, u32)> {
         let (major, minor) = extension.device;
-        let number =
-            |value: u64| u32::try_from(value).map_err(|_| Error::format(format!("device number {value}")));
-        Ok((number(major.unwrap_or(header.device.0))?, number(minor.unwrap_or(header.device.1))?))
+        let (major, minor) = (major.unwrap_or(header.device.0), minor.unwrap_or(header.device.1));
+        // Linux has 12 and 20 bits, and cuts off the rest: 4096:0 would become 0:0, a mark of overlayfs.
+        let number = |value: u64, bits: u32| u32::try_from(value).ok().filter(|number| number >> bits == 0);
+        let numbers = number(major, 12).zip(number(minor, 20));
+        numbers.ok_or_else(|| Error::format(format!("device number {major}:{minor}")))
     };
     let target = || link.unwrap_or_else(|| header.link.clone());
     Ok(match header.flag {
