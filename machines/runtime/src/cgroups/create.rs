@@ -202,9 +202,14 @@ fn enable_controllers(root: BorrowedFd<'_>, path: &str, leaf: BorrowedFd<'_>) {
 /// All at once, or else each that can be.
 fn enable_in(directory: BorrowedFd<'_>, names: &[&str]) {
     let line = |names: &[&str]| names.iter().map(|name| format!("+{name}")).collect::<Vec<_>>().join(" ");
-    if write_value(directory, "cgroup.subtree_control", &line(names)).is_err() {
-        for name in names {
-            let _ = write_value(directory, "cgroup.subtree_control", &line(&[name]));
+    match write_value(directory, "cgroup.subtree_control", &line(names)) {
+        // It has processes. Those controllers that it could pass on nevertheless would make every cgroup
+        // below it one that takes no process.
+        Ok(()) | Err(Errno::BUSY) => {}
+        Err(_) => {
+            for name in names {
+                let _ = write_value(directory, "cgroup.subtree_control", &line(&[name]));
+            }
         }
     }
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use dhow_model::error::{Error, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, openat, statx};
+use rustix::io::Errno;
 
 use super::controller::Controller;
+use super::files::{failure, open_directory, read_value, write_value};
 
 /// The two versions of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,49 @@ impl Hierarchy {
     #[must_use]
     pub fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
+    }
+}
+
+/// Where the processes go that stand in the way of limits.
+const ASIDE: &str = "init";
+
+impl Layout {
+    /// Makes room for limits inside a container: version 2 passes no controllers on to the children of a
+    /// cgroup that has processes, and the container's own are in what is the root here. They are moved
+    /// into a cgroup beside those of the containers to come. Nothing is done anywhere else.
+    ///
+    /// # Errors
+    /// When the processes cannot be moved; nobody's limits can be set then.
+    pub fn make_room(&self) -> Result<()> {
+        let [only] = self.hierarchies.as_slice() else { return Ok(()) };
+        let root = only.root();
+        // The machine's own root has no type, and is exempt from the rule.
+        let is_root = read_value(root, "cgroup.type").is_err();
+        if only.mount.version == Version::V1 || is_root || !only.mount.own.is_empty() {
+            return Ok(());
+        }
+        let failed = |error: Errno| failure("cannot make room for limits in the cgroup around us", error);
+        match rustix::fs::mkdirat(root, ASIDE, Mode::from_raw_mode(0o755)) {
+            // As it is on most machines of this kind: not ours to arrange.
+            Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) => return Ok(()),
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let aside = open_directory(root, ASIDE).map_err(failed)?;
+        // Those that are born meanwhile are found when it is looked again.
+        for _ in 0..100 {
+            let processes = read_value(root, "cgroup.procs").map_err(failed)?;
+            if processes.trim().is_empty() {
+                return Ok(());
+            }
+            for process in processes.lines() {
+                match write_value(&aside, "cgroup.procs", process) {
+                    Ok(()) | Err(Errno::SRCH) => {}
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+        }
+        Err(failed(Errno::BUSY))
     }
 }
 

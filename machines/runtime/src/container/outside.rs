@@ -4,13 +4,13 @@
 use std::io;
 use std::path::Path;
 
-use dhow_oci::runtime::Process;
+use dhow_oci::runtime::{NamespaceKind, Process};
 use dhow_sys::procfs::Procfs;
 use rustix::process::Pid;
 
 use super::error::{Context as _, Error, Result};
-use super::plan::IdentityPlan;
 use super::plan::identity::limit_name;
+use super::plan::{IdentityPlan, NamespacePlan};
 use crate::capabilities::{Available, Sets};
 
 /// Prepares the process; answers what cannot be had on this machine, in words for the user.
@@ -29,6 +29,15 @@ pub(super) fn prepare(pid: Pid, identity: &IdentityPlan) -> Result<Vec<String>> 
         notes.extend(raise_limit(pid, resource, hard)?);
     }
     Ok(notes)
+}
+
+/// Who makes a network namespace owns it, but may have no right to networks at all.
+pub(super) fn lacks_loopback(namespaces: &NamespacePlan) -> Option<String> {
+    const NET_ADMIN: u32 = 12;
+    let own = namespaces.is_new(NamespaceKind::Network) && !namespaces.is_private(NamespaceKind::User);
+    let may =
+        || dhow_sys::identity::capabilities().is_ok_and(|(effective, ..)| effective & (1 << NET_ADMIN) != 0);
+    (own && !may()).then(|| "the loopback interface stays down: that needs CAP_NET_ADMIN".to_owned())
 }
 
 /// Refuses labels that the kernel would not know what to do with, in runc's words.

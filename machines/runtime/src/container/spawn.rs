@@ -15,7 +15,7 @@ use super::notify::Notify;
 use super::plan::{self, Plan};
 use super::sync::{Talk, Word};
 use super::{HookKind, InitRequest, birth, hooks, init, outside};
-use crate::cgroups::DeviceRules;
+use crate::cgroups::{Cgroup, DeviceRules};
 
 /// A container whose process waits at its gate.
 #[derive(Debug)]
@@ -112,8 +112,19 @@ pub fn spawn_init(mut request: InitRequest<'_>) -> Result<Init> {
         Ok(said) => Ok(Init::new(child, said, talk, notify)),
         Err(error) => {
             end(&child);
-            Err(error)
+            Err(with_reason(error, request.cgroup))
         }
+    }
+}
+
+/// A process that went without a word had too little memory, where the kernel says so.
+fn with_reason(error: Error, cgroup: Option<&Cgroup>) -> Error {
+    let killed = cgroup.and_then(Cgroup::oom_kills).is_some_and(|kills| kills > 0);
+    match error.stage {
+        Stage::Lost if killed => {
+            Error::at(Stage::Lost, "container init was OOM-killed (memory limit too low?)")
+        }
+        _ => error,
     }
 }
 
@@ -123,6 +134,7 @@ fn bring_up(request: &InitRequest<'_>, plan: &Plan, child: &Child, talk: &Talk) 
         map_ids(child.pid, plan)?;
     }
     let mut said = Said { notes: outside::prepare(child.pid, &plan.identity)?, ..Said::default() };
+    said.notes.extend(outside::lacks_loopback(&plan.namespaces));
     talk.say(&Word::Go, None)?;
     loop {
         match talk.listen()? {

@@ -125,6 +125,10 @@ fn warnings(layout: &Layout, controllers: &[String], capabilities: u64, last: u3
     if !lost.is_empty() {
         warnings.push(format!("WARNING: Not available to containers on this machine: {}", lost.join(", ")));
     }
+    if !dhow_oci::capabilities::CapabilitySet(capabilities).contains("CAP_SYS_ADMIN") {
+        warnings
+            .push("WARNING: No CAP_SYS_ADMIN: nothing can be mounted, and no container started".to_owned());
+    }
     if !layout.hierarchies.iter().any(|hierarchy| is_writable(hierarchy.root())) {
         let why = if layout.hierarchies.is_empty() { "not mounted" } else { "read-only" };
         warnings.push(format!("WARNING: No cgroups: they are {why}. Containers cannot be limited or paused"));

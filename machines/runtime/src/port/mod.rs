@@ -88,6 +88,10 @@ impl LauncherRuntime {
         let run = directories.exec_root.join("containers");
         std::fs::create_dir_all(&run)
             .map_err(|error| Error::internal(format!("cannot make {}", run.display())).because(error))?;
+        if let Err(error) = Layout::detect()?.make_room() {
+            tracing::warn!("containers cannot be limited: {}", error.report());
+        }
+        // Where we are now.
         let layout = Layout::detect()?;
         let shared =
             Arc::new(Shared { directories, events, table: Table::default(), layout, told: Mutex::default() });

@@ -95,5 +95,13 @@ fn the_cgroup_has_the_limits(bundle: &Bundle) {
     let refused = json!({"memory": {"limit": 67_108_864, "swappiness": 300}});
     let output = bundle.run_script("true", true, &json!({ "resources": refused }));
     assert!(told(&output).contains("invalid memory swappiness value: 300 (valid range is 0-100)"));
+
+    let tiny = json!({"memory": {"limit": 8192}});
+    let output = bundle.run_script("true", true, &json!({ "resources": tiny }));
+    assert!(
+        told(&output).contains("container init was OOM-killed (memory limit too low?)"),
+        "{}",
+        told(&output)
+    );
     assert!(bundle.cgroups("/container").is_empty(), "nothing is left of a container that was refused");
 }

@@ -19,6 +19,9 @@ use rustix::mount::{
 };
 use rustix::thread::UnshareFlags;
 
+/// `OVERLAYFS_SUPER_MAGIC` of linux/magic.h.
+const OVERLAYFS: rustix::fs::FsWord = 0x794c_7630;
+
 /// The longest value that fsconfig(2) takes.
 const VALUE_MAX: usize = 255;
 
@@ -76,7 +79,26 @@ impl Overlay<'_> {
             // Before Linux 6.5 any option is taken, and a name that overlayfs does not know is refused
             // only when all of them are looked at, at the end.
             Err(Errno::INVAL | Errno::NOSYS) => self.mount_as_list(Held::open(self.lower)?),
-            done => Ok(done?),
+            done => done.map_err(Into::into),
+        }
+        .map_err(|error| self.explained(error))
+    }
+
+    /// The kernel does not say what the matter is.
+    fn explained(&self, error: io::Error) -> io::Error {
+        let on_overlay = |writable: &Writable<'_>| {
+            rustix::fs::statfs(writable.upper).is_ok_and(|found| found.f_type == OVERLAYFS)
+        };
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::INVAL) if self.writable.as_ref().is_some_and(on_overlay) => {
+                let why = "the data directory is on an overlay file system, which cannot hold writable \
+                           layers: put it on a volume or another disk";
+                io::Error::new(error.kind(), why)
+            }
+            Some(Errno::PERM) => {
+                io::Error::new(error.kind(), format!("{error}: the engine needs CAP_SYS_ADMIN to mount"))
+            }
+            _ => error,
         }
     }
 

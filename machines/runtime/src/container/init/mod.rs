@@ -186,7 +186,11 @@ fn namespaces(plan: &Plan, request: &InitRequest<'_>) -> Result<()> {
         let _ = process::join_session_keyring(&name);
     }
     if namespaces.is_new(NamespaceKind::Network) {
-        process::bring_loopback_up().doing(|| "bring the loopback interface up")?;
+        match process::bring_loopback_up() {
+            // Which the parent has told.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {}
+            done => done.doing(|| "bring the loopback interface up")?,
+        }
     }
     Ok(())
 }
