@@ -3,13 +3,16 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::thread;
 
 use dhow_oci::Digest;
 use dhow_oci::image::DiffId;
 use sha2::{Digest as _, Sha256};
 
+use super::fan::fan;
 use super::recipe::replay;
-use super::tarred::TAR;
+use super::tarred::{TAR, hash, join};
 use super::unpack::read_info;
 use crate::Core;
 use crate::error::{Context as _, Error, Kind, Result};
@@ -18,9 +21,12 @@ impl Core {
     /// Writes the layer's tar and verifies that it is the one that came.
     pub(crate) fn write_tar(&self, diff_id: &DiffId, out: &mut dyn Write) -> Result<u64> {
         let told = || format!("cannot write layer {diff_id}");
-        let mut hashing = Hashing { out, hash: Sha256::new() };
-        let size = self.replay(diff_id, &mut hashing)?;
-        let digest = Digest::from_sha256(hashing.hash.finalize().into());
+        let directory = self.layout.layer(diff_id);
+        let (digest, size) = match File::open(directory.join(TAR)) {
+            Ok(tar) => copy(tar, out).context(told)?,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(told),
+            Err(_) => tell(&directory, out).context(told)?,
+        };
         if digest == *diff_id {
             return Ok(size);
         }
@@ -35,19 +41,41 @@ impl Core {
             Err(_) => Ok(read_info(&directory)?.tar_size),
         }
     }
+}
 
-    fn replay(&self, diff_id: &DiffId, out: &mut dyn Write) -> Result<u64> {
-        let told = || format!("cannot write layer {diff_id}");
-        let directory = self.layout.layer(diff_id);
-        match File::open(directory.join(TAR)) {
-            Ok(mut tar) => return io::copy(&mut tar, &mut { out }).context(told),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).context(told),
-            Err(_) => {}
+/// Copies a tar that is kept as it came; it is hashed beside that.
+fn copy(mut tar: File, out: &mut dyn Write) -> io::Result<(Digest, u64)> {
+    let (source, [hashed, mut written]) = fan();
+    let mut size = 0;
+    thread::scope(|scope| {
+        let reading = scope.spawn(move || source.pump(&mut tar));
+        let hashing = scope.spawn(move || hash(hashed));
+        // The other two end when this one gives up.
+        let mut write = move || -> io::Result<u64> {
+            while let Some(piece) = written.next()? {
+                out.write_all(&piece)?;
+                size += piece.len() as u64;
+            }
+            Ok(size)
+        };
+        let written = write();
+        drop(write);
+        let read = join(reading);
+        match (written, read) {
+            // When reading failed the writer saw a stream cut off.
+            (_, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            (written, _) => Ok((join(hashing)?, written?)),
         }
-        let recipe = File::open(directory.join("recipe")).context(told)?;
-        let root: OwnedFd = File::open(directory.join("fs")).context(told)?.into();
-        replay(recipe, &root, out).context(told)
-    }
+    })
+}
+
+/// Makes the tar of a tree again.
+fn tell(directory: &Path, out: &mut dyn Write) -> io::Result<(Digest, u64)> {
+    let recipe = File::open(directory.join("recipe"))?;
+    let root: OwnedFd = File::open(directory.join("fs"))?.into();
+    let mut hashing = Hashing { out, hash: Sha256::new() };
+    let size = replay(recipe, &root, &mut hashing)?;
+    Ok((Digest::from_sha256(hashing.hash.finalize().into()), size))
 }
 
 struct Hashing<'a> {
@@ -68,7 +96,7 @@ impl Write for Hashing<'_> {
 }
 
 /// Keeps the tar of a layer that no recipe can tell.
-pub(crate) fn keep(mut archive: impl Read, path: &std::path::Path) -> Result<()> {
+pub(crate) fn keep(mut archive: impl Read, path: &Path) -> Result<()> {
     let mut file = File::create(path).on("make", path)?;
     io::copy(&mut archive, &mut file).on("write", path).map(drop)
 }

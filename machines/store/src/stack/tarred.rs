@@ -113,11 +113,11 @@ fn unpack_instead(stage: &Stage, name: &str, digest: Digest) -> Result<NewLayer>
     Ok(NewLayer { digest, telling: Telling::Exact, ..layer })
 }
 
-fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn hash(mut pieces: Taker) -> io::Result<Digest> {
+pub(super) fn hash(mut pieces: Taker) -> io::Result<Digest> {
     let mut hash = Sha256::new();
     while let Some(piece) = pieces.next()? {
         hash.update(&*piece);
