@@ -1,10 +1,11 @@
 //! Bodies of requests: JSON, bounded and checked as Docker checks it, and streams for blocking readers.
 
 use std::io::{self, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use dhow_model::{Error, Result};
+use dhow_model::{Error, Kind, Result};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use http_body_util::BodyExt;
@@ -14,6 +15,10 @@ use tokio::runtime::Handle;
 
 /// The most that a JSON body may have; a container's settings are some kilobytes.
 const JSON_LIMIT: usize = 4 * 1024 * 1024;
+/// What all JSON bodies that are being read may have together.
+const MOST_HELD: usize = 32 * 1024 * 1024;
+/// How long the next piece of a JSON body may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The most that is read of a body that nobody wants, and for how long.
 const LARGEST_DRAIN: usize = 64 * 1024 * 1024;
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
@@ -76,14 +81,40 @@ fn has_body(headers: &HeaderMap) -> bool {
 
 async fn collect(body: &mut Body, limit: usize) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
-    while let Some(piece) = body.next().await {
+    let mut held = Held(0);
+    loop {
+        let Ok(piece) = tokio::time::timeout(PATIENCE, body.next()).await else {
+            return Err(Error::invalid(format!("no more of the request's body came within {PATIENCE:?}")));
+        };
+        let Some(piece) = piece else { return Ok(bytes.freeze()) };
         let data = piece.map_err(|error| Error::invalid("reading the request's body").because(error))?;
         if bytes.len() + data.len() > limit {
             return Err(Error::invalid(format!("the request's body is larger than {limit} bytes")));
         }
+        held.add(data.len())?;
         bytes.extend_from_slice(&data);
     }
-    Ok(bytes.freeze())
+}
+
+/// Bytes that bodies take while they are read: many at once must not take all memory.
+struct Held(usize);
+
+static ALL_HELD: AtomicUsize = AtomicUsize::new(0);
+
+impl Held {
+    fn add(&mut self, count: usize) -> Result<()> {
+        self.0 += count;
+        if ALL_HELD.fetch_add(count, Ordering::Relaxed) + count > MOST_HELD {
+            return Err(Error::new(Kind::Unavailable, "too many large requests at once"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        ALL_HELD.fetch_sub(self.0, Ordering::Relaxed);
+    }
 }
 
 /// The body of a request. What its handler leaves unread is read and thrown away, within bounds: a
@@ -162,6 +193,15 @@ mod tests {
 
     fn headers(pairs: &[(http::HeaderName, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn large_bodies_at_once_are_bounded_and_give_their_room_back() {
+        let mut first = Held(0);
+        first.add(MOST_HELD).unwrap();
+        assert_eq!(Held(0).add(1).unwrap_err().kind(), Kind::Unavailable);
+        drop(first);
+        Held(0).add(1).unwrap();
     }
 
     #[test]

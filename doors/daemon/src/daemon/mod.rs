@@ -7,6 +7,7 @@
 mod compose;
 mod configuration;
 mod flags;
+mod memory;
 mod pidfile;
 mod sockets;
 
@@ -98,6 +99,8 @@ async fn serve(configuration: &Configuration, engine: Arc<Engine>) -> Result<()>
     };
     let listeners = sockets.listeners()?;
     let unread = |client: &UnixStream| dhow_sys::channel::unread(client).unwrap_or(0);
+    let memory = tokio::spawn(memory::give_back());
     dhow_api::serve(engine, listeners, unread, end).await;
+    memory.abort();
     Ok(())
 }

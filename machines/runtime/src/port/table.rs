@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dhow_model::container::Running;
 use dhow_model::ports::{AttachOptions, Target};
 use dhow_model::{ContainerId, Error, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::monitor::channel::Channel;
 
@@ -69,6 +70,9 @@ impl Table {
         }
         let waiting = entries.waiting.entry(target.clone()).or_default();
         if waiting.len() >= WAITING {
+            waiting.retain(|(_, client)| !has_hung_up(client));
+        }
+        if waiting.len() >= WAITING {
             return Err(Error::conflict(format!("too many clients wait for container {}", target.id)));
         }
         waiting.push((options, client));
@@ -111,5 +115,34 @@ impl Table {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         // A panic elsewhere leaves the maps whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the other side of a client's stream is gone: nothing will ever be read from it.
+fn has_hung_up(client: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(client, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut polled, Some(&now)), Ok(1..))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::client::stream_pair;
+
+    #[test]
+    fn clients_that_are_gone_hold_no_places() {
+        let table = Table::default();
+        let target = Target::container(ContainerId::from_random([7; 32]));
+        let options = AttachOptions { stdin: false, stdout: true, stderr: false };
+        let wait = || {
+            let (ours, theirs) = stream_pair().unwrap();
+            table.get_or_wait(&target, options, theirs).map(|_| ours)
+        };
+        let mut here: Vec<OwnedFd> = (0..WAITING).map(|_| wait().unwrap()).collect();
+        assert!(wait().is_err(), "the places are taken");
+        drop(here.pop());
+        here.push(wait().unwrap());
+        assert!(wait().is_err(), "only one was free");
     }
 }
