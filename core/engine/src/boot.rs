@@ -23,7 +23,7 @@ impl Engine {
             registry: registry::Registry::default(),
             execs: execs::Registry::default(),
             events: Events::default(),
-            volume_lock: std::sync::Mutex::default(),
+            claimed_volumes: std::sync::Mutex::default(),
         });
         let records = engine.ports.records.containers()?;
         let known: BTreeSet<ContainerId> = records.iter().map(|record| record.id.clone()).collect();
@@ -96,7 +96,10 @@ impl Engine {
 
     /// Snapshots that no record names: a create that was cut off.
     fn clear_unknown(&self, known: &BTreeSet<ContainerId>) {
-        let found = self.ports.snapshots.list().unwrap_or_default();
+        let found = self.ports.snapshots.list().unwrap_or_else(|error| {
+            tracing::warn!("look for what a crash left: {}", error.report());
+            Vec::new()
+        });
         for id in found.into_iter().filter(|id| !known.contains(id)) {
             if let Err(error) = self.ports.snapshots.remove(&id) {
                 tracing::warn!(container = id.short(), "clear what a crash left: {}", error.report());

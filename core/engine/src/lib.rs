@@ -56,7 +56,8 @@ pub struct Engine {
     registry: registry::Registry,
     execs: execs::Registry,
     events: Events,
-    volume_lock: std::sync::Mutex<()>,
+    /// Held while a volume is made or removed.
+    claimed_volumes: std::sync::Mutex<volumes::claims::Claimed>,
 }
 
 impl Engine {

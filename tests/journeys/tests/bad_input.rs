@@ -102,3 +102,23 @@ fn an_engine_whose_directories_are_relative_runs_containers() -> Result<()> {
     assert!(directory.path().join("data/containers").is_dir());
     Ok(())
 }
+
+/// What is undone is what was made for it: not the data of another.
+#[test]
+fn a_container_that_cannot_be_created_takes_no_volume_of_another_with_it() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["create", "--name", "owner", "-v", "/data", "busybox"]).ok();
+    let volumes = |engine: &Engine| engine.docker(&["volume", "ls", "-q"]).stdout;
+    let before = volumes(&engine);
+    let body = json!({
+        "Image": "busybox",
+        "HostConfig": {"VolumesFrom": ["owner"], "Mounts": [
+            {"Type": "volume", "Target": "/new"},
+            {"Type": "bind", "Source": "/no/such/place", "Target": "/z"}
+        ]}
+    });
+    let (status, said) = run(&engine, &body)?;
+    assert!(status == 400 && said.contains("does not exist"), "{status} {said}");
+    assert_eq!(volumes(&engine), before);
+    Ok(())
+}

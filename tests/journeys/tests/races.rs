@@ -249,3 +249,33 @@ fn the_engine_takes_the_descriptors_it_may_have_and_containers_get_what_was_give
     assert_eq!(engine.docker(&["run", "--rm", "busybox", "sh", "-c", "ulimit -Sn"]).ok(), "100");
     Ok(())
 }
+
+/// No record says yet that a container which is being created uses a volume.
+#[test]
+fn a_volume_is_not_removed_under_a_container_that_is_being_created() -> Result<()> {
+    let engine = engine()?;
+    for round in 0..40 {
+        let name = format!("wanted-{round}");
+        engine.connect()?.request("POST", "/volumes/create", &json!({"Name": name}))?;
+        let body =
+            json!({"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Binds": [format!("{name}:/v")]}});
+        let barrier = Barrier::new(2);
+        let created = std::thread::scope(|scope| {
+            let creating = scope.spawn(|| {
+                let mut connection = engine.connect()?;
+                barrier.wait();
+                connection.request("POST", "/containers/create", &body)
+            });
+            let mut connection = engine.connect()?;
+            barrier.wait();
+            std::thread::sleep(Duration::from_micros(round * 100));
+            connection.request("DELETE", &format!("/volumes/{name}"), &Value::Null)?;
+            creating.join().map_err(|_| anyhow::anyhow!("a client panicked"))?
+        })?;
+        let id = created.json()?["Id"].as_str().context("no id")?.to_owned();
+        let started = ask(&engine, "POST", &format!("/containers/{id}/start"))?;
+        assert_eq!(started.0, 204, "round {round}: {started:?}");
+        assert_eq!(ask(&engine, "DELETE", &format!("/containers/{id}?force=1"))?.0, 204);
+    }
+    Ok(())
+}

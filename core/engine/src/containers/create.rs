@@ -5,8 +5,9 @@ use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
 use dhow_oci::Platform;
 
-use crate::plan::{discard, merge, mounts, validate};
+use crate::plan::{discard, merge, validate};
 use crate::registry::durability;
+use crate::volumes::Claims;
 use crate::{Engine, names};
 
 /// What a client asks for.
@@ -76,12 +77,13 @@ impl Engine {
     fn prepare(&self, mut record: Container) -> Result<()> {
         let durability = durability(&record);
         self.ports.snapshots.prepare(&record.id, record.image.as_ref(), durability)?;
-        let made = self.resolve_mounts(&mut record).and_then(|()| {
+        let mut claims = Claims::new(self);
+        let made = self.resolve_mounts(&mut record, &mut claims).and_then(|()| {
             self.populate(&record, durability)?;
             self.ports.records.put_container(&record, durability)
         });
         if let Err(error) = made {
-            self.undo_create(&record);
+            self.undo_create(&record, &claims.made);
             return Err(error);
         }
         for mount in record.mounts.iter().filter(|mount| !mount.name.is_empty()) {
@@ -92,13 +94,13 @@ impl Engine {
         Ok(())
     }
 
-    fn undo_create(&self, record: &Container) {
+    fn undo_create(&self, record: &Container, volumes: &[String]) {
         if let Err(error) = self.ports.snapshots.remove(&record.id) {
             tracing::warn!(container = record.id.short(), "undo create: {}", error.report());
         }
-        for volume in record.mounts.iter().filter(|mount| mounts::is_anonymous(&mount.name)) {
-            if let Err(error) = self.ports.volumes.remove(&volume.name) {
-                tracing::warn!(volume = volume.name, "undo create: {}", error.report());
+        for volume in volumes {
+            if let Err(error) = self.ports.volumes.remove(volume) {
+                tracing::warn!(volume, "undo create: {}", error.report());
             }
         }
     }

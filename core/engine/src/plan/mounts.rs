@@ -7,6 +7,7 @@ use dhow_model::ports::{PathKind, VolumeRequest};
 use dhow_model::{Container, Error, Result};
 
 use crate::Engine;
+use crate::volumes::Claims;
 
 const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
@@ -28,7 +29,7 @@ struct Wanted {
 
 impl Engine {
     /// Resolves all mounts of a container that is being created; makes its volumes.
-    pub(crate) fn resolve_mounts(&self, record: &mut Container) -> Result<()> {
+    pub(crate) fn resolve_mounts(&self, record: &mut Container, claims: &mut Claims<'_>) -> Result<()> {
         let mut wanted: Vec<Wanted> = Vec::new();
         for text in record.host_config.binds.iter().flatten() {
             add(&mut wanted, parse_bind(text)?)?;
@@ -49,21 +50,23 @@ impl Engine {
             drop(add(&mut wanted, anonymous(destination)?));
         }
         for wanted in wanted {
-            let point = self.make(wanted)?;
+            let point = self.make(wanted, claims)?;
             record.mounts.push(point);
         }
         record.mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
         Ok(())
     }
 
-    fn make(&self, wanted: Wanted) -> Result<MountPoint> {
+    fn make(&self, wanted: Wanted, claims: &mut Claims<'_>) -> Result<MountPoint> {
         let mut point = wanted.point.ok_or_else(|| Error::internal("a mount without a place"))?;
         if let Some(request) = wanted.volume {
-            let volume = self.create_volume(request)?;
+            let volume = claims.make(request)?;
             point.source = volume.mountpoint;
             point.name = volume.name;
         } else if point.kind == MountKind::Bind {
             self.check_source(&point.source, wanted.make_source)?;
+        } else if point.kind == MountKind::Volume {
+            claims.share(&point.name)?;
         }
         Ok(point)
     }

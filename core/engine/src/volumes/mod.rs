@@ -1,10 +1,14 @@
 //! Verbs of volumes.
 
+pub(crate) mod claims;
+
 use std::collections::BTreeSet;
 
 use dhow_model::event::EventKind;
 use dhow_model::ports::VolumeRequest;
 use dhow_model::{ContainerId, Error, Result, Volume, volume};
+
+pub(crate) use claims::Claims;
 
 use crate::Engine;
 use crate::registry::{lock, shorten};
@@ -23,7 +27,16 @@ impl Engine {
     ///
     /// # Errors
     /// Invalid argument for a name out of its grammar or a driver that is not there.
-    pub fn create_volume(&self, mut request: VolumeRequest) -> Result<Volume> {
+    pub fn create_volume(&self, request: VolumeRequest) -> Result<Volume> {
+        self.make_volume(request, |_, _| {})
+    }
+
+    /// The same, and notes with `claim` who will use it before anybody else can remove it.
+    fn make_volume(
+        &self,
+        mut request: VolumeRequest,
+        claim: impl FnOnce(&mut claims::Claimed, &str),
+    ) -> Result<Volume> {
         if request.name.is_empty() {
             request.name = ContainerId::from_random(self.ports.host.random()).to_string();
             request.anonymous = true;
@@ -41,9 +54,10 @@ impl Engine {
             )));
         }
         request.driver = "local".into();
-        let _guard = lock(&self.volume_lock);
+        let mut claimed = lock(&self.claimed_volumes);
         let known = self.ports.volumes.get(&request.name)?.is_some();
         let volume = self.ports.volumes.create(request)?;
+        claim(&mut claimed, &volume.name);
         if !known {
             self.tell_volume("create", &volume);
         }
@@ -84,11 +98,15 @@ impl Engine {
     /// # Errors
     /// Conflict, in Docker's words, when one does; with `force` it is no error when it is not there.
     pub fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
-        let _guard = lock(&self.volume_lock);
+        let claimed = lock(&self.claimed_volumes);
         let volume = match self.volume(name) {
             Err(error) if force && error.kind() == dhow_model::Kind::NotFound => return Ok(()),
             found => found?,
         };
+        if claimed.contains_key(name) {
+            let words = format!("remove {name}: volume is in use - by a container that is being created");
+            return Err(Error::conflict(words));
+        }
         let users = self.volume_users(name);
         if !users.is_empty() {
             let users: Vec<&str> = users.iter().map(ContainerId::as_str).collect();
