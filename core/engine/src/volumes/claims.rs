@@ -30,7 +30,7 @@ impl<'a> Claims<'a> {
     /// Makes a volume or finds the one of that name, and claims it.
     pub(crate) fn make(&mut self, request: VolumeRequest) -> Result<Volume> {
         let unnamed = request.name.is_empty();
-        let volume = self.engine.make_volume(request, |claimed, name| note(claimed, name))?;
+        let volume = self.engine.make_volume(request, note)?;
         self.names.push(volume.name.clone());
         self.made.extend(unnamed.then(|| volume.name.clone()));
         Ok(volume)
