@@ -86,6 +86,21 @@ fn containers_run_end_and_conflict_as_with_docker() -> Result<()> {
                 127,
                 "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd (\"/nope\") set in config.json failed: no such file or directory: unknown",
             ),
+        ],
+    );
+    Ok(())
+}
+
+#[test]
+fn what_the_state_of_a_container_forbids_is_said_as_by_docker() -> Result<()> {
+    if docker().is_none() {
+        return Ok(());
+    }
+    let engine = engine()?;
+    tell(
+        &engine,
+        &[
+            ("run -d --name c1 busybox sleep 1000", 0, "ID"),
             ("pause c1", 0, "c1"),
             ("pause c1", 1, "Error response from daemon: Container ID is already paused"),
             (

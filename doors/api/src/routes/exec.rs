@@ -87,7 +87,7 @@ pub(super) async fn create(mut call: Call, container: String) -> Answer {
         attach_stderr: body.attach_stderr,
         tty: body.tty,
         detach_keys: body.detach_keys,
-        console_size: size(body.console_size),
+        console_size: size(body.console_size).filter(|_| !call.version.before(42)),
         env: body.env.unwrap_or_default(),
         cmd: body.cmd.unwrap_or_default(),
         privileged: body.privileged,
@@ -107,7 +107,8 @@ fn size(sides: Option<[u16; 2]>) -> Option<TerminalSize> {
 
 async fn start(mut call: Call, id: String) -> Answer {
     let body: StartBody = read(&mut call, START).await?;
-    let (first_size, version) = (size(body.console_size), call.version);
+    let version = call.version;
+    let first_size = size(body.console_size).filter(|_| !version.before(42));
     let raw = body.tty;
     if body.detach {
         call.run(move |engine| engine.start_exec(&id, first_size)).await?;

@@ -41,8 +41,8 @@ pub(crate) struct Summary<'a> {
 #[serde(rename_all = "PascalCase")]
 struct HostConfig<'a> {
     network_mode: &'a str,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,7 +82,8 @@ impl<'a> Summary<'a> {
             status: human::status(&container.state, Timestamp::now()),
             host_config: HostConfig {
                 network_mode: &host_config.network_mode,
-                annotations: &host_config.annotations,
+                annotations: Some(&host_config.annotations)
+                    .filter(|annotations| !version.before(46) && !annotations.is_empty()),
             },
             network_settings: NetworkSettings { networks: network::endpoints(host_config, version) },
             mounts: mounts(container),

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::defaults::{drop_nulls, first_set, spell};
-use super::spelling;
+use super::{create_versions, spelling};
 use crate::server::version::ApiVersion;
 
 type Members = Map<String, Value>;
@@ -166,6 +166,7 @@ fn parse_host_config(value: Option<Value>, version: ApiVersion) -> Result<HostCo
     spell(&mut members, HOST_CONFIG);
     spell(&mut members, HOST_CONFIG_UNSERVED);
     spelling::nested(&mut members);
+    create_versions::adjust(&mut members, version)?;
     if !version.before(42) {
         // Docker has not read it since.
         members.remove("KernelMemory");
@@ -263,7 +264,7 @@ mod tests {
                 "NetworkingConfig.EndpointsConfig.n.Aliases is not supported yet",
             ),
             (
-                json!({"Image": "a", "HostConfig": {"Mounts": [{"bindOptions": {"IDMapping": {"x": 1}}}]}}),
+                json!({"Image": "a", "HostConfig": {"Mounts": [{"type": "bind", "bindOptions": {"IDMapping": {"x": 1}}}]}}),
                 "HostConfig.Mounts.BindOptions.IDMapping.x is not supported yet",
             ),
             (

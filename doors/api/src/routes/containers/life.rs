@@ -41,7 +41,7 @@ pub(super) async fn restart(call: Call, id: String) -> Answer {
 }
 
 fn stop_request(call: &Call) -> Result<StopRequest> {
-    let signal = call.query.given("signal").map(str::to_owned);
+    let signal = call.query.given("signal").filter(|_| !call.version.before(42)).map(str::to_owned);
     Ok(StopRequest { signal, timeout: call.query.number("t")? })
 }
 
@@ -70,7 +70,8 @@ pub(super) async fn rename(call: Call, id: String) -> Answer {
 /// The head goes out at once: a client that has it knows that the wait has begun, and starts the
 /// container only then.
 pub(super) async fn wait(call: Call, id: String) -> Answer {
-    let condition = WaitCondition::parse(call.query.text("condition"))?;
+    let condition = if call.version.before(30) { "" } else { call.query.text("condition") };
+    let condition = WaitCondition::parse(condition)?;
     let wait = call.engine.wait_container(&id, condition)?;
     let engine = call.engine.clone();
     let line = async move {
