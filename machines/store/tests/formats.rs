@@ -225,3 +225,40 @@ fn a_format_that_the_machine_has_not_is_refused_in_words() {
     assert!(refused.report().contains("layers cannot be kept as tars"), "{}", refused.report());
     assert_eq!(Store::open(&root).unwrap().layer_format(), Directory);
 }
+
+/// A store that was made on another machine, or by another kernel.
+#[test]
+fn tars_are_unpacked_where_the_kernel_does_not_mount_them() {
+    const MOVED: &str = "DHOW_STORE_MOVED";
+    if let Some(root) = std::env::var_os(MOVED) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(Path::new(&root)).unwrap();
+        assert_eq!(store.layer_format(), Directory);
+        let image = store.images.list().unwrap()[0].id;
+        // As if it were its own: the root is what counts.
+        std::os::unix::fs::symlink(&root, directory.path().join("store")).unwrap();
+        let place = Place { directory, store, format: Directory };
+        let container = place.container(1, Some(&image));
+        place.run(&container, "grep -q contents file");
+        assert_eq!(files(&place), set(&["fs", "layer.json", "recipe"]));
+        saved(&place, image);
+        return;
+    }
+    if !able(Tar) {
+        return;
+    }
+    let place = place(Tar);
+    place.import("base", &tar(&[("file", "contents")]));
+    let Place { directory, store, .. } = place;
+    drop(store);
+    let other = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs tmpfs \"$0\" && cp -a \"$2\" \"$0\" && exec \"$1\" --exact \
+                  tars_are_unpacked_where_the_kernel_does_not_mount_them --nocapture";
+    let status = Command::new("unshare")
+        .args(["-m", "sh", "-c", script])
+        .args([other.path(), &std::env::current_exe().unwrap(), &directory.path().join("store")])
+        .env(MOVED, other.path().join("store"))
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}

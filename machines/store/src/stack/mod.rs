@@ -130,16 +130,20 @@ impl Core {
         own.chain([Ok(Lower::Directory(self.layout.base()))]).collect()
     }
 
-    /// A layer that the kernel of this boot cannot mount is unpacked first.
+    /// A layer that the kernel of this boot cannot mount is unpacked.
     fn lower_layer(&self, diff_id: &DiffId) -> Result<Lower> {
         if let Some(known) = self.mounts.known(diff_id) {
             return Ok(known);
         }
         self.refuse_damaged(diff_id)?;
-        if !self.formats.mounts_tars && format_of(&self.layout.layer(diff_id)) == LayerFormat::Tar {
-            self.convert(diff_id, LayerFormat::Directory)?;
+        match self.mounts.lower(&self.layout, diff_id) {
+            Err(error) if !self.formats.mounts_tars => {
+                tracing::info!(%diff_id, error = error.report(), "the layer is unpacked");
+                self.convert(diff_id, LayerFormat::Directory)?;
+                self.mounts.lower(&self.layout, diff_id)
+            }
+            done => done,
         }
-        self.mounts.lower(&self.layout, diff_id)
     }
 
     /// Deletes those of `candidates` that nobody needs: no record, and no load or commit under way.

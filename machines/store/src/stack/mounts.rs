@@ -96,3 +96,61 @@ fn is_damage(error: &std::io::Error) -> bool {
     let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
     matches!(errno, Some(rustix::io::Errno::INVAL | rustix::io::Errno::UCLEAN | rustix::io::Errno::IO))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::os::fd::OwnedFd;
+    use std::process::{Command, Stdio};
+    use std::sync::Arc;
+
+    use dhow_sys::mount::{Attributes, attribute, set_attributes};
+    use rustix::fs::{AtFlags, statat};
+    use rustix::mount::MountAttrFlags;
+
+    use super::super::{LayerFormat, Lower, Overlay, choose, receive, tarred};
+    use crate::layout::Layout;
+    use crate::staging::Stage;
+    use crate::tar::{Entry, Writer};
+
+    /// A user namespace in which the ids from 0 on are the host's from 100,000 on.
+    fn user_namespace() -> OwnedFd {
+        let mut child = Command::new("unshare")
+            .args(["-U", "sh", "-c", "echo; read line"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        for map in ["uid_map", "gid_map"] {
+            let path = format!("/proc/{}/{map}", child.id());
+            std::fs::write(path, "0 100000 65536").unwrap();
+        }
+        let namespace = std::fs::File::open(format!("/proc/{}/ns/user", child.id())).unwrap();
+        child.stdin.take().unwrap().write_all(b"\n").unwrap();
+        child.wait().unwrap();
+        namespace.into()
+    }
+
+    #[test]
+    fn owners_of_a_mounted_layer_are_mapped_below_an_overlay() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(directory.path()).unwrap();
+        if !rustix::process::geteuid().is_root() || choose(&layout, Some(LayerFormat::Tar)).is_err() {
+            eprintln!("not run: needs root and a kernel that mounts the index of a tar");
+            return;
+        }
+        let mut tar = Writer::new(Vec::new());
+        tar.append(&Entry { uid: 7, ..Entry::file("file", 1) }, &mut &b"x"[..]).unwrap();
+        let stage = Stage::new(&layout).unwrap();
+        receive(&stage, "layer", LayerFormat::Tar, &*tar.finish().unwrap()).unwrap();
+        let mapped = tarred::mount(&stage.path().join("layer")).unwrap();
+        let namespace = user_namespace();
+        let attributes = Attributes { set: attribute::IDMAP, ..Attributes::default() };
+        set_attributes(&mapped, attributes, false, Some(std::os::fd::AsFd::as_fd(&namespace))).unwrap();
+        let lower = [Lower::Mounted(Arc::new(mapped)), Lower::Directory(layout.base())];
+        let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
+        let stat = statat(overlay.mount().unwrap(), "file", AtFlags::empty()).unwrap();
+        assert_eq!((stat.st_uid, stat.st_gid), (100_007, 100_000));
+    }
+}

@@ -48,13 +48,19 @@ pub(crate) fn choose(layout: &Layout, wanted: Option<LayerFormat>) -> Result<For
     }
 }
 
-/// The layer to try stays: a disk that is full at a later start must not change the answer.
+/// The layer to try stays: a disk that is full at a later start must not change the answer. One that a
+/// power cut spoiled is made again.
 fn try_tar(layout: &Layout) -> io::Result<()> {
     let place = layout.probe();
-    if !place.is_dir() {
-        make(layout, &place).map_err(|error| io::Error::other(error.report()))?;
+    if place.is_dir() && look(layout, &place).is_ok() {
+        return Ok(());
     }
-    let layer = tarred::mount(&place)?;
+    make(layout, &place).map_err(|error| io::Error::other(error.report()))?;
+    look(layout, &place)
+}
+
+fn look(layout: &Layout, place: &Path) -> io::Result<()> {
+    let layer = tarred::mount(place)?;
     let lower = [Lower::Mounted(Arc::new(layer)), Lower::Directory(layout.base())];
     let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
     let read = read(&overlay.mount()?, "probe/file".as_ref())?;
@@ -68,7 +74,10 @@ fn make(layout: &Layout, place: &Path) -> Result<()> {
     let tar = tar.finish()?;
     let stage = Stage::new(layout)?;
     let layer = receive(&stage, "layer", LayerFormat::Tar, &*tar)?;
-    stage.publish(&layer.name, place).map(drop)
+    if !stage.publish(&layer.name, place)? {
+        stage.exchange(&layer.name, place)?;
+    }
+    Ok(())
 }
 
 fn read(root: &OwnedFd, path: &Path) -> io::Result<Vec<u8>> {
@@ -77,4 +86,23 @@ fn read(root: &OwnedFd, path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     io::Read::read_to_end(&mut std::fs::File::from(file), &mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_that_a_power_cut_spoiled_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = Layout::create(directory.path()).unwrap();
+        let Ok(Formats { new: LayerFormat::Tar, mounts_tars: true }) = choose(&layout, None) else {
+            eprintln!("not run: needs root and a kernel that mounts the index of a tar");
+            return;
+        };
+        std::fs::write(layout.probe().join(tarred::INDEX), "").unwrap();
+        std::fs::write(layout.probe().join(tarred::TAR), "").unwrap();
+        assert!(choose(&layout, Some(LayerFormat::Tar)).unwrap().mounts_tars);
+        assert_eq!(choose(&layout, Some(LayerFormat::Directory)).unwrap().new, LayerFormat::Directory);
+    }
 }
