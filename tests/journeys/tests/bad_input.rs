@@ -31,7 +31,7 @@ fn a_setting_that_cannot_be_is_refused_by_name() -> Result<()> {
     for (host, words) in [
         (
             json!({"Mounts": [{"Type": "volume", "Source": "vv", "Target": "/x", "BindOptions": {}}]}),
-            "field BindOptions must not be specified",
+            "BindOptions must not be specified",
         ),
         (
             json!({"Mounts": [{"Type": "volume", "Source": "vv", "Target": "/x",
