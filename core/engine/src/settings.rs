@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use dhow_model::container::{LogConfig, Ulimit};
+use dhow_model::ports::RuntimeProgram;
 
 /// Settings that concern every container.
 #[derive(Debug, Clone)]
@@ -38,6 +39,10 @@ pub struct Settings {
     pub dns_options: Vec<String>,
     /// Search domains of containers that do not say.
     pub dns_search: Vec<String>,
+    /// Runtimes by name, beside our own.
+    pub runtimes: BTreeMap<String, RuntimeProgram>,
+    /// The runtime of containers that do not say.
+    pub default_runtime: String,
     /// What `info` tells of the storage driver: names and values.
     pub storage: Vec<(String, String)>,
 }
@@ -60,6 +65,8 @@ impl Default for Settings {
             dns: Vec::new(),
             dns_options: Vec::new(),
             dns_search: Vec::new(),
+            runtimes: BTreeMap::new(),
+            default_runtime: crate::runtimes::OWN.into(),
             storage: Vec::new(),
         }
     }

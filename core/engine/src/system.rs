@@ -1,7 +1,7 @@
 //! What the engine says of itself.
 
 use dhow_model::container::State;
-use dhow_model::ports::{CheckReport, HostFacts};
+use dhow_model::ports::{CheckReport, HostFacts, RuntimeProgram};
 use dhow_model::{Result, Timestamp};
 
 use crate::{Engine, Settings};
@@ -23,6 +23,8 @@ pub struct Info<'a> {
     pub images: usize,
     /// Listeners of events.
     pub listeners: usize,
+    /// Runtimes that can be asked for: names and programs.
+    pub runtimes: Vec<(String, RuntimeProgram)>,
     /// Now.
     pub now: Timestamp,
 }
@@ -44,6 +46,7 @@ impl Engine {
             stopped: count(|state| state.running().is_none()),
             images: self.ports.images.list()?.len(),
             listeners: self.events.listeners(),
+            runtimes: self.runtimes(),
             now: Timestamp::now(),
         })
     }

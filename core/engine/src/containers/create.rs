@@ -45,6 +45,7 @@ impl Engine {
         let mut host_config = merge::with_settings(host_config, &self.settings, facts);
         let warnings = discard::discard(&mut host_config, facts);
         validate::check(&config, &host_config, facts)?;
+        self.check_program(&host_config)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
         let record = Container {
@@ -70,6 +71,18 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// What only our own runtime can do is not asked of another one.
+    fn check_program(&self, host: &HostConfig) -> Result<()> {
+        let other = self.runtime_program(&host.runtime)?.is_some();
+        if other && host.init.unwrap_or(self.settings.init) {
+            let name = &host.runtime;
+            return Err(Error::not_implemented(format!(
+                "HostConfig.Init with the runtime {name} is not supported yet"
+            )));
+        }
+        Ok(())
     }
 
     /// Makes the writable layer and the volumes, and writes the record last: a crash before that leaves

@@ -275,6 +275,7 @@ impl Engine {
                 stdin_once: true,
                 size: size.or(exec.request.console_size),
             },
+            program: self.runtime_program(&record.host_config.runtime)?,
         })
     }
 

@@ -110,7 +110,7 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFact
         host.restart_policy.name = "no".into();
     }
     if host.runtime.is_empty() {
-        host.runtime = "dhow".into();
+        host.runtime.clone_from(&settings.default_runtime);
     }
     if !host.privileged {
         host.masked_paths.get_or_insert_with(super::rights::masked_paths);

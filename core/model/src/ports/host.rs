@@ -27,6 +27,10 @@ pub trait Host: Send + Sync {
     /// Runs `ps` of the host with these arguments, for `top`: what it prints.
     fn processes(&self, arguments: &[String]) -> Result<String>;
 
+    /// The program at an absolute path, or of a name in the search path of the engine; none when there is
+    /// no such file that can be executed.
+    fn program(&self, name: &str) -> Option<PathBuf>;
+
     /// Bytes that are random.
     fn random(&self) -> [u8; 32];
 }

@@ -20,7 +20,7 @@ pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat,
 pub use records::{Durability, Records};
 pub use runtime::{
     Adopted, AttachOptions, ExecPlan, LogEntry, LogOptions, LogQuery, LogStream, MountedTree, RootfsPlan,
-    Runtime, RuntimeEvent, StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
+    Runtime, RuntimeEvent, RuntimeProgram, StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
 };
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
 pub use upkeep::{CheckReport, Finding, FindingState, Upkeep};

@@ -89,6 +89,17 @@ pub struct StartPlan {
     pub directory: PathBuf,
     /// A small init of ours is process 1 and reaps (`--init`).
     pub init: bool,
+    /// Another program makes the container; nothing is our own runtime.
+    pub program: Option<RuntimeProgram>,
+}
+
+/// An OCI runtime other than our own: a program with runc's arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeProgram {
+    /// Absolute.
+    pub path: PathBuf,
+    /// Given to it before all others.
+    pub arguments: Vec<String>,
 }
 
 /// How a root file system is mounted.
@@ -191,6 +202,8 @@ pub struct ExecPlan {
     pub spec: Arc<dhow_oci::runtime::Spec>,
     /// Standard streams.
     pub stdio: StdioPlan,
+    /// What made the container; nothing is our own runtime.
+    pub program: Option<RuntimeProgram>,
 }
 
 /// A process that the runtime stays with: the container's first, or one of its execs.

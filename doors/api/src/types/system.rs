@@ -1,7 +1,7 @@
 //! `GET /version` and `GET /info`.
 
 use dhow_engine::system;
-use dhow_model::ports::HostFacts;
+use dhow_model::ports::{HostFacts, RuntimeProgram};
 use serde_json::{Value, json};
 
 use super::inspect::DRIVER;
@@ -138,11 +138,22 @@ fn configuration(info: &system::Info<'_>) -> Value {
             "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
             "Log": ["json-file", "none"],
         },
-        "Runtimes": {"dhow": {"path": "dhow"}},
-        "DefaultRuntime": "dhow",
+        "Runtimes": runtimes(info),
+        "DefaultRuntime": settings.default_runtime,
         "LiveRestoreEnabled": true,
         "InitBinary": "dhow",
     })
+}
+
+fn runtimes(info: &system::Info<'_>) -> Value {
+    let runtime = |(name, program): &(String, RuntimeProgram)| {
+        let mut value = json!({"path": program.path});
+        if !program.arguments.is_empty() {
+            value["runtimeArgs"] = json!(program.arguments);
+        }
+        (name.clone(), value)
+    };
+    Value::Object(info.runtimes.iter().map(runtime).collect())
 }
 
 /// What Docker has and this engine has nothing of.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use dhow_engine::Settings;
 use dhow_model::container::{LogConfig, Ulimit};
+use dhow_model::ports::RuntimeProgram;
 use dhow_store::LayerFormat;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
@@ -60,6 +61,17 @@ struct File {
     dns_opts: Vec<String>,
     dns_search: Vec<String>,
     live_restore: Option<bool>,
+    runtimes: BTreeMap<String, FileRuntime>,
+    default_runtime: Option<String>,
+}
+
+/// Docker's other way to name a runtime (`runtimeType`) is one of containerd's shims, and refused.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FileRuntime {
+    path: PathBuf,
+    #[serde(default)]
+    runtime_args: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,7 +84,8 @@ struct FileUlimit {
 impl Configuration {
     /// Reads flags and file.
     pub(super) fn read(flags: Flags) -> Result<Self> {
-        let file = read_file(flags.config_file.as_deref())?;
+        let mut file = read_file(flags.config_file.as_deref())?;
+        let runtimes = runtimes(&flags.runtimes, std::mem::take(&mut file.runtimes))?;
         let flags = merge(flags, file)?;
         let data_root = absolute(flags.data_root.as_deref().unwrap_or(Path::new("/var/lib/dhow")))?;
         let exec_root = absolute(flags.exec_root.as_deref().unwrap_or(Path::new("/run/dhow")))?;
@@ -84,7 +97,7 @@ impl Configuration {
         };
         let hosts = if flags.hosts.is_empty() { vec![HOST.into()] } else { flags.hosts.clone() };
         Ok(Self {
-            settings: settings(&flags, &data_root)?,
+            settings: Settings { runtimes, ..settings(&flags, &data_root)? },
             store: dhow_store::Options { layers: layer_format(flags.layer_format.as_deref())? },
             pidfile: flags.pidfile.clone().unwrap_or_else(|| exec_root.join("dhow.pid")),
             group: flags.group.clone().unwrap_or_default(),
@@ -179,6 +192,7 @@ fn merge(mut flags: Flags, file: File) -> Result<Flags> {
     optional!(default_shm_size, "default-shm-size");
     optional!(log_driver, "log-driver");
     optional!(seccomp_profile, "seccomp-profile");
+    optional!(default_runtime, "default-runtime");
     list!(hosts, hosts, "hosts");
     list!(labels, labels, "labels");
     list!(dns, dns, "dns");
@@ -217,6 +231,9 @@ fn settings(flags: &Flags, data_root: &Path) -> Result<Settings> {
     settings.ulimits = flags.default_ulimits.iter().map(|text| ulimit(text)).collect::<Result<_>>()?;
     settings.init = flags.init;
     settings.no_new_privileges = flags.no_new_privileges;
+    if let Some(name) = &flags.default_runtime {
+        settings.default_runtime.clone_from(name);
+    }
     settings.labels.clone_from(&flags.labels);
     settings.dns.clone_from(&flags.dns);
     settings.dns_options.clone_from(&flags.dns_options);
@@ -229,6 +246,32 @@ fn settings(flags: &Flags, data_root: &Path) -> Result<Settings> {
         }
     };
     Ok(settings)
+}
+
+/// Runtimes of the flags and of the file, by name.
+fn runtimes(
+    flags: &[String],
+    file: BTreeMap<String, FileRuntime>,
+) -> Result<BTreeMap<String, RuntimeProgram>> {
+    let mut all: BTreeMap<String, RuntimeProgram> = BTreeMap::new();
+    for text in flags {
+        let (name, path) =
+            text.split_once('=').with_context(|| format!("add-runtime {text:?} is no NAME=PATH"))?;
+        all.insert(name.into(), RuntimeProgram { path: path.into(), arguments: Vec::new() });
+    }
+    for (name, runtime) in file {
+        ensure!(
+            !all.contains_key(&name),
+            "runtime {name:?} is specified both as a flag and in the configuration file"
+        );
+        all.insert(name, RuntimeProgram { path: runtime.path, arguments: runtime.runtime_args });
+    }
+    for (name, runtime) in &all {
+        ensure!(name != dhow_engine::runtimes::OWN, "runtime name {name:?} is reserved");
+        ensure!(!name.is_empty() && !name.contains('/'), "{name:?} is no name of a runtime");
+        ensure!(!runtime.path.as_os_str().is_empty(), "runtime {name:?} has no path");
+    }
+    Ok(all)
 }
 
 fn layer_format(text: Option<&str>) -> Result<Option<LayerFormat>> {

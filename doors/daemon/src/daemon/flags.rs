@@ -65,6 +65,12 @@ pub(super) struct Flags {
     /// A seccomp profile instead of the built-in one, or `unconfined`
     #[arg(long, value_name = "FILE")]
     pub(super) seccomp_profile: Option<String>,
+    /// An OCI runtime beside our own: `NAME=PATH`
+    #[arg(long = "add-runtime", value_name = "RUNTIME")]
+    pub(super) runtimes: Vec<String>,
+    /// The runtime of containers that do not say
+    #[arg(long, value_name = "NAME")]
+    pub(super) default_runtime: Option<String>,
     /// A name server of containers that do not say
     #[arg(long = "dns", value_name = "ADDRESS")]
     pub(super) dns: Vec<String>,

@@ -13,6 +13,8 @@ use dhow_model::{Error, Kind, Result};
 
 /// The deepest directory of devices that is looked into.
 const DEEPEST: usize = 8;
+/// Where programs are looked for when the engine was started without a search path.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// This machine.
 #[derive(Debug)]
@@ -90,6 +92,17 @@ impl Host for LocalHost {
             }));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn program(&self, name: &str) -> Option<PathBuf> {
+        let executable = |path: &Path| {
+            fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
+        };
+        if name.contains('/') {
+            return Some(PathBuf::from(name)).filter(|path| path.is_absolute() && executable(path));
+        }
+        let search = std::env::var_os("PATH").unwrap_or_else(|| SEARCH_PATH.into());
+        std::env::split_paths(&search).map(|place| place.join(name)).find(|path| executable(path))
     }
 
     fn random(&self) -> [u8; 32] {

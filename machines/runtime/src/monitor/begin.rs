@@ -54,7 +54,7 @@ fn make(
     let names = Names::of(exec);
     let directory = record::open_directory(&plan.directory).map_err(own("cannot open its run directory"))?;
     let listener = record::listen_at(directory.as_fd(), &names.socket).map_err(own("cannot listen"))?;
-    let spawned = spawn::spawn(plan, layout).map_err(|error| {
+    let (spawned, maker) = spawn::spawn(plan, layout).map_err(|error| {
         record::remove(directory.as_fd(), &names.socket);
         failure::of_container(verb, &error)
     })?;
@@ -71,7 +71,11 @@ fn make(
         directory,
         names,
         memory,
-        adopts_orphans: matches!(&plan.task, Task::Container(start) if spawn::shares_our_pids(&start.spec)),
+        adopts_orphans: matches!(
+            &plan.task,
+            Task::Container(start) if start.program.is_some() || spawn::shares_our_pids(&start.spec)
+        ),
+        maker,
     };
     Ok((holding, notes))
 }

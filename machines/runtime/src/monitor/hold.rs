@@ -17,6 +17,7 @@ use super::client::{Client, Received};
 use super::message::{Report, Request};
 use super::oom::OutOfMemory;
 use super::record::{self, Names};
+use super::spawn::Maker;
 use super::stream::{Read, Streams};
 use crate::logs::LogWriter;
 
@@ -56,6 +57,8 @@ pub struct Holding {
     pub memory: Option<OutOfMemory>,
     /// The processes of the container live in the host's pid namespace: orphans come to us.
     pub adopts_orphans: bool,
+    /// The runtime that made the container, where it is not our own: it hears of the end.
+    pub maker: Maker,
 }
 
 /// The loop's own state.
@@ -98,6 +101,9 @@ impl Loop {
             self.settle();
         }
         let exit = self.finish();
+        if let Some(maker) = self.held.maker.take() {
+            maker.delete();
+        }
         self.tell_exit(&exit);
         self.linger()
     }

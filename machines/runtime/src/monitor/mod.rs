@@ -1,7 +1,7 @@
 //! The monitor: one process for each container (and each exec), which outlives the engine.
 //!
 //! In reading order: [`message`] draws the conversation with the engine, over a [`channel`];
-//! [`begin`] makes the container of the plan; [`hold`] is the loop that stays with it, with its
+//! [`begin`] makes the container of the plan, by our own means ([`spawn`]) or by an [`other`] runtime's; [`hold`] is the loop that stays with it, with its
 //! [`stream`]s, its [`client`]s, its log ([`crate::logs`]) and the watch for kills for memory
 //! ([`oom`]); [`record`] is what it leaves in the run directory.
 //!
@@ -28,6 +28,7 @@ pub mod client;
 pub mod hold;
 pub mod message;
 pub mod oom;
+pub mod other;
 pub mod record;
 pub mod spawn;
 pub mod stream;

@@ -10,6 +10,7 @@ use rustix::process::Pid;
 
 use super::message::{Plan, Task};
 use super::oom::OutOfMemory;
+use super::other::{self, Other};
 use super::stream::{Ends, Streams};
 use crate::cgroups::{Cgroup, CgroupPath, DeviceRules, Layout};
 use crate::container::{
@@ -33,23 +34,37 @@ pub struct Spawned {
     pub notes: Vec<String>,
 }
 
+/// The runtime that made a container, where it is not our own.
+pub type Maker = Option<Other>;
+
 /// Makes the process and lets it execute its program.
 ///
 /// # Errors
 /// The step that failed; nothing is left then.
-pub fn spawn(plan: &mut Plan, layout: &Layout) -> Result<Spawned> {
+pub fn spawn(plan: &mut Plan, layout: &Layout) -> Result<(Spawned, Maker)> {
     let filter = plan.filter.as_ref();
+    let directory = plan.directory.clone();
     match &mut plan.task {
         Task::Container(plan) => {
             let spec = Arc::make_mut(&mut plan.spec);
             if let Some(process) = &mut spec.process {
                 expose_to_oom_killer(process);
             }
-            container(plan, filter, layout)
+            match &plan.program {
+                Some(program) => {
+                    let (spawned, maker) = other::container(plan, program, &directory, layout)?;
+                    Ok((spawned, Some(maker)))
+                }
+                None => Ok((container(plan, filter, layout)?, None)),
+            }
         }
         Task::Exec(plan) => {
             expose_to_oom_killer(Arc::make_mut(&mut plan.process));
-            one_more(plan, filter, layout)
+            let spawned = match &plan.program {
+                Some(program) => other::one_more(plan, program, &directory),
+                None => one_more(plan, filter, layout),
+            };
+            Ok((spawned?, None))
         }
     }
 }
@@ -179,7 +194,7 @@ fn streams(plan: &StdioPlan) -> Result<(Option<Streams>, Stdio)> {
     Ok((Some(ours), Stdio::Files([stdin, stdout, stderr])))
 }
 
-fn cgroup_path(spec: &Spec) -> Result<Option<CgroupPath>> {
+pub(super) fn cgroup_path(spec: &Spec) -> Result<Option<CgroupPath>> {
     let text = spec.linux.as_ref().map_or("", |linux| &linux.cgroups_path);
     if text.is_empty() {
         return Ok(None);
@@ -187,7 +202,7 @@ fn cgroup_path(spec: &Spec) -> Result<Option<CgroupPath>> {
     CgroupPath::parse(text).map(Some).map_err(|error| setup(&error))
 }
 
-fn own(what: &str, error: &std::io::Error) -> Error {
+pub(super) fn own(what: &str, error: &std::io::Error) -> Error {
     Error { stage: Stage::Setup, what: format!("{what}: {error}"), errno: error.raw_os_error() }
 }
 
@@ -195,6 +210,6 @@ fn setup(error: &dhow_model::Error) -> Error {
     Error { stage: Stage::Setup, what: error.report(), errno: None }
 }
 
-fn lost(what: String) -> Error {
+pub(super) fn lost(what: String) -> Error {
     Error { stage: Stage::Lost, what, errno: None }
 }

@@ -18,6 +18,7 @@ use super::{LauncherRuntime, not_running, release};
 use crate::container::Error as ContainerError;
 use crate::monitor::channel::Channel;
 use crate::monitor::message::{PlanRef, Report, Request, TaskRef, send_plan};
+use crate::monitor::other;
 use crate::monitor::record::{self, Names};
 use crate::seccomp::Filter;
 
@@ -29,7 +30,11 @@ pub(super) fn container(runtime: &LauncherRuntime, mut plan: StartPlan) -> Resul
         let error = Error::conflict(format!("container {} is running", plan.id));
         return Err(StartFailure { exit_code: 128, error });
     }
-    let filter = compiled(runtime, Verb::Start, &mut plan.spec)?;
+    let filter = match plan.program {
+        // It makes its own of the configuration.
+        Some(_) => None,
+        None => compiled(runtime, Verb::Start, &mut plan.spec)?,
+    };
     let directory = make_directory(runtime, &plan.id)
         .map_err(|error| failure::own(Verb::Start, "cannot make its run directory", &error))?;
     let cgroup = cgroup_of(&plan);
@@ -54,7 +59,10 @@ pub(super) fn exec(runtime: &LauncherRuntime, mut plan: ExecPlan) -> Result<Runn
         return Err(StartFailure { exit_code: 126, error: not_running(&container) });
     }
     let directory = runtime.shared.directory(&plan.target.id);
-    let filter = compiled(runtime, Verb::Exec, &mut plan.spec)?;
+    let filter = match plan.program {
+        Some(_) => None,
+        None => compiled(runtime, Verb::Exec, &mut plan.spec)?,
+    };
     let task = TaskRef::Exec(&plan);
     let sent = PlanRef { directory: &directory, filter: filter.as_deref(), task };
     begin(runtime, &plan.target, sent, String::new())
@@ -167,7 +175,10 @@ fn clear(path: &Path) -> io::Result<()> {
     let directory = record::open_directory(path)?;
     record::remove(directory.as_fd(), &Names::of(None).exit);
     record::remove(directory.as_fd(), record::STATE);
-    Ok(())
+    match std::fs::remove_dir_all(path.join(other::DIRECTORY)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn cgroup_of(plan: &StartPlan) -> String {

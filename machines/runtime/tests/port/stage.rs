@@ -109,6 +109,7 @@ impl Stage {
             log: LogOptions::JsonFile { max_size: None, max_files: 1, compress: false },
             directory,
             init: false,
+            program: None,
         }
     }
 
@@ -137,7 +138,14 @@ impl Stage {
     ) -> ExecPlan {
         let spec = spec(&target.id, arguments);
         let process = Process { terminal: stdio.terminal, ..spec.process.clone().unwrap() };
-        ExecPlan { target: target.clone(), pid, process: Arc::new(process), spec: Arc::new(spec), stdio }
+        ExecPlan {
+            target: target.clone(),
+            pid,
+            process: Arc::new(process),
+            spec: Arc::new(spec),
+            stdio,
+            program: None,
+        }
     }
 
     pub(crate) fn attach(&self, target: &Target, options: AttachOptions) -> UnixStream {

@@ -31,6 +31,7 @@ pub(super) use filter::Filter;
 use identity::{Rights, settle};
 pub(super) use identity::{assume, label};
 pub(super) use program::{Program, connect_streams, home};
+pub use root::attach_for_others as attach_root;
 
 /// Never returns: it ends as the program, or says why it cannot.
 pub(super) fn run(request: InitRequest<'_>, plan: &Plan, talk: OwnedFd) -> ! {

@@ -1,7 +1,7 @@
 //! The root file system: mounted, entered, and everything else left behind.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dhow_model::ports::RootfsPlan;
 use dhow_sys::mount::{Attributes, attribute, set_attributes};
@@ -36,6 +36,21 @@ pub(super) fn mount(rootfs: &RootfsPlan, bundle: &Path, plan: &Plan) -> Result<O
     }
     attach(&tree, &place)?;
     Ok(Some(tree))
+}
+
+/// Attaches it in a mount namespace that only the caller and the other runtimes that it runs are in, and
+/// answers where.
+/// # Errors
+/// The kernel's.
+pub fn attach_for_others(rootfs: &RootfsPlan, bundle: &Path) -> Result<PathBuf> {
+    match rootfs {
+        RootfsPlan::Directory(path) => Ok(bundle.join(path)),
+        RootfsPlan::Mounted { upper, .. } => {
+            make_parent_private(upper)?;
+            attach(&mounted(rootfs)?, upper)?;
+            Ok(upper.clone())
+        }
+    }
 }
 
 /// What becomes of the host's mounts in this mount namespace, of which the container's are copies.
