@@ -153,3 +153,21 @@ fn who_is_not_root_is_told() -> Result<()> {
     assert!(answer.stderr.contains("dhow needs to be started with root privileges"), "{}", answer.stderr);
     Ok(())
 }
+
+/// A userland with our own program in it, which runs an engine of its own there.
+const INSIDE: &str = "mkdir /tree; cp -a /bin /tree/; rm /tree/bin/dhow
+    tar -C /tree -c bin | dhow import - inner >/dev/null
+    dhow run --rm --memory 32m inner sh -c 'echo alive; cd /sys/fs/cgroup
+        cat memory.max 2>/dev/null || cat memory/memory.limit_in_bytes'
+    dhow run -d --name held inner sleep 1000 >/dev/null && dhow pause held && dhow rm -f held";
+
+#[test]
+fn inside_a_privileged_container_everything_works() -> Result<()> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    let program = format!("{}:/bin/dhow:ro", dhow_testkit::engine::binary()?.display());
+    let options = ["--privileged", "-v", "data:/var/lib/dhow", "-v", &program];
+    let answer = run(&engine, &[&options[..], &["busybox", "sh", "-c", INSIDE]].concat());
+    assert!(answer.ok().ends_with("alive\n33554432\nheld\nheld"), "{}{}", answer.stdout, answer.stderr);
+    Ok(())
+}

@@ -74,10 +74,11 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     if !maps_ids {
         talk.wait_for_go()?;
     }
-    if plan.namespaces.is_new(NamespaceKind::Cgroup) {
-        unshare(UnshareFlags::NEWCGROUP)
-            .map_err(|error| lack::failure("make a cgroup namespace", &[NamespaceKind::Cgroup], error))?;
+    if let Some(root) = &root {
+        mount_all(root, plan)?;
+        mark("mounts made");
     }
+    cgroup_namespace(plan)?;
     let mut streams = std::mem::replace(&mut request.stdio, Stdio::Inherit);
     if let Some(root) = &root {
         fill(root, plan, &request, &mut streams, talk)?;
@@ -201,7 +202,23 @@ fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
     rustix::thread::unshare(flags)
 }
 
-/// Everything below the root: mounts, devices, terminal, what is hidden.
+fn mount_all(root: &OwnedFd, plan: &Plan) -> Result<()> {
+    // Mount points have the modes they are made with.
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let tools = mounts::Tools::new(root.as_fd(), plan)?;
+    plan.mounts.iter().try_for_each(|mount| tools.mount(mount))
+}
+
+/// From here on this process's own groups are the roots of all hierarchies; those that are mounted, too.
+fn cgroup_namespace(plan: &Plan) -> Result<()> {
+    if !plan.namespaces.is_new(NamespaceKind::Cgroup) {
+        return Ok(());
+    }
+    unshare(UnshareFlags::NEWCGROUP)
+        .map_err(|error| lack::failure("make a cgroup namespace", &[NamespaceKind::Cgroup], error))
+}
+
+/// Everything else below the root: devices, terminal, what is hidden.
 fn fill(
     root: &OwnedFd,
     plan: &Plan,
@@ -209,12 +226,6 @@ fn fill(
     streams: &mut Stdio,
     talk: &Talk,
 ) -> Result<()> {
-    rustix::process::umask(rustix::fs::Mode::empty());
-    let tools = mounts::Tools::new(root.as_fd(), plan)?;
-    for mount in &plan.mounts {
-        tools.mount(mount)?;
-    }
-    mark("mounts made");
     if plan.fills_dev {
         let linux = request.spec.linux.as_ref();
         devices::fill(root.as_fd(), linux.map_or(&[], |linux| &linux.devices))?;

@@ -156,26 +156,30 @@ impl<'a> Tools<'a> {
 
     /// The container's cgroups: one mount for version 2, a tmpfs with one for each hierarchy else.
     fn cgroups(&self, mount: &MountPlan) -> Result<()> {
-        let private = self.plan.namespaces.is_private(NamespaceKind::Cgroup);
         let hierarchies = super::cgroups::hierarchies().doing(|| "look for the hierarchies of cgroups")?;
         let [only] = hierarchies.as_slice() else {
-            return self.cgroups_v1(mount, &hierarchies, private);
+            return self.cgroups_v1(mount, &hierarchies);
         };
-        let tree = only.tree(private).doing(|| format!("mount {}", only.name))?;
+        let tree = only.tree().doing(|| format!("mount {}", only.name))?;
         self.place(mount, &tree, true)
     }
 
-    fn cgroups_v1(&self, mount: &MountPlan, all: &[super::cgroups::Hierarchy], private: bool) -> Result<()> {
+    fn cgroups_v1(&self, mount: &MountPlan, all: &[super::cgroups::Hierarchy]) -> Result<()> {
         let data = [("mode".to_owned(), Some("755".to_owned()))];
         let tmpfs = file_system("tmpfs", "tmpfs", &data).doing(|| "mount a tmpfs for the cgroups")?;
         // It is made read-only, where it is, when everything is in it.
         let writable = Attributes { set: mount.attributes.set & !attribute::RDONLY, ..mount.attributes };
         self.place(&MountPlan { attributes: writable, ..mount.clone() }, &tmpfs, true)?;
         for hierarchy in all {
-            let Ok(tree) = hierarchy.tree(private) else { continue };
-            let destination = mount.destination.join(&hierarchy.name);
-            let one = MountPlan { destination, propagation: Vec::new(), ..mount.clone() };
-            self.place(&one, &tree, true)?;
+            let Ok(tree) = hierarchy.tree() else { continue };
+            // The tmpfs is new, and nobody else's: a name in it needs no walk.
+            let name = hierarchy.name.as_str();
+            let what = || format!("mount the hierarchy {name}");
+            rustix::fs::mkdirat(&tmpfs, name, DIRECTORY_MODE).doing(what)?;
+            let own = Attributes { propagation: libc::MS_PRIVATE, ..mount.attributes };
+            set(&tree, own, false).doing(what)?;
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+            rustix::mount::move_mount(&tree, "", &tmpfs, name, flags).doing(what)?;
             for link in hierarchy.links() {
                 rustix::fs::symlinkat(hierarchy.name.as_str(), &tmpfs, link)
                     .doing(|| format!("link {link}"))?;
