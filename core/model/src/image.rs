@@ -1,5 +1,7 @@
 //! An image as the store knows it.
 
+use std::collections::BTreeMap;
+
 use dhow_oci::{Digest, ImageConfig, Reference};
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,7 @@ pub struct Image {
     pub config: std::sync::Arc<ImageConfig>,
     /// Every name that points to it, in order.
     pub references: Vec<Reference>,
-    /// Bytes of file content of all layers, uncompressed.
+    /// Bytes of all its layers on the disk.
     pub size: u64,
     /// Size of each layer, lowest first; as long as `config.rootfs.diff_ids`.
     pub layer_sizes: Vec<u64>,
@@ -27,6 +29,14 @@ pub struct Image {
     pub last_tagged: Timestamp,
     /// Digest of the manifest, where it came with one or one was made.
     pub manifest: Option<Digest>,
+}
+
+/// Bytes of all layers of some images, a layer that several of them have once.
+#[must_use]
+pub fn size_of_layers<'a>(images: impl IntoIterator<Item = &'a Image>) -> u64 {
+    let all =
+        images.into_iter().flat_map(|image| image.config.rootfs.diff_ids.iter().zip(&image.layer_sizes));
+    all.collect::<BTreeMap<&Digest, &u64>>().into_values().sum()
 }
 
 /// What `load` made of one image of an archive.

@@ -1,6 +1,6 @@
 //! `rmi` and `prune`: takes names away, and images that nobody needs.
 
-use dhow_model::image::Removed;
+use dhow_model::image::{Removed, size_of_layers};
 use dhow_model::{Error, Image, Result};
 use dhow_oci::Reference;
 
@@ -110,7 +110,7 @@ impl Engine {
     /// # Errors
     /// When one cannot be removed; those before it are gone.
     pub fn prune_images(&self, unnamed_only: bool, wanted: impl Fn(&Image) -> bool) -> Result<PrunedImages> {
-        let before: u64 = self.images()?.iter().map(|image| image.size).sum();
+        let before = size_of_layers(&self.images()?);
         let mut pruned = PrunedImages::default();
         for image in self.images()? {
             let candidate = (image.references.is_empty() || !unnamed_only) && wanted(&image);
@@ -126,7 +126,7 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
-        let after: u64 = self.images()?.iter().map(|image| image.size).sum();
+        let after = size_of_layers(&self.images()?);
         pruned.reclaimed = before.saturating_sub(after);
         let more = [("reclaimed".to_owned(), pruned.reclaimed.to_string())].into();
         self.tell(dhow_model::event::EventKind::Image, "prune", "", more);

@@ -1,10 +1,10 @@
 //! `GET /system/df`: what takes how much.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use dhow_engine::Engine;
+use dhow_model::image::size_of_layers;
 use dhow_model::{Error, Image, Result};
-use dhow_oci::Digest;
 use serde_json::{Value, json};
 
 use super::images::SharedSizes;
@@ -78,9 +78,9 @@ fn images(engine: &Engine, version: ApiVersion) -> Result<Usage> {
     let images = engine.images()?;
     let users: Vec<_> = engine.containers().iter().filter_map(|container| container.image).collect();
     let shared = SharedSizes::of(&images);
-    let size = layers(images.iter());
+    let size = size_of_layers(&images);
     let used: Vec<&Image> = images.iter().filter(|image| users.contains(&image.id)).collect();
-    let kept = layers(used.iter().copied());
+    let kept = size_of_layers(used.iter().copied());
     let count = |image: &Image| users.iter().filter(|id| **id == image.id).count();
     let item = |image: &Image| {
         let containers = i64::try_from(count(image)).unwrap_or(i64::MAX);
@@ -92,12 +92,6 @@ fn images(engine: &Engine, version: ApiVersion) -> Result<Usage> {
         size,
         reclaimable: size.saturating_sub(kept),
     })
-}
-
-/// Bytes of all layers of these images, each layer once.
-fn layers<'a>(images: impl Iterator<Item = &'a Image>) -> u64 {
-    let all = images.flat_map(|image| image.config.rootfs.diff_ids.iter().zip(&image.layer_sizes));
-    all.map(|(layer, size)| (*layer, *size)).collect::<BTreeMap<Digest, u64>>().values().sum()
 }
 
 fn containers(engine: &Engine, version: ApiVersion) -> Result<Usage> {
