@@ -5,7 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, FileType, Mode, RenameFlags};
 use serde_json::{Value, json};
 
 use crate::Story;
@@ -28,6 +28,11 @@ pub(crate) const ALL: &[(&str, Story)] = &[
     (
         "a directory that is exchanged while it is made stays inside",
         a_directory_that_is_exchanged_stays_inside,
+    ),
+    ("a tmpfs begins with what is at its place", a_tmpfs_begins_with_what_is_there),
+    (
+        "what is exchanged while it is copied into a tmpfs shows nothing of the host",
+        what_is_exchanged_while_copied_stays_inside,
     ),
 ];
 
@@ -223,4 +228,61 @@ fn a_directory_that_is_exchanged_stays_inside(bundle: &Bundle) {
         }
     });
     assert_empty(&outside);
+}
+
+fn copied_up() -> Value {
+    json!({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]})
+}
+
+fn a_tmpfs_begins_with_what_is_there(bundle: &Bundle) {
+    let data = bundle.rootfs().join("data");
+    std::fs::create_dir_all(data.join("sub")).unwrap();
+    std::fs::write(data.join("sub/file"), "content").unwrap();
+    symlink("/nowhere", data.join("link")).unwrap();
+    rustix::fs::mknodat(CWD, data.join("pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    for (name, mode) in [("", 0o1777), ("sub", 0o2750), ("sub/file", 0o4711)] {
+        let (path, own) = (data.join(name), Some(7));
+        std::os::unix::fs::chown(&path, own, own).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let script =
+        "cd /data; /bin/busybox stat -c '%n %a %u' . * sub/*; /bin/busybox cat sub/file; echo x > sub/new
+        /bin/busybox readlink link";
+    let mut config = bundle.config(script);
+    add_mount(&mut config, copied_up());
+    let output = bundle.run(&config);
+    let expected = ". 1777 7\nlink 777 0\nsub 2750 7\nsub/file 4711 7\ncontent/nowhere\n";
+    assert_eq!(told(&output), expected);
+    assert!(!data.join("sub/new").exists());
+}
+
+/// The tree may be in a volume of a container that runs: a link in place of a directory, or of a file,
+/// had files of the host copied.
+fn what_is_exchanged_while_copied_stays_inside(bundle: &Bundle) {
+    let (outside, volume) = (outside(bundle), bundle.path().join("volume"));
+    std::fs::create_dir(&volume).unwrap();
+    std::fs::create_dir(volume.join("data")).unwrap();
+    std::fs::create_dir(bundle.rootfs().join("volume")).unwrap();
+    for number in 0..20 {
+        std::fs::write(outside.join(format!("file{number}")), "SECRET").unwrap();
+        std::fs::write(volume.join(format!("data/file{number}")), "plain").unwrap();
+    }
+    let mut config = bundle.config("/bin/busybox grep -r SECRET /volume/tmpfs; true");
+    for name in ["tmpfs", "link"] {
+        std::fs::create_dir(volume.join(name)).unwrap();
+    }
+    let (directory, link) = (volume.join("tmpfs/d"), volume.join("link/l"));
+    std::fs::rename(volume.join("data"), &directory).unwrap();
+    symlink(&outside, &link).unwrap();
+    add_mount(&mut config, json!({"destination": "/volume", "source": volume, "options": ["rbind"]}));
+    add_mount(
+        &mut config,
+        json!({"destination": "/volume/tmpfs", "type": "tmpfs", "options": ["tmpcopyup"]}),
+    );
+    while_exchanged(&directory, &link, || {
+        for _ in 0..100 {
+            let output = told(&bundle.run(&config));
+            assert!(!output.contains("SECRET"), "{output}");
+        }
+    });
 }

@@ -1,7 +1,7 @@
 //! Mounts below the root, by handle.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::mount::{Attributes, attribute, set_attributes};
@@ -88,7 +88,8 @@ impl<'a> Tools<'a> {
             .doing(|| format!("set the recursive options of the mount {name}"))?;
         let destination = self.destination(mount, directory)?;
         if mount.copy_up {
-            copy_up(&destination, tree, &mount.destination)?;
+            super::copy::tree(destination.as_fd(), tree.as_fd())
+                .doing(|| format!("copy {name} into its tmpfs"))?;
         }
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(tree, "", &destination, "", flags)
@@ -245,11 +246,4 @@ fn set(tree: &OwnedFd, attributes: Attributes, recursive: bool) -> std::io::Resu
     } else {
         set_attributes(tree, attributes, recursive, None)
     }
-}
-
-/// A tmpfs that begins with what the root file system has at its place.
-fn copy_up(from: &OwnedFd, to: &OwnedFd, name: &Path) -> Result<()> {
-    let source =
-        |fd: &OwnedFd| PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(fd)));
-    super::copy::tree(&source(from), &source(to)).doing(|| format!("copy {} into its tmpfs", name.display()))
 }
