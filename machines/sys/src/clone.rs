@@ -1,8 +1,9 @@
-//! clone3(2): a child in new namespaces, born in its cgroup, with a descriptor that names it.
+//! clone3(2), or clone(2): a child in new namespaces, born in its cgroup, with a descriptor that names it.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::Pid;
 
 /// What the child gets that the parent has not.
@@ -33,16 +34,19 @@ pub struct Child {
 /// # Errors
 /// The kernel's; `EINVAL` where it does not know a flag.
 pub fn clone3(options: CloneOptions<'_>) -> io::Result<Option<Child>> {
-    let mut pidfd: RawFd = -1;
-    let mut flags = options.namespaces | libc::CLONE_PIDFD as u64;
-    if options.sibling {
-        flags |= libc::CLONE_PARENT as u64;
+    match newest(options) {
+        // Filters of containers answer so: they cannot look at flags that lie in memory.
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => oldest(options),
+        done => done,
     }
+}
+
+fn newest(options: CloneOptions<'_>) -> io::Result<Option<Child>> {
+    let mut pidfd: RawFd = -1;
     let mut arguments = CloneArgs {
-        flags,
+        flags: options.flags(),
         pidfd: &raw mut pidfd as u64,
-        // With CLONE_PARENT the kernel takes the caller's own exit signal.
-        exit_signal: if options.sibling { 0 } else { libc::SIGCHLD as u64 },
+        exit_signal: options.exit_signal(),
         ..CloneArgs::default()
     };
     if let Some(cgroup) = options.cgroup {
@@ -52,7 +56,38 @@ pub fn clone3(options: CloneOptions<'_>) -> io::Result<Option<Child>> {
     let size = size_of::<CloneArgs>();
     // SAFETY: the structure lives across the call and its size is given; without CLONE_VM the child
     // has its own copy of the memory, so that both return here like after fork(2).
-    match unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size) } {
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size) };
+    born(result, pidfd)
+}
+
+/// By clone(2), which knows no cgroups: the child is moved there before its parent goes on.
+fn oldest(options: CloneOptions<'_>) -> io::Result<Option<Child>> {
+    let mut pidfd: RawFd = -1;
+    let flags = options.flags() | options.exit_signal();
+    let (no_stack, to) = (0_u64, &raw mut pidfd);
+    // SAFETY: as above; the first three arguments have this order on x86_64, aarch64 and riscv64, and with
+    // CLONE_PIDFD the third is where the descriptor is stored.
+    let result = unsafe { libc::syscall(libc::SYS_clone, flags, no_stack, to, 0_u64, 0_u64) };
+    let child = born(result, pidfd)?;
+    if let (Some(child), Some(cgroup)) = (&child, options.cgroup)
+        && let Err(error) = attach(child.pid, cgroup)
+    {
+        let _ = rustix::process::pidfd_send_signal(&child.pidfd, rustix::process::Signal::KILL);
+        let _ = rustix::process::waitpid(Some(child.pid), rustix::process::WaitOptions::empty());
+        return Err(error);
+    }
+    Ok(child)
+}
+
+fn attach(process: Pid, cgroup: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(cgroup, "cgroup.procs", flags, Mode::empty())?;
+    rustix::io::write(file, process.as_raw_nonzero().to_string().as_bytes())?;
+    Ok(())
+}
+
+fn born(result: libc::c_long, pidfd: RawFd) -> io::Result<Option<Child>> {
+    match result {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(None),
         child => {
@@ -61,6 +96,18 @@ pub fn clone3(options: CloneOptions<'_>) -> io::Result<Option<Child>> {
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
             Ok(Some(Child { pid, pidfd }))
         }
+    }
+}
+
+impl CloneOptions<'_> {
+    const fn flags(&self) -> u64 {
+        let sibling = if self.sibling { libc::CLONE_PARENT as u64 } else { 0 };
+        self.namespaces | libc::CLONE_PIDFD as u64 | sibling
+    }
+
+    const fn exit_signal(&self) -> u64 {
+        // With CLONE_PARENT the kernel takes the caller's own exit signal.
+        if self.sibling { 0 } else { libc::SIGCHLD as u64 }
     }
 }
 

@@ -5,12 +5,15 @@
 //! of the mount interface that rustix has not; [`path`] resolves paths that somebody else wrote below
 //! a held directory; [`procfs`] writes to /proc only after it has made sure that it is /proc;
 //! [`identity`] sets users, groups and capabilities; [`channel`] passes messages and descriptors;
-//! [`process`] has what a process does to itself before it executes another program; [`trace`] tells where
-//! the time of a start goes.
+//! [`process`] has what a process does to itself before it executes another program, and [`descriptors`]
+//! what it leaves that program; [`features`] tells what a kernel lacks; [`trace`] tells where the time of a
+//! start goes.
 
 pub mod bpf;
 pub mod channel;
 pub mod clone;
+pub mod descriptors;
+pub mod features;
 pub mod fork;
 pub mod identity;
 pub mod mount;

@@ -1,8 +1,16 @@
-//! The parts of the mount interface that rustix has not: mount_setattr(2).
+//! The parts of the mount interface that rustix has not: mount_setattr(2), and the way without it.
+//!
+//! Before Linux 5.12 attributes are set by mount(2), of mounts that are attached only: [`attach`] does
+//! both in the order that the kernel allows. See [`classic`].
+
+mod classic;
 
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
+
+use rustix::fs::{AtFlags, StatxFlags};
+use rustix::mount::MoveMountFlags;
 
 /// Attributes of a mount, as mount_setattr(2) takes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,9 +54,60 @@ pub mod attribute {
 /// `userns` maps owners and is used with [`attribute::IDMAP`] only.
 ///
 /// # Errors
-/// The kernel's; `ENOSYS` before Linux 5.12.
+/// The kernel's. Before Linux 5.12 `EINVAL` of a mount that is attached nowhere; owners cannot be mapped then.
 pub fn set_attributes(
     fd: impl AsFd,
+    attributes: Attributes,
+    recursive: bool,
+    userns: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    match newest(fd.as_fd(), attributes, recursive, userns) {
+        Err(error) if is_lack(&error) && userns.is_some() => {
+            Err(io::Error::other("this kernel has no mount_setattr(2), which came with Linux 5.12"))
+        }
+        Err(error) if is_lack(&error) => classic::set(fd.as_fd(), attributes, recursive),
+        done => done,
+    }
+}
+
+/// Attaches a detached mount over what `place` is on, with its attributes: the second of each pair says
+/// whether they are those of the mounts below, too. Nobody can see it without them, but before Linux 5.12.
+///
+/// # Errors
+/// The kernel's.
+pub fn attach(tree: impl AsFd, place: impl AsFd, attributes: &[(Attributes, bool)]) -> io::Result<()> {
+    let asked = attributes.iter().filter(|(attributes, _)| *attributes != Attributes::default());
+    let mut late = Vec::new();
+    for (attributes, recursive) in asked {
+        match newest(tree.as_fd(), *attributes, *recursive, None) {
+            Err(error) if is_lack(&error) => late.push((*attributes, *recursive)),
+            done => done?,
+        }
+    }
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(tree.as_fd(), "", place, "", flags)?;
+    late.into_iter().try_for_each(|(attributes, recursive)| classic::set(tree.as_fd(), attributes, recursive))
+}
+
+/// The number of the mount that a handle is in, as `/proc/self/mountinfo` has it.
+///
+/// # Errors
+/// The kernel's.
+pub fn id(handle: impl AsFd) -> io::Result<u64> {
+    let wanted = StatxFlags::MNT_ID;
+    match rustix::fs::statx(&handle, "", AtFlags::EMPTY_PATH, wanted) {
+        // Linux 5.8 and later.
+        Ok(found) if found.stx_mask & wanted.bits() != 0 => Ok(found.stx_mnt_id),
+        _ => classic::id(handle.as_fd()),
+    }
+}
+
+fn is_lack(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOSYS)
+}
+
+fn newest(
+    fd: BorrowedFd<'_>,
     attributes: Attributes,
     recursive: bool,
     userns: Option<BorrowedFd<'_>>,
@@ -60,7 +119,7 @@ pub fn set_attributes(
         userns_fd: userns.map_or(0, |fd| u64::try_from(fd.as_raw_fd()).unwrap_or(u64::MAX)),
     };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
-    let fd = fd.as_fd().as_raw_fd();
+    let fd = fd.as_raw_fd();
     let empty: &CStr = c"";
     let size = size_of::<MountAttr>();
     // SAFETY: path and structure live across the call, and the structure's size is given.

@@ -6,39 +6,6 @@ use std::os::fd::{AsFd, AsRawFd as _, RawFd};
 
 use rustix::process::Pid;
 
-/// Marks every descriptor from `first` on as closed by exec.
-///
-/// # Errors
-/// The kernel's.
-pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
-    close_range(first, RawFd::MAX, libc::CLOSE_RANGE_CLOEXEC)
-}
-
-/// Closes every descriptor from 3 on but `kept`, whoever thinks to own it: for a process that will
-/// use none of its other values again, nor drop them.
-///
-/// # Errors
-/// The kernel's.
-pub fn close_all_but(kept: &mut [RawFd]) -> io::Result<()> {
-    kept.sort_unstable();
-    let mut first = 3;
-    for kept in kept.iter().copied().filter(|kept| *kept >= 3) {
-        if kept > first {
-            close_range(first, kept - 1, 0)?;
-        }
-        first = kept + 1;
-    }
-    close_range(first, RawFd::MAX, 0)
-}
-
-fn close_range(first: RawFd, last: RawFd, flags: u32) -> io::Result<()> {
-    // SAFETY: takes numbers only.
-    match unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// Executes the program; returns only when that fails.
 #[must_use]
 pub fn execute(program: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {

@@ -121,6 +121,12 @@ impl Engine {
         Ok(())
     }
 
+    /// The binary that it was started from.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

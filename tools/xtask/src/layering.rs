@@ -34,7 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("dhow-testkit", &[]),
-    ("dhow-journeys", &[]),
+    ("dhow-journeys", &["dhow-sys"]),
     ("dhow-conformance", &["dhow-testkit"]),
     ("xtask", &["dhow-testkit"]),
 ];

@@ -20,6 +20,11 @@ pub(super) fn require_root() -> Result<()> {
     Ok(())
 }
 
+/// There is no way without some of the kernel's calls; which, is told before anything is begun.
+pub(super) fn require_kernel() -> Result<()> {
+    dhow_sys::features::lack().map_or(Ok(()), |lack| Err(anyhow!("dhow cannot run here: {lack}")))
+}
+
 /// Starts the launcher; to be called while this process has one thread.
 pub(super) fn launcher() -> Result<Launcher> {
     Launcher::start().context("start the launcher")

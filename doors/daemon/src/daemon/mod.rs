@@ -56,6 +56,7 @@ fn start(flags: Flags) -> Result<()> {
     }
     configuration.start_log()?;
     compose::require_root()?;
+    compose::require_kernel()?;
     let launcher = compose::launcher()?;
     raise_descriptors();
     let _pidfile = pidfile::Pidfile::claim(&configuration.pidfile)?;

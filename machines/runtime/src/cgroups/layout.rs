@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use dhow_model::error::{Error, Result};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, openat, statx};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::controller::Controller;
@@ -139,10 +139,7 @@ impl HierarchyMount {
 fn open(mount: &HierarchyMount) -> Option<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, &mount.mount_point, flags, Mode::empty()).ok()?;
-    let found = statx(&root, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
-    // Kernels before 5.8 do not tell.
-    let told = found.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-    (!told || found.stx_mnt_id == mount.id).then_some(root)
+    (dhow_sys::mount::id(&root).ok()? == mount.id).then_some(root)
 }
 
 fn read(path: &str) -> Result<String> {

@@ -48,7 +48,13 @@ impl Error {
     /// A step that the kernel refused: `what` names the step and its object.
     pub(crate) fn setup(what: impl std::fmt::Display, cause: impl Into<io::Error>) -> Self {
         let cause = cause.into();
-        Self { stage: Stage::Setup, what: format!("{what}: {}", words(&cause)), errno: cause.raw_os_error() }
+        let mut what = format!("{what}: {}", words(&cause));
+        if cause.raw_os_error() == Some(libc::ENOSYS)
+            && let Some(lack) = dhow_sys::features::lack()
+        {
+            what.push_str(&format!(" ({lack})"));
+        }
+        Self { stage: Stage::Setup, what, errno: cause.raw_os_error() }
     }
 
     /// The same for another step than setting up.

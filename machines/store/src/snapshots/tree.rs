@@ -7,6 +7,7 @@ use std::path::Path;
 use dhow_model::container::{MountKind, MountPoint};
 use dhow_model::ports::ArchiveTarget;
 use dhow_model::{Error, Result};
+use dhow_sys::mount::{Attributes, attribute};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::thread::UnshareFlags;
 
@@ -98,17 +99,14 @@ fn bind(root: &OwnedFd, mount: &MountPoint) -> std::io::Result<()> {
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let recursive = if mount.non_recursive { OpenTreeFlags::empty() } else { OpenTreeFlags::AT_RECURSIVE };
     let tree = open_tree(&source, "", clone | recursive)?;
-    restrict(&tree, mount)?;
     let target = target(root, mount, dhow_sys::path::is_directory(&source)?)?;
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    Ok(move_mount(&tree, "", &target, "", flags)?)
+    dhow_sys::mount::attach(&tree, &target, &[(restricted(mount), false)])
 }
 
-fn restrict(tree: &OwnedFd, mount: &MountPoint) -> std::io::Result<()> {
-    use dhow_sys::mount::{Attributes, attribute, set_attributes};
+fn restricted(mount: &MountPoint) -> Attributes {
     let read_only = if mount.writable { 0 } else { attribute::RDONLY };
     let set = attribute::NODEV | attribute::NOSUID | attribute::NOEXEC | read_only;
-    set_attributes(tree, Attributes { set, ..Attributes::default() }, false, None)
+    Attributes { set, ..Attributes::default() }
 }
 
 fn target(root: &OwnedFd, mount: &MountPoint, directory: bool) -> std::io::Result<OwnedFd> {

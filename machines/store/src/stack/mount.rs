@@ -11,6 +11,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dhow_sys::mount::{Attributes, set_attributes};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -149,21 +150,24 @@ impl Overlay<'_> {
     fn mount_in_a_namespace(&self) -> io::Result<OwnedFd> {
         let lower = self.lower.to_vec();
         let writable = self.writable.map(|w| (w.upper.to_path_buf(), w.work.to_path_buf(), w.volatile));
+        let set = Attributes { set: self.attributes.bits().into(), ..Attributes::default() };
         let thread = std::thread::Builder::new().name("store-overlay".into());
         let mounting = thread.spawn(move || {
             #[allow(deprecated, reason = "files are not unshared, so no other thread is concerned")]
             rustix::thread::unshare(UnshareFlags::NEWNS)?;
-            mount_over_root(&lower, writable)
+            mount_over_root(&lower, writable)?;
+            // The root of this thread is still what lies below the mount; the way up and back ends on it.
+            let attached = rustix::fs::open("/..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            set_attributes(&attached, set, false, None)?;
+            let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            Ok(rustix::mount::open_tree(&attached, "", clone | OpenTreeFlags::AT_EMPTY_PATH)?)
         })?;
-        let tree = mounting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let set = dhow_sys::mount::Attributes { set: self.attributes.bits().into(), ..Default::default() };
-        dhow_sys::mount::set_attributes(&tree, set, false, None)?;
-        Ok(tree)
+        mounting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
-/// Mounts an overlay over the root of this thread's own namespace, and takes it from there.
-fn mount_over_root(lower: &[Lower], writable: Option<(PathBuf, PathBuf, bool)>) -> io::Result<OwnedFd> {
+/// Mounts an overlay over the root of this thread's own namespace.
+fn mount_over_root(lower: &[Lower], writable: Option<(PathBuf, PathBuf, bool)>) -> io::Result<()> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // Opened here: the kernel takes no layer from another namespace's mounts.
     let held = Held::open(lower)?;
@@ -185,9 +189,7 @@ fn mount_over_root(lower: &[Lower], writable: Option<(PathBuf, PathBuf, bool)>) 
     let options = CString::new(options)?;
     rustix::mount::mount("dhow", "/", "overlay", flags, Some(options.as_c_str()))?;
     drop(handles);
-    // The root of this thread is still what lies below the mount; the way up and back ends on it.
-    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    Ok(rustix::mount::open_tree(rustix::fs::CWD, "/..", clone)?)
+    Ok(())
 }
 
 fn begin() -> rustix::io::Result<OwnedFd> {

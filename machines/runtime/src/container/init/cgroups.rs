@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::CWD;
-use rustix::mount::OpenTreeFlags;
+use rustix::mount::{MountAttrFlags, OpenTreeFlags};
 
 use super::mounts::file_system;
 
@@ -33,7 +33,7 @@ impl Hierarchy {
         let own = self.own.as_ref().map(|own| rustix::mount::open_tree(CWD, own, flags));
         match own {
             Some(Ok(tree)) => Ok(tree),
-            _ => Ok(file_system(&self.kind, &self.kind, &self.data)?),
+            _ => Ok(file_system(&self.kind, &self.kind, &self.data, MountAttrFlags::empty())?),
         }
     }
 

@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use dhow_sys::mount::{Attributes, attribute, set_attributes};
+use dhow_sys::mount::{Attributes, attach, attribute};
 use dhow_sys::path;
+use rustix::mount::MountAttrFlags;
 
 use super::super::error::{Context as _, Result};
 use super::devices;
@@ -17,8 +18,7 @@ pub(super) fn read_only(root: BorrowedFd<'_>, paths: &[String]) -> Result<()> {
         let what = || format!("make {name} read-only");
         let tree = clone_handle(place.as_fd(), true).doing(what)?;
         let read_only = Attributes { set: attribute::RDONLY, ..Attributes::default() };
-        set_attributes(&tree, read_only, true, None).doing(what)?;
-        cover(place.as_fd(), &tree).doing(what)?;
+        attach(&tree, &place, &[(read_only, true)]).doing(what)?;
     }
     Ok(())
 }
@@ -54,12 +54,10 @@ pub(super) fn mask(root: BorrowedFd<'_>, paths: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn empty_directory() -> std::io::Result<OwnedFd> {
+fn empty_directory() -> rustix::io::Result<OwnedFd> {
     // Its root is the only inode that it may have.
-    let tree = file_system("tmpfs", "tmpfs", &[("nr_inodes".to_owned(), Some("1".to_owned()))])?;
-    let read_only = Attributes { set: attribute::RDONLY, ..Attributes::default() };
-    set_attributes(&tree, read_only, false, None)?;
-    Ok(tree)
+    let data = [("nr_inodes".to_owned(), Some("1".to_owned()))];
+    file_system("tmpfs", "tmpfs", &data, MountAttrFlags::MOUNT_ATTR_RDONLY)
 }
 
 fn existing(root: BorrowedFd<'_>, name: &str) -> Result<Option<OwnedFd>> {

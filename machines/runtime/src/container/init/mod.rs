@@ -165,7 +165,7 @@ pub(super) fn leave_descriptors(
     let others = streams.iter().map(AsFd::as_fd).chain(needed.iter().copied().flatten());
     let mut kept: Vec<i32> =
         (3..last).chain(others.map(|fd| fd.as_raw_fd())).chain(dhow_sys::trace::descriptor()).collect();
-    process::close_all_but(&mut kept).doing(|| "close the descriptors of the runtime")
+    dhow_sys::descriptors::close_all_but(&mut kept).doing(|| "close the descriptors of the runtime")
 }
 
 /// Joins what the parent could not join for it, and becomes the root of its namespaces.

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use dhow_oci::runtime::NamespaceKind;
-use dhow_sys::mount::{Attributes, attribute, set_attributes};
+use dhow_sys::mount::{Attributes, attach, attribute, set_attributes};
 use dhow_sys::path;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
@@ -54,7 +54,8 @@ impl<'a> Tools<'a> {
                 self.bind(mount, path, tree)
             }
             Source::FileSystem { kind, device, data } => {
-                let tree = file_system(kind, device, data).doing(|| format!("mount {kind} for {name}"))?;
+                let tree = file_system(kind, device, data, MountAttrFlags::empty())
+                    .doing(|| format!("mount {kind} for {name}"))?;
                 self.place(mount, &tree, true)
             }
             Source::Cgroup => self.cgroups(mount),
@@ -83,17 +84,13 @@ impl<'a> Tools<'a> {
                 "{PROC} cannot be mounted because it is not of type proc"
             )));
         }
-        set(tree, mount.attributes, false).doing(|| format!("set the options of the mount {name}"))?;
-        set(tree, mount.recursive, true)
-            .doing(|| format!("set the recursive options of the mount {name}"))?;
         let destination = self.destination(mount, directory)?;
         if mount.copy_up {
             super::copy::tree(destination.as_fd(), tree.as_fd())
                 .doing(|| format!("copy {name} into its tmpfs"))?;
         }
-        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        rustix::mount::move_mount(tree, "", &destination, "", flags)
-            .doing(|| format!("attach the mount {name}"))?;
+        attach(tree, &destination, &[(mount.attributes, false), (mount.recursive, true)])
+            .doing(|| format!("attach the mount {name} with its options"))?;
         for propagation in &mount.propagation {
             let recursive = propagation & libc::MS_REC != 0;
             let change = Attributes { propagation: propagation & !libc::MS_REC, ..Attributes::default() };
@@ -167,7 +164,8 @@ impl<'a> Tools<'a> {
 
     fn cgroups_v1(&self, mount: &MountPlan, all: &[super::cgroups::Hierarchy]) -> Result<()> {
         let data = [("mode".to_owned(), Some("755".to_owned()))];
-        let tmpfs = file_system("tmpfs", "tmpfs", &data).doing(|| "mount a tmpfs for the cgroups")?;
+        let tmpfs = file_system("tmpfs", "tmpfs", &data, MountAttrFlags::empty())
+            .doing(|| "mount a tmpfs for the cgroups")?;
         // It is made read-only, where it is, when everything is in it.
         let writable = Attributes { set: mount.attributes.set & !attribute::RDONLY, ..mount.attributes };
         self.place(&MountPlan { attributes: writable, ..mount.clone() }, &tmpfs, true)?;
@@ -186,7 +184,8 @@ impl<'a> Tools<'a> {
                     .doing(|| format!("link {link}"))?;
             }
         }
-        set(&tmpfs, mount.attributes, false).doing(|| "make the cgroups read-only")
+        let done = set_attributes(&tmpfs, mount.attributes, false, None);
+        done.doing(|| "make the cgroups read-only")
     }
 }
 
@@ -195,6 +194,7 @@ pub(super) fn file_system(
     kind: &str,
     device: &str,
     data: &[(String, Option<String>)],
+    attributes: MountAttrFlags,
 ) -> rustix::io::Result<OwnedFd> {
     let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     if !device.is_empty() {
@@ -207,7 +207,7 @@ pub(super) fn file_system(
         }
     }
     rustix::mount::fsconfig_create(&context)?;
-    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
 }
 
 /// A copy of what is mounted at a path of the host, attached nowhere.
@@ -238,12 +238,4 @@ pub(super) fn clone_handle(handle: BorrowedFd<'_>, recursive: bool) -> rustix::i
 pub(super) fn cover(handle: BorrowedFd<'_>, tree: &OwnedFd) -> rustix::io::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(tree, "", handle, "", flags)
-}
-
-fn set(tree: &OwnedFd, attributes: Attributes, recursive: bool) -> std::io::Result<()> {
-    if attributes == Attributes::default() {
-        Ok(())
-    } else {
-        set_attributes(tree, attributes, recursive, None)
-    }
 }

@@ -50,7 +50,7 @@ impl<'a> Program<'a> {
 /// Leaves the program the descriptors that it is to have, and signals as they are by default.
 pub(super) fn prepare(preserve: u32) -> Result<()> {
     let first = i32::try_from(preserve).ok().and_then(|n| n.checked_add(3)).unwrap_or(i32::MAX);
-    process::close_on_exec_from(first).doing(|| "close descriptors")?;
+    dhow_sys::descriptors::close_on_exec_from(first).doing(|| "close descriptors")?;
     process::reset_signals().doing(|| "reset signals")
 }
 

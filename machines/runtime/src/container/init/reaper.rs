@@ -41,7 +41,7 @@ fn in_front_of_the_terminal() -> rustix::io::Result<()> {
 
 fn stay(program: Pid) -> ! {
     // The line on which the program's start is told is at its end when the program alone has closed it.
-    let ready = process::close_all_but(&mut []).and_then(|()| {
+    let ready = dhow_sys::descriptors::close_all_but(&mut []).and_then(|()| {
         let handle = rustix::process::pidfd_open(program, PidfdFlags::empty())?;
         Ok((handle, Signals::catch_all()?))
     });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dhow_model::ports::RootfsPlan;
 use dhow_sys::mount::{Attributes, attribute, set_attributes};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 
 use super::super::error::{Context as _, Error, Result};
@@ -30,11 +30,11 @@ pub(super) fn mount(rootfs: &RootfsPlan, bundle: &Path, plan: &Plan) -> Result<O
     if plan.root_propagation & libc::MS_SHARED != 0 {
         make_parent_private(&place)?;
     }
+    attach(&tree, &place)?;
     if plan.root_nodev {
         let closed = Attributes { set: attribute::NODEV, ..Attributes::default() };
         set_attributes(&tree, closed, true, None).doing(|| "close the device nodes of the root")?;
     }
-    attach(&tree, &place)?;
     Ok(Some(tree))
 }
 
@@ -76,7 +76,7 @@ fn make_parent_private(place: &Path) -> Result<()> {
     let mut here = rustix::fs::open(place, flags, Mode::empty()).doing(what)?;
     loop {
         let above = rustix::fs::openat(&here, "..", flags, Mode::empty()).doing(what)?;
-        if is_root_of_mount(&here).doing(what)? {
+        if is_root_of_mount(&here, &above).doing(what)? {
             let private = Attributes { propagation: libc::MS_PRIVATE, ..Attributes::default() };
             return set_attributes(&here, private, false, None).doing(what);
         }
@@ -84,10 +84,11 @@ fn make_parent_private(place: &Path) -> Result<()> {
     }
 }
 
-fn is_root_of_mount(directory: &OwnedFd) -> rustix::io::Result<bool> {
-    let flags = AtFlags::EMPTY_PATH;
-    let stat = rustix::fs::statx(directory, "", flags, rustix::fs::StatxFlags::empty())?;
-    Ok(stat.stx_attributes.contains(rustix::fs::StatxAttributes::MOUNT_ROOT))
+/// The root of everything is above itself.
+fn is_root_of_mount(directory: &OwnedFd, above: &OwnedFd) -> std::io::Result<bool> {
+    let (here, there) = (rustix::fs::fstat(directory)?, rustix::fs::fstat(above)?);
+    let is_same = (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino);
+    Ok(is_same || dhow_sys::mount::id(directory)? != dhow_sys::mount::id(above)?)
 }
 
 fn bind(path: &Path) -> Result<OwnedFd> {
