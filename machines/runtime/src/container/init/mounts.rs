@@ -176,9 +176,9 @@ impl<'a> Tools<'a> {
             let what = || format!("mount the hierarchy {name}");
             rustix::fs::mkdirat(&tmpfs, name, DIRECTORY_MODE).doing(what)?;
             let own = Attributes { propagation: libc::MS_PRIVATE, ..mount.attributes };
-            set(&tree, own, false).doing(what)?;
-            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-            rustix::mount::move_mount(&tree, "", &tmpfs, name, flags).doing(what)?;
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let place = rustix::fs::openat(&tmpfs, name, flags, Mode::empty()).doing(what)?;
+            attach(&tree, &place, &[(own, false)]).doing(what)?;
             for link in hierarchy.links() {
                 rustix::fs::symlinkat(hierarchy.name.as_str(), &tmpfs, link)
                     .doing(|| format!("link {link}"))?;
