@@ -39,6 +39,8 @@ pub struct Settings {
     pub dns_options: Vec<String>,
     /// Search domains of containers that do not say.
     pub dns_search: Vec<String>,
+    /// Where vendors describe their devices (CDI); the last has precedence.
+    pub cdi_directories: Vec<PathBuf>,
     /// Runtimes by name, beside our own.
     pub runtimes: BTreeMap<String, RuntimeProgram>,
     /// The runtime of containers that do not say.
@@ -65,6 +67,7 @@ impl Default for Settings {
             dns: Vec::new(),
             dns_options: Vec::new(),
             dns_search: Vec::new(),
+            cdi_directories: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
             runtimes: BTreeMap::new(),
             default_runtime: crate::runtimes::OWN.into(),
             storage: Vec::new(),

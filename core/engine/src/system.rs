@@ -4,6 +4,7 @@ use dhow_model::container::State;
 use dhow_model::ports::{CheckReport, HostFacts, RuntimeProgram};
 use dhow_model::{Result, Timestamp};
 
+use crate::plan::cdi;
 use crate::{Engine, Settings};
 
 /// What `info` tells.
@@ -25,6 +26,8 @@ pub struct Info<'a> {
     pub listeners: usize,
     /// Runtimes that can be asked for: names and programs.
     pub runtimes: Vec<(String, RuntimeProgram)>,
+    /// Devices that vendors describe, by name (CDI).
+    pub devices: Vec<String>,
     /// Now.
     pub now: Timestamp,
 }
@@ -47,6 +50,10 @@ impl Engine {
             images: self.ports.images.list()?.len(),
             listeners: self.events.listeners(),
             runtimes: self.runtimes(),
+            devices: cdi::Devices::read(&*self.ports.host, &self.settings.cdi_directories)?
+                .names()
+                .map(str::to_owned)
+                .collect(),
             now: Timestamp::now(),
         })
     }

@@ -3,9 +3,11 @@
 //! In reading order: [`Digest`] names a blob by its content, [`Reference`] names an image in a
 //! repository, [`Platform`] says where it runs; [`image`] has manifest, index and configuration,
 //! and the rule that makes chain ids of diff ids; [`runtime`] has the bundle configuration,
-//! [`capabilities`] and [`profile`] what Docker gives a container by default.
+//! [`capabilities`] and [`profile`] what Docker gives a container by default, and [`cdi`] the devices that a
+//! vendor describes.
 
 pub mod capabilities;
+pub mod cdi;
 pub mod digest;
 pub mod image;
 pub mod platform;

@@ -124,3 +124,72 @@ fn runtimes_are_named_in_the_configuration() -> Result<()> {
     ensure!(engine.docker(&["run", "--rm", "--runtime", "dhow", "busybox", "echo", "own"]).ok() == "own");
     Ok(())
 }
+
+/// Two vendors' files in two directories, of which the last has precedence.
+fn describe_devices(directory: &std::path::Path) -> Result<[String; 2]> {
+    let (first, last) = (directory.join("first"), directory.join("last"));
+    std::fs::create_dir(&first)?;
+    std::fs::create_dir(&last)?;
+    std::fs::write(directory.join("lib"), "a vendor's file")?;
+    let lib = directory.join("lib").display().to_string();
+    let hook = directory.join("hook");
+    // What it is given by its file, by the image, and on its standard input.
+    std::fs::write(&hook, format!("#!/bin/sh\n(env; pwd; cat) > {}/hooked\n", directory.display()))?;
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let hook = hook.display();
+    std::fs::write(
+        first.join("vendor.yaml"),
+        format!(
+            "cdiVersion: 0.6.0\nkind: vendor.com/device\ncontainerEdits:\n  env: [COMMON=yes]\ndevices:\n\
+             - name: one\n  containerEdits:\n    env: [ONE=1]\n    deviceNodes:\n    - {{path: /dev/one, \
+             hostPath: /dev/kmsg, permissions: r}}\n    mounts:\n    - {{hostPath: {lib}, containerPath: \
+             /usr/lib/vendor, options: [ro, nosuid, bind]}}\n    hooks:\n    - {{hookName: createRuntime, \
+             path: {hook}, env: [FROM=file]}}\n    additionalGids: [4242]\n- name: two\n  containerEdits:\n    \
+             env: [TWO=old]\n"
+        ),
+    )?;
+    let new = serde_json::json!({"cdiVersion": "0.3.0", "kind": "vendor.com/device", "devices": [
+        {"name": "two", "containerEdits": {"env": ["TWO=new"]}},
+    ]});
+    std::fs::write(last.join("newer.json"), new.to_string())?;
+    let gpus =
+        |name: &str| serde_json::json!({"name": name, "containerEdits": {"env": [format!("GPU{name}=1")]}});
+    let gpus = serde_json::json!({"cdiVersion": "0.5.0", "kind": "nvidia.com/gpu",
+        "devices": [gpus("0"), gpus("1"), gpus("all")]});
+    std::fs::write(last.join("gpus.json"), gpus.to_string())?;
+    std::fs::write(last.join("broken.json"), "{\"kind\": ")?;
+    Ok([first, last].map(|path| path.display().to_string()))
+}
+
+#[test]
+fn devices_that_vendors_describe_come_with_all_they_need() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let [first, last] = describe_devices(directory.path())?;
+    let engine = Engine::start_with(&["--cdi-spec-dir", &first, "--cdi-spec-dir", &last])?;
+    engine.import_busybox()?;
+    let script = "echo $COMMON$ONE$TWO; ls -l /dev/one | cut -c1; cat /usr/lib/vendor; echo; id -G; \
+                  (: > /dev/one) 2>/dev/null || echo closed";
+    let one = ["--device", "vendor.com/device=one", "--device", "vendor.com/device=two"];
+    // Its owner might write it, and what describes it says no.
+    let limited = [&["run", "--rm", "-e", "LD_PRELOAD=/evil.so"][..], &one, &["busybox", "sh", "-c", script]];
+    let answer = engine.docker(&limited.concat());
+    ensure!(answer.ok() == "yes1new\nc\na vendor's file\n0 4242\nclosed", "{answer:?}");
+    let hooked = std::fs::read_to_string(directory.path().join("hooked"))?;
+    ensure!(hooked.contains("FROM=file") && !hooked.contains("LD_PRELOAD"), "{hooked}");
+    ensure!(hooked.contains("\n/\n") && hooked.contains("\"status\":\"creating\""), "{hooked}");
+    for (gpus, seen) in [("all", "GPUall"), ("2", "GPU0 GPU1"), ("\"device=1\"", "GPU1")] {
+        let script = "for name in GPU0 GPU1 GPUall; do env | grep -o ^$name; done; true";
+        let answer = engine.docker(&["run", "--rm", "--gpus", gpus, "busybox", "sh", "-c", script]);
+        ensure!(answer.ok().replace('\n', " ") == seen, "{gpus}: {answer:?}");
+    }
+    for (flags, words) in [
+        (["--device", "vendor.com/device=gone"], "unresolvable CDI devices vendor.com/device=gone"),
+        (["--gpus", "driver=amd"], "could not select device driver \"amd\" with capabilities: [[gpu]]"),
+    ] {
+        let answer = engine.docker(&[&["run", "--rm"][..], &flags, &["busybox", "true"]].concat());
+        ensure!(answer.status == 125 && answer.stderr.contains(words), "{answer:?}");
+    }
+    let info = engine.connect()?.request("GET", "/v1.50/info", &serde_json::Value::Null)?.json()?;
+    ensure!(info["DiscoveredDevices"].to_string().contains("vendor.com/device=one"), "{info}");
+    Ok(())
+}

@@ -7,7 +7,7 @@ use dhow_model::ports::{LogOptions, StartFailure, StartPlan, StdioPlan, Terminal
 use dhow_model::{Container, Result, Timestamp};
 
 use super::refused;
-use crate::plan::{files, logs, spec};
+use crate::plan::{cdi, files, logs, spec};
 use crate::{Engine, Entry};
 
 /// The status of a container of which nothing ran, as Docker gives it.
@@ -49,7 +49,9 @@ impl Engine {
     /// Plans all as a value; what is written on the way are files of the container's own directory.
     fn start_plan(&self, record: &Container) -> Result<StartPlan> {
         let facts = self.gather(record)?;
-        let spec = spec::plan(record, &facts)?;
+        let mut spec = spec::plan(record, &facts)?;
+        let requests = record.host_config.device_requests.as_deref().unwrap_or_default();
+        cdi::inject(&mut spec, requests, &*self.ports.host, &self.settings.cdi_directories)?;
         let directory = self.ports.snapshots.directory(&record.id);
         for (name, bytes) in files::contents(record, &facts) {
             self.ports.host.write_file(&directory.join(name), &bytes)?;

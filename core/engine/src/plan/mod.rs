@@ -2,8 +2,10 @@
 //!
 //! [`merge`] completes what was asked for, [`discard`] takes away what the kernel cannot do, [`validate`] refuses what is wrong or not served,
 //! [`mounts`] resolves binds and volumes; [`gather`](crate::Engine::gather) then looks up all that the
-//! plan depends on, as [`Facts`], and [`spec`] makes the OCI configuration of it.
+//! plan depends on, as [`Facts`], and [`spec`] makes the OCI configuration of it, into which [`cdi`]
+//! brings devices that vendors describe.
 
+pub mod cdi;
 pub mod discard;
 pub mod exec;
 pub mod files;

@@ -18,6 +18,10 @@ pub trait Host: Send + Sync {
     /// Reads a small file: at most `limit` bytes; none when it does not exist.
     fn read_file(&self, path: &Path, limit: u64) -> Result<Option<Vec<u8>>>;
 
+    /// Reads the files of a directory whose names have one of these endings, in the order of their names: at
+    /// most `limit` bytes of each; none when it does not exist.
+    fn files(&self, directory: &Path, endings: &[&str], limit: u64) -> Result<Vec<(PathBuf, Vec<u8>)>>;
+
     /// Writes a file made for a container (`hostname`, `hosts`, `resolv.conf`), mode 0644.
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()>;
 

@@ -63,6 +63,10 @@ pub(crate) fn info(info: &system::Info<'_>, version: ApiVersion) -> Value {
             members.extend(more);
         }
     }
+    if !version.before(50) {
+        let device = |name: &String| json!({"Source": "cdi", "ID": name});
+        members["DiscoveredDevices"] = info.devices.iter().map(device).collect();
+    }
     members
 }
 
@@ -140,6 +144,7 @@ fn configuration(info: &system::Info<'_>) -> Value {
         },
         "Runtimes": runtimes(info),
         "DefaultRuntime": settings.default_runtime,
+        "CDISpecDirs": settings.cdi_directories,
         "LiveRestoreEnabled": true,
         "InitBinary": "dhow",
     })
@@ -181,7 +186,6 @@ fn nothing(version: ApiVersion) -> Value {
         "ContainerdCommit": {"ID": ""},
         "RuncCommit": {"ID": ""},
         "InitCommit": {"ID": ""},
-        "CDISpecDirs": [],
     });
     if version.before(50) {
         // Removed from Docker with the kernel's bridge filter.

@@ -63,6 +63,7 @@ struct File {
     live_restore: Option<bool>,
     runtimes: BTreeMap<String, FileRuntime>,
     default_runtime: Option<String>,
+    cdi_spec_dirs: Vec<PathBuf>,
 }
 
 /// Docker's other way to name a runtime (`runtimeType`) is one of containerd's shims, and refused.
@@ -195,6 +196,7 @@ fn merge(mut flags: Flags, file: File) -> Result<Flags> {
     optional!(default_runtime, "default-runtime");
     list!(hosts, hosts, "hosts");
     list!(labels, labels, "labels");
+    list!(cdi_directories, cdi_spec_dirs, "cdi-spec-dirs");
     list!(dns, dns, "dns");
     list!(dns_options, dns_opts, "dns-opts");
     list!(dns_search, dns_search, "dns-search");
@@ -233,6 +235,11 @@ fn settings(flags: &Flags, data_root: &Path) -> Result<Settings> {
     settings.no_new_privileges = flags.no_new_privileges;
     if let Some(name) = &flags.default_runtime {
         settings.default_runtime.clone_from(name);
+    }
+    if !flags.cdi_directories.is_empty() {
+        // An empty name is how dockerd says that there are none.
+        let named = flags.cdi_directories.iter().filter(|path| !path.as_os_str().is_empty());
+        settings.cdi_directories = named.map(|path| absolute(path)).collect::<Result<_>>()?;
     }
     settings.labels.clone_from(&flags.labels);
     settings.dns.clone_from(&flags.dns);

@@ -71,6 +71,9 @@ pub(super) struct Flags {
     /// The runtime of containers that do not say
     #[arg(long, value_name = "NAME")]
     pub(super) default_runtime: Option<String>,
+    /// A directory where vendors describe their devices (CDI)
+    #[arg(long = "cdi-spec-dir", value_name = "DIRECTORY")]
+    pub(super) cdi_directories: Vec<PathBuf>,
     /// A name server of containers that do not say
     #[arg(long = "dns", value_name = "ADDRESS")]
     pub(super) dns: Vec<String>,

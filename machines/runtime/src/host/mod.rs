@@ -13,6 +13,8 @@ use dhow_model::{Error, Kind, Result};
 
 /// The deepest directory of devices that is looked into.
 const DEEPEST: usize = 8;
+/// The most files of a directory that are read.
+const MOST_FILES: usize = 4096;
 /// Where programs are looked for when the engine was started without a search path.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -59,6 +61,26 @@ impl Host for LocalHost {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(about("read", path, error)),
         }
+    }
+
+    fn files(&self, directory: &Path, endings: &[&str], limit: u64) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+        let entries = match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|error| about("read the directory", directory, error))?,
+        };
+        let fits = |path: &PathBuf| {
+            path.extension().is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted))
+                && fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+        };
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(fits).take(MOST_FILES).collect();
+        paths.sort();
+        let read = |path: PathBuf| {
+            // One that is gone again is not there.
+            let bytes = self.read_file(&path, limit)?;
+            Ok(bytes.map(|bytes| (path, bytes)))
+        };
+        paths.into_iter().filter_map(|path| read(path).transpose()).collect()
     }
 
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()> {
