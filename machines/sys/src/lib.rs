@@ -17,6 +17,7 @@ pub mod features;
 pub mod fork;
 pub mod identity;
 pub mod mount;
+pub mod netlink;
 pub mod path;
 pub mod process;
 pub mod procfs;

@@ -18,6 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("dhow-sys", &[]),
     ("dhow-store", &["dhow-oci", "dhow-model", "dhow-sys"]),
     ("dhow-runtime", &["dhow-oci", "dhow-model", "dhow-sys"]),
+    ("dhow-net", &["dhow-model", "dhow-sys"]),
     ("dhow-api", &["dhow-oci", "dhow-model", "dhow-engine"]),
     ("dhow-cli", &["dhow-oci", "dhow-model", "dhow-engine", "dhow-api"]),
     (
@@ -29,6 +30,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "dhow-sys",
             "dhow-store",
             "dhow-runtime",
+            "dhow-net",
             "dhow-api",
             "dhow-cli",
         ],

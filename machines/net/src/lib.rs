@@ -1,0 +1,10 @@
+//! Links, addresses, routes, firewall rules and names of containers' networks.
+//!
+//! Everything is said to the kernel by netlink; no program is called.
+
+#[cfg(test)]
+mod tests;
+
+pub mod link;
+mod netlink;
+pub mod sandbox;

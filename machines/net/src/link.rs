@@ -1,0 +1,360 @@
+//! Links with their addresses and routes (rtnetlink(7)), in one network namespace.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use rustix::io::Errno;
+
+use crate::netlink::{Attributes, Failure, Message, Socket, attributes};
+
+/// `struct ifinfomsg`: family, type, index, flags, changed flags.
+const LINK_START: usize = 16;
+const ADDRESS_START: usize = 8;
+const VETH_PEER: u16 = 1;
+/// `NLM_F_REPLACE`, `NLM_F_CREATE`, and that with `NLM_F_EXCL`.
+const REPLACE: u16 = 0x100;
+const CREATE: u16 = 0x400;
+const EXCLUSIVE: u16 = 0x600;
+/// `IFF_UP`.
+const UP: u32 = 1;
+/// `IFA_F_NODAD`.
+const NO_DETECTION: u8 = 2;
+/// `AF_INET` and `AF_INET6`, as one byte.
+const FOUR: u8 = 2;
+const SIX: u8 = 10;
+
+/// A link of this namespace, by its index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Index(u32);
+
+/// A hardware address.
+pub type Mac = [u8; 6];
+
+/// What is known of a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Its index.
+    pub index: Index,
+    /// Its name.
+    pub name: String,
+    /// What it is: `bridge`, `veth`; nothing for hardware.
+    pub kind: String,
+    /// The bridge that it belongs to.
+    pub master: Option<Index>,
+    /// Its hardware address.
+    pub mac: Option<Mac>,
+    /// It is up.
+    pub up: bool,
+}
+
+/// One address of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    /// The address.
+    pub address: IpAddr,
+    /// Bits of its network.
+    pub prefix: u8,
+}
+
+/// A way of the main table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// Where it leads; nothing is everywhere (a default route).
+    pub destination: Option<Address>,
+    /// Through which neighbour.
+    pub gateway: Option<IpAddr>,
+    /// By which link.
+    pub link: Option<Index>,
+    /// The least is preferred.
+    pub metric: u32,
+}
+
+/// A new pair of connected links, of which one end lies in another namespace.
+#[derive(Debug, Clone)]
+pub struct Pair<'a> {
+    /// The end here.
+    pub name: &'a str,
+    /// Its bridge.
+    pub master: Option<Index>,
+    /// Name of the other end.
+    pub peer: &'a str,
+    /// Where the other end lies.
+    pub namespace: BorrowedFd<'a>,
+    /// Hardware address of the other end.
+    pub mac: Option<Mac>,
+    /// Bytes of a packet, of both.
+    pub mtu: Option<u32>,
+}
+
+/// Links of one namespace.
+#[derive(Debug)]
+pub struct Links {
+    socket: Socket,
+}
+
+impl Links {
+    /// Of the namespace that this thread is in.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self { socket: Socket::route()? })
+    }
+
+    /// All links.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn all(&mut self) -> io::Result<Vec<Link>> {
+        let mut links = Vec::new();
+        let question = Message::new(libc::RTM_GETLINK, 0, &[0; LINK_START]);
+        self.socket.dump(&question, |answer| links.extend(link(answer))).map_err(told("list links"))?;
+        Ok(links)
+    }
+
+    /// The link of a name.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn find(&mut self, name: &str) -> io::Result<Option<Link>> {
+        let mut question = Message::new(libc::RTM_GETLINK, 0, &[0; LINK_START]);
+        question.text(libc::IFLA_IFNAME, name);
+        match self.socket.ask(&question, link) {
+            Err(failure) if failure.errno == Errno::NODEV => Ok(None),
+            found => found.map(Some).map_err(told(format!("look for the link {name}"))),
+        }
+    }
+
+    /// Makes a bridge, which is down, and answers its index.
+    ///
+    /// # Errors
+    /// The kernel's; `EEXIST` when the name is taken.
+    pub fn add_bridge(&mut self, name: &str, mac: Mac, mtu: Option<u32>) -> io::Result<Index> {
+        let mut request = Message::new(libc::RTM_NEWLINK, EXCLUSIVE, &[0; LINK_START]);
+        request.text(libc::IFLA_IFNAME, name).put(libc::IFLA_ADDRESS, &mac);
+        mtu.map(|mtu| request.number(libc::IFLA_MTU, mtu));
+        request.nest(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "bridge");
+        });
+        self.socket.request(&request).map_err(told(format!("make the bridge {name}")))?;
+        let made = self.find(name)?;
+        made.map(|link| link.index).ok_or_else(|| io::Error::other(format!("the bridge {name} is gone")))
+    }
+
+    /// Makes a pair of links; the end here is up.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn add_pair(&mut self, pair: &Pair<'_>) -> io::Result<()> {
+        let mut request = Message::new(libc::RTM_NEWLINK, EXCLUSIVE, &start(None, UP, UP));
+        request.text(libc::IFLA_IFNAME, pair.name);
+        pair.mtu.map(|mtu| request.number(libc::IFLA_MTU, mtu));
+        pair.master.map(|master| request.number(libc::IFLA_MASTER, master.0));
+        request.nest(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "veth").nest(libc::IFLA_INFO_DATA, |data| {
+                data.nest(VETH_PEER, |peer| peer_of(pair, peer));
+            });
+        });
+        let what = || format!("make the pair of links {}", pair.name);
+        self.socket.request(&request).map_err(|failure| told(what())(failure))
+    }
+
+    /// Changes a link: each of what is given.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn change(&mut self, link: Index, change: &Change<'_>) -> io::Result<()> {
+        let message = changed(link, change);
+        self.socket.request(&message).map_err(told(format!("change the link {}", link.0)))
+    }
+
+    /// Gives a link its addresses, puts it up, and adds routes, all in one packet.
+    ///
+    /// # Errors
+    /// The kernel's: the first.
+    pub fn configure(&mut self, link: Index, addresses: &[Address], routes: &[Route]) -> io::Result<()> {
+        let mut all: Vec<Message> = addresses.iter().map(|address| new_address(link, *address)).collect();
+        all.push(changed(link, &Change { up: Some(true), ..Change::default() }));
+        all.extend(routes.iter().map(|route| new_route(route)));
+        self.socket.batch(&all).map_err(told(format!("configure the link {}", link.0)))
+    }
+
+    /// Removes a link; that it is gone already is no error.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove(&mut self, link: Index) -> io::Result<()> {
+        let request = Message::new(libc::RTM_DELLINK, 0, &start(Some(link), 0, 0));
+        match self.socket.request(&request) {
+            Err(failure) if failure.errno == Errno::NODEV => Ok(()),
+            done => done.map_err(told(format!("remove the link {}", link.0))),
+        }
+    }
+
+    /// All addresses, with the links that have them.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn addresses(&mut self) -> io::Result<Vec<(Index, Address)>> {
+        let mut found = Vec::new();
+        let question = Message::new(libc::RTM_GETADDR, 0, &[0; ADDRESS_START]);
+        self.socket
+            .dump(&question, |answer| found.extend(address(answer)))
+            .map_err(told("list addresses"))?;
+        Ok(found)
+    }
+
+    /// All routes of the main table.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn routes(&mut self) -> io::Result<Vec<Route>> {
+        let mut found = Vec::new();
+        let question = Message::new(libc::RTM_GETROUTE, 0, &[0; 12]);
+        self.socket.dump(&question, |answer| found.extend(route(answer))).map_err(told("list routes"))?;
+        Ok(found)
+    }
+}
+
+/// What can be changed of a link.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Change<'a> {
+    /// Up, or down.
+    pub up: Option<bool>,
+    /// Its name.
+    pub name: Option<&'a str>,
+    /// Its bridge.
+    pub master: Option<Index>,
+    /// Its hardware address.
+    pub mac: Option<Mac>,
+}
+
+fn changed(link: Index, change: &Change<'_>) -> Message {
+    let flags = if change.up == Some(true) { UP } else { 0 };
+    let mask = if change.up.is_some() { UP } else { 0 };
+    let mut message = Message::new(libc::RTM_NEWLINK, 0, &start(Some(link), flags, mask));
+    change.name.map(|name| message.text(libc::IFLA_IFNAME, name));
+    change.master.map(|master| message.number(libc::IFLA_MASTER, master.0));
+    change.mac.map(|mac| message.put(libc::IFLA_ADDRESS, &mac));
+    message
+}
+
+fn peer_of(pair: &Pair<'_>, peer: &mut Message) {
+    let namespace = u32::try_from(pair.namespace.as_raw_fd()).unwrap_or_default();
+    peer.raw(&[0; LINK_START]).text(libc::IFLA_IFNAME, pair.peer).number(libc::IFLA_NET_NS_FD, namespace);
+    pair.mac.map(|mac| peer.put(libc::IFLA_ADDRESS, &mac));
+    pair.mtu.map(|mtu| peer.number(libc::IFLA_MTU, mtu));
+}
+
+fn start(link: Option<Index>, flags: u32, mask: u32) -> [u8; LINK_START] {
+    let mut bytes = [0; LINK_START];
+    bytes[4..8].copy_from_slice(&link.map_or(0, |link| link.0).to_ne_bytes());
+    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
+    bytes[12..].copy_from_slice(&mask.to_ne_bytes());
+    bytes
+}
+
+fn new_address(link: Index, new: Address) -> Message {
+    let [i, j, k, l] = link.0.to_ne_bytes();
+    // No address is looked for twice on a bridge whose members we know: it could be used only after a second.
+    let flags = if new.address.is_ipv6() { NO_DETECTION } else { 0 };
+    let begin = [family(new.address), new.prefix, flags, 0, i, j, k, l];
+    let mut message = Message::new(libc::RTM_NEWADDR, CREATE, &begin);
+    let bytes = octets(new.address);
+    message.put(libc::IFA_LOCAL, &bytes).put(libc::IFA_ADDRESS, &bytes);
+    if let (IpAddr::V4(address), 0..=30) = (new.address, new.prefix) {
+        let broadcast = address.to_bits() | (u32::MAX >> new.prefix);
+        message.put(libc::IFA_BROADCAST, &broadcast.to_be_bytes());
+    }
+    message
+}
+
+fn new_route(route: &Route) -> Message {
+    let any = route.destination.map(|to| to.address).or(route.gateway);
+    let length = route.destination.map_or(0, |to| to.prefix);
+    let scope = if route.gateway.is_some() { libc::RT_SCOPE_UNIVERSE } else { libc::RT_SCOPE_LINK };
+    let begin = [
+        any.map_or(FOUR, family),
+        length,
+        0,
+        0,
+        libc::RT_TABLE_MAIN,
+        libc::RTPROT_STATIC,
+        scope,
+        libc::RTN_UNICAST,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let mut message = Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &begin);
+    route.destination.map(|to| message.put(libc::RTA_DST, &octets(to.address)));
+    route.gateway.map(|gateway| message.put(libc::RTA_GATEWAY, &octets(gateway)));
+    route.link.map(|link| message.number(libc::RTA_OIF, link.0));
+    if route.metric > 0 {
+        message.number(libc::RTA_PRIORITY, route.metric);
+    }
+    message
+}
+
+fn family(address: IpAddr) -> u8 {
+    if address.is_ipv4() { FOUR } else { SIX }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn read_octets(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes)
+}
+
+fn link(answer: &[u8]) -> Option<Link> {
+    let all = attributes(answer.get(LINK_START..)?);
+    let kind = all.nested(libc::IFLA_LINKINFO).and_then(|info| info.text(libc::IFLA_INFO_KIND));
+    Some(Link {
+        index: Index(word(answer, 4)?),
+        name: all.text(libc::IFLA_IFNAME)?.to_owned(),
+        kind: kind.unwrap_or_default().to_owned(),
+        master: all.number(libc::IFLA_MASTER).map(Index),
+        mac: all.get(libc::IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
+        up: word(answer, 8)? & UP != 0,
+    })
+}
+
+fn address(answer: &[u8]) -> Option<(Index, Address)> {
+    let all: Attributes<'_> = attributes(answer.get(ADDRESS_START..)?);
+    let found = all.get(libc::IFA_LOCAL).or_else(|| all.get(libc::IFA_ADDRESS))?;
+    let address = Address { address: read_octets(found)?, prefix: *answer.get(1)? };
+    Some((Index(word(answer, 4)?), address))
+}
+
+fn route(answer: &[u8]) -> Option<Route> {
+    let all = attributes(answer.get(12..)?);
+    if all.number(libc::RTA_TABLE) != Some(u32::from(libc::RT_TABLE_MAIN)) {
+        return None;
+    }
+    let prefix = *answer.get(1)?;
+    let destination = all.get(libc::RTA_DST).and_then(read_octets);
+    Some(Route {
+        destination: destination.map(|address| Address { address, prefix }),
+        gateway: all.get(libc::RTA_GATEWAY).and_then(read_octets),
+        link: all.number(libc::RTA_OIF).map(Index),
+        metric: all.number(libc::RTA_PRIORITY).unwrap_or_default(),
+    })
+}
+
+/// Puts what was tried before what the kernel says.
+fn told(what: impl Into<String>) -> impl FnOnce(Failure) -> io::Error {
+    let what = what.into();
+    move |failure| io::Error::new(io::Error::from(failure.errno).kind(), format!("cannot {what}: {failure}"))
+}
