@@ -19,7 +19,8 @@ impl Engine {
     pub fn open(ports: Ports, settings: Settings) -> Result<Arc<Self>> {
         let engine = Arc::new(Self {
             ports,
-            settings,
+            settings: std::sync::RwLock::new(Arc::new(settings)),
+            shutting_down: std::sync::atomic::AtomicBool::new(false),
             registry: registry::Registry::default(),
             execs: execs::Registry::default(),
             events: Events::default(),

@@ -2,7 +2,8 @@
 //!
 //! [`Engine`] holds the ports and what is known: [`containers`], [`execs`], [`images`] and
 //! [`volumes`] are its verbs, [`plan`] works out what a container needs (pure), [`monitor`] is the one
-//! road back from the runtime, [`boot`] what a new engine does first, [`events`] what listeners hear, [`runtimes`] which program makes a container,
+//! road back from the runtime, [`boot`] what a new engine does first, [`shutdown`] how it ends, [`events`] what
+//! listeners hear, [`runtimes`] which program makes a container,
 //! [`system`] what the engine says of itself.
 //!
 //! Verbs that change something are plain functions and run to their end, whatever the client does
@@ -20,6 +21,7 @@ pub mod plan;
 mod registry;
 pub mod runtimes;
 pub mod settings;
+pub mod shutdown;
 pub mod system;
 pub mod volumes;
 
@@ -53,7 +55,8 @@ pub struct Ports {
 /// The engine.
 pub struct Engine {
     ports: Ports,
-    settings: Settings,
+    settings: std::sync::RwLock<Arc<Settings>>,
+    shutting_down: std::sync::atomic::AtomicBool,
     registry: registry::Registry,
     execs: execs::Registry,
     events: Events,
@@ -68,10 +71,10 @@ impl Engine {
         &self.ports
     }
 
-    /// What it was configured with.
+    /// What it is configured with now.
     #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// What happens, as it happens.

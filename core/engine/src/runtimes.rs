@@ -23,7 +23,8 @@ impl Engine {
         if name.is_empty() || name == OWN {
             return Ok(None);
         }
-        let configured = self.settings.runtimes.get(name);
+        let settings = self.settings();
+        let configured = settings.runtimes.get(name);
         let (program, arguments) = match configured {
             Some(program) => (program.path.to_string_lossy().into_owned(), program.arguments.clone()),
             None if KNOWN.contains(&name) || name.starts_with('/') => (name.to_owned(), Vec::new()),
@@ -40,12 +41,13 @@ impl Engine {
     #[must_use]
     pub fn runtimes(&self) -> Vec<(String, RuntimeProgram)> {
         let own = RuntimeProgram { path: OWN.into(), arguments: Vec::new() };
-        let known = KNOWN.into_iter().filter(|name| !self.settings.runtimes.contains_key(*name));
+        let settings = self.settings();
+        let known = KNOWN.into_iter().filter(|name| !settings.runtimes.contains_key(*name));
         let found = known.filter_map(|name| {
             let path = self.ports.host.program(name)?;
             Some((name.to_owned(), RuntimeProgram { path, arguments: Vec::new() }))
         });
-        let configured = self.settings.runtimes.clone().into_iter();
+        let configured = settings.runtimes.clone().into_iter();
         std::iter::once((OWN.to_owned(), own)).chain(found).chain(configured).collect()
     }
 }

@@ -41,6 +41,18 @@ pub struct Settings {
     pub dns_search: Vec<String>,
     /// Where vendors describe their devices (CDI); the last has precedence.
     pub cdi_directories: Vec<PathBuf>,
+    /// Containers go on when the engine ends; otherwise they are stopped.
+    pub live_restore: bool,
+    /// Seconds that all containers together have to stop when the engine ends; negative is for ever.
+    pub shutdown_timeout: i64,
+    /// Seconds that a container that does not say has between its stop signal and the kill.
+    pub stop_timeout: i64,
+    /// Layers that are pulled at once.
+    pub max_concurrent_downloads: i64,
+    /// Layers that are pushed at once.
+    pub max_concurrent_uploads: i64,
+    /// How often a download is tried.
+    pub max_download_attempts: i64,
     /// Runtimes by name, beside our own.
     pub runtimes: BTreeMap<String, RuntimeProgram>,
     /// The runtime of containers that do not say.
@@ -68,9 +80,41 @@ impl Default for Settings {
             dns_options: Vec::new(),
             dns_search: Vec::new(),
             cdi_directories: vec!["/etc/cdi".into(), "/var/run/cdi".into()],
+            live_restore: true,
+            shutdown_timeout: 15,
+            stop_timeout: 10,
+            max_concurrent_downloads: 3,
+            max_concurrent_uploads: 5,
+            max_download_attempts: 5,
             runtimes: BTreeMap::new(),
             default_runtime: crate::runtimes::OWN.into(),
             storage: Vec::new(),
         }
+    }
+}
+
+impl Settings {
+    /// What a reload may change, as Docker's event tells it.
+    pub(crate) fn reloadable(&self) -> BTreeMap<String, String> {
+        let runtimes: Vec<String> = self
+            .runtimes
+            .iter()
+            .map(|(name, runtime)| format!("{name}:{}", runtime.path.display()))
+            .collect();
+        let labels: Vec<String> = self.labels.iter().map(|label| format!("{label:?}")).collect();
+        let pairs = [
+            ("debug", self.debug.to_string()),
+            ("default-runtime", self.default_runtime.clone()),
+            ("default-shm-size", self.shm_size.to_string()),
+            ("default-stop-timeout", self.stop_timeout.to_string()),
+            ("labels", format!("[{}]", labels.join(","))),
+            ("live-restore", self.live_restore.to_string()),
+            ("max-concurrent-downloads", self.max_concurrent_downloads.to_string()),
+            ("max-concurrent-uploads", self.max_concurrent_uploads.to_string()),
+            ("max-download-attempts", self.max_download_attempts.to_string()),
+            ("runtimes", runtimes.join(" ")),
+            ("shutdown-timeout", self.shutdown_timeout.to_string()),
+        ];
+        pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }

@@ -1,6 +1,10 @@
 //! What the engine says of itself.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
 use dhow_model::container::State;
+use dhow_model::event::EventKind;
 use dhow_model::ports::{CheckReport, HostFacts, RuntimeProgram};
 use dhow_model::{Result, Timestamp};
 
@@ -13,7 +17,7 @@ pub struct Info<'a> {
     /// The host.
     pub host: &'a HostFacts,
     /// The configuration.
-    pub settings: &'a Settings,
+    pub settings: Arc<Settings>,
     /// Containers that run.
     pub running: usize,
     /// Containers that are paused.
@@ -43,7 +47,7 @@ impl Engine {
             |wanted: fn(&State) -> bool| entries.iter().filter(|entry| wanted(&entry.record().state)).count();
         Ok(Info {
             host: self.ports.host.facts(),
-            settings: &self.settings,
+            settings: self.settings(),
             running: count(|state| matches!(state, State::Running(_))),
             paused: count(|state| matches!(state, State::Paused(_))),
             stopped: count(|state| state.running().is_none()),
@@ -56,6 +60,16 @@ impl Engine {
                 .collect(),
             now: Timestamp::now(),
         })
+    }
+
+    /// Takes other settings; what is done from here on goes by them. Told as Docker's `reload`, with what
+    /// can be reloaded.
+    pub fn reload(&self, settings: Settings) {
+        let settings = Arc::new(settings);
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&settings);
+        let mut attributes: BTreeMap<String, String> = settings.reloadable();
+        attributes.insert("name".into(), self.ports.host.facts().name.clone());
+        self.tell(EventKind::Daemon, "reload", &settings.id, attributes);
     }
 
     /// Compares everything that is stored with everything else, and mends what can be.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use dhow_engine::Engine;
 pub use server::hold::Unread;
-use tokio::net::{UnixListener, UnixStream};
+pub use server::socket::{Listener, Socket};
 
 /// Serves the Engine API on these sockets until `shutdown` is ready.
 ///
@@ -26,8 +26,8 @@ use tokio::net::{UnixListener, UnixStream};
 /// `unread` looks after clients of a hijacked connection.
 pub async fn serve(
     engine: Arc<Engine>,
-    listeners: Vec<UnixListener>,
-    unread: Unread<UnixStream>,
+    listeners: Vec<Listener>,
+    unread: Unread<Socket>,
     shutdown: impl Future<Output = ()>,
 ) {
     server::accept::serve(routes::Routes(engine), listeners, unread, shutdown).await;

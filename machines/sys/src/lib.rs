@@ -5,6 +5,7 @@
 //! of the mount interface that rustix has not; [`path`] resolves paths that somebody else wrote below
 //! a held directory; [`procfs`] writes to /proc only after it has made sure that it is /proc;
 //! [`identity`] sets users, groups and capabilities; [`channel`] passes messages and descriptors;
+//! [`inherit`] takes the sockets that the service manager opened;
 //! [`process`] has what a process does to itself before it executes another program, and [`descriptors`]
 //! what it leaves that program; [`features`] tells what a kernel lacks; [`trace`] tells where the time of a
 //! start goes.
@@ -16,6 +17,7 @@ pub mod descriptors;
 pub mod features;
 pub mod fork;
 pub mod identity;
+pub mod inherit;
 pub mod mount;
 pub mod netlink;
 pub mod path;

@@ -42,7 +42,7 @@ impl Engine {
         let (image, image_name) = self.image_for(&config.image, platform.as_ref())?;
         let config = merge::with_image(config, image.as_ref());
         let facts = self.ports.host.facts();
-        let mut host_config = merge::with_settings(host_config, &self.settings, facts);
+        let mut host_config = merge::with_settings(host_config, &self.settings(), facts);
         let warnings = discard::discard(&mut host_config, facts);
         validate::check(&config, &host_config, facts)?;
         self.check_program(&host_config)?;
@@ -76,7 +76,7 @@ impl Engine {
     /// What only our own runtime can do is not asked of another one.
     fn check_program(&self, host: &HostConfig) -> Result<()> {
         let other = self.runtime_program(&host.runtime)?.is_some();
-        if other && host.init.unwrap_or(self.settings.init) {
+        if other && host.init.unwrap_or(self.settings().init) {
             let name = &host.runtime;
             return Err(Error::not_implemented(format!(
                 "HostConfig.Init with the runtime {name} is not supported yet"

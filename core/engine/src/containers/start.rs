@@ -65,7 +65,7 @@ impl Engine {
             directory,
             // Where it would not be the first process of its space, it would reap nothing.
             init: record.host_config.pid_mode.is_empty()
-                && record.host_config.init.unwrap_or(self.settings.init),
+                && record.host_config.init.unwrap_or(self.settings().init),
             program: self.runtime_program(&record.host_config.runtime)?,
         })
     }

@@ -11,8 +11,6 @@ use super::refused;
 use crate::plan::signal;
 use crate::{Engine, Entry};
 
-/// Seconds from the first signal to SIGKILL where nobody says.
-const GRACE: i64 = 10;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 /// What the kernel may take to end a killed process before it is an error.
@@ -107,7 +105,7 @@ impl Engine {
         let named = request.signal.as_deref().filter(|name| !name.is_empty());
         let own = Some(record.config.stop_signal.as_str()).filter(|name| !name.is_empty());
         let signal = named.or(own).map_or(Ok(SIGTERM), signal::parse)?;
-        let grace = request.timeout.or(record.config.stop_timeout).unwrap_or(GRACE);
+        let grace = request.timeout.or(record.config.stop_timeout).unwrap_or(self.settings().stop_timeout);
         if self.send_unless_ended(&record, signal)? && self.ended_within(entry, grace).await {
             return Ok(());
         }

@@ -21,6 +21,7 @@ pub mod validate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dhow_model::ports::{DeviceNode, HostFacts};
 use dhow_model::{Container, Error, Result};
@@ -36,7 +37,7 @@ pub struct Facts {
     /// The host.
     pub host: HostFacts,
     /// The engine's configuration.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// `/etc/passwd` of the container.
     pub passwd: String,
     /// `/etc/group` of the container.
@@ -76,7 +77,7 @@ impl Engine {
         };
         Ok(Facts {
             host: self.ports.host.facts().clone(),
-            settings: self.settings.clone(),
+            settings: self.settings(),
             passwd: of_container("/etc/passwd")?,
             group: of_container("/etc/group")?,
             devices: self.devices(record)?,

@@ -7,14 +7,14 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use super::answer::Response;
 use super::end::{self, End};
 use super::hold::Unread;
+use super::socket::{Accepted, Listener, Socket};
 use super::threads;
 use super::wire::Wire;
 
@@ -22,6 +22,8 @@ use super::wire::Wire;
 const GRACE: Duration = Duration::from_secs(5);
 /// Out of descriptors: waiting is all that helps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a client from elsewhere may take for the head of its next request, or have none to send.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// Answers requests; cloned for each connection.
 pub(crate) trait Service: Clone + Send + Sync + 'static {
@@ -32,8 +34,8 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
 /// Serves until `shutdown` is ready and every connection has ended or the grace is over.
 pub(crate) async fn serve(
     service: impl Service,
-    listeners: Vec<UnixListener>,
-    unread: Unread<UnixStream>,
+    listeners: Vec<Listener>,
+    unread: Unread<Socket>,
     shutdown: impl Future<Output = ()>,
 ) {
     let (ender, end) = end::channel();
@@ -55,15 +57,15 @@ pub(crate) async fn serve(
     }
 }
 
-async fn accept(listener: UnixListener, unread: Unread<UnixStream>, service: impl Service, end: End) {
+async fn accept(listener: Listener, unread: Unread<Socket>, service: impl Service, end: End) {
     let mut connections = JoinSet::new();
     let ended = end.clone().reached();
     tokio::pin!(ended);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(Wire::new(stream, unread), service.clone(), end.clone()));
+                Ok(accepted) => {
+                    connections.spawn(begin(accepted, unread, service.clone(), end.clone()));
                 }
                 Err(error) => {
                     tracing::warn!("accepting a connection: {error}");
@@ -78,7 +80,18 @@ async fn accept(listener: UnixListener, unread: Unread<UnixStream>, service: imp
     while connections.join_next().await.is_some() {}
 }
 
-async fn connection(wire: Wire<UnixStream>, service: impl Service, end: End) {
+async fn begin(accepted: Accepted, unread: Unread<Socket>, service: impl Service, end: End) {
+    let socket = tokio::select! {
+        ready = accepted.ready() => ready,
+        () = end.clone().reached() => return,
+    };
+    match socket {
+        Ok(socket) => connection(socket, unread, service, end).await,
+        Err(error) => tracing::debug!("handshake: {error}"),
+    }
+}
+
+async fn connection(socket: Socket, unread: Unread<Socket>, service: impl Service, end: End) {
     let answering = end.clone();
     let handler = service_fn(move |request| {
         let (service, end) = (service.clone(), answering.clone());
@@ -86,6 +99,11 @@ async fn connection(wire: Wire<UnixStream>, service: impl Service, end: End) {
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().title_case_headers(true);
+    let remote = socket.is_remote();
+    if remote {
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
+    }
+    let wire = Wire::new(socket, unread, remote);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(wire), handler);
     tokio::pin!(connection);
     let result = tokio::select! {

@@ -27,6 +27,7 @@ use super::body::Body;
 use super::detach::DetachKeys;
 use super::end::End;
 use super::framing::Framing;
+use super::socket::Socket;
 use super::stream;
 use super::wire::{self, Wire};
 
@@ -130,11 +131,9 @@ async fn upgraded(
 
 /// The connection itself: what the client has sent already comes first, and what is written waits until
 /// the client has read the head.
-async fn taken_over(
-    upgrade: OnUpgrade,
-) -> io::Result<(impl AsyncReadExt + Unpin, WriteHalf<Wire<UnixStream>>)> {
+async fn taken_over(upgrade: OnUpgrade) -> io::Result<(impl AsyncReadExt + Unpin, WriteHalf<Wire<Socket>>)> {
     let upgraded = upgrade.await.map_err(io::Error::other)?;
-    let parts = upgrade::downcast::<TokioIo<Wire<UnixStream>>>(upgraded);
+    let parts = upgrade::downcast::<TokioIo<Wire<Socket>>>(upgraded);
     let parts = parts.map_err(|_| io::Error::other("this connection cannot be taken over"))?;
     let mut wire = parts.io.into_inner();
     wire.hold();

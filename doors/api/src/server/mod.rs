@@ -3,7 +3,7 @@
 //! In reading order: [`version`] (which API version is spoken), [`call`] (one request on its way to a
 //! handler), [`query`], [`filters`], [`moment`] and [`body`] (what a request says), [`answer`],
 //! [`problem`], [`stream`] and [`threads`] (what is answered), [`hijack`], [`framing`], [`wire`] and [`hold`]
-//! (connections that stop being HTTP), [`accept`] (the accept loop).
+//! (connections that stop being HTTP), [`socket`] (the ways in), [`accept`] (the accept loop).
 
 pub(crate) mod accept;
 pub(crate) mod answer;
@@ -18,6 +18,7 @@ pub(crate) mod hold;
 pub(crate) mod moment;
 pub(crate) mod problem;
 pub(crate) mod query;
+pub(crate) mod socket;
 pub(crate) mod stdcopy;
 pub(crate) mod stream;
 pub(crate) mod threads;

@@ -16,6 +16,7 @@ use super::answer::{self, Response};
 use super::body::{BlockingBody, Body};
 use super::end::End;
 use super::hijack::Client;
+use super::socket::Listener;
 use super::{problem, stream};
 
 /// `/…/attach`: the process answers with the bytes it reads, in capitals, and says "bye" at their end.
@@ -80,7 +81,9 @@ impl Server {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("socket")).unwrap();
         let (end, ended) = tokio::sync::oneshot::channel();
-        let task = tokio::spawn(accept::serve(Echo, vec![listener], |_| 0, async move { drop(ended.await) }));
+        let task = tokio::spawn(accept::serve(Echo, vec![Listener::Unix(listener)], |_| 0, async move {
+            drop(ended.await)
+        }));
         Self { directory, end: Some(end), task }
     }
 

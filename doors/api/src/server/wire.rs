@@ -12,14 +12,19 @@
 //! Only the first request: behind it, a body could look like a request. Later ones are answered as
 //! ordinary HTTP, with the request's body as standard input.
 //!
+//! A head must come within [`PATIENCE`]: a client that sends it byte by byte would hold its connection
+//! for ever. A local client that has not begun is left in peace, one from elsewhere is not.
+//!
 //! What follows the head of a hijack is kept back until the client has read the head; see [`Hold`].
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use super::hold::{Hold, Unread};
 
@@ -30,6 +35,8 @@ const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n";
 const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\n";
 /// A head that is longer than this is left as it is.
 const HEAD_LIMIT: usize = 16 * 1024;
+/// How long the first head may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A stream whose first request may be a bare hijack.
 pub(crate) struct Wire<S> {
@@ -41,6 +48,10 @@ pub(crate) struct Wire<S> {
     unwritten: &'static [u8],
     unread: Unread<S>,
     hold: Option<Hold>,
+    /// The clock runs before the first byte, too.
+    remote: bool,
+    patience: Duration,
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 enum Reading {
@@ -54,9 +65,19 @@ enum Reading {
 
 impl<S> Wire<S> {
     /// Wraps a connection that has just been accepted.
-    pub(crate) fn new(stream: S, unread: Unread<S>) -> Self {
+    pub(crate) fn new(stream: S, unread: Unread<S>, remote: bool) -> Self {
         let reading = Reading::Head(BytesMut::new());
-        Self { stream, reading, bare: false, unwritten: &[], unread, hold: None }
+        Self {
+            stream,
+            reading,
+            bare: false,
+            unwritten: &[],
+            unread,
+            hold: None,
+            remote,
+            patience: PATIENCE,
+            deadline: None,
+        }
     }
 
     /// Writes nothing more until the other end has read what was written.
@@ -127,7 +148,16 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         while let Reading::Head(head) = &mut self.reading {
             let mut space = [0; 4096];
             let mut buffer = ReadBuf::new(&mut space);
-            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(read) => read?,
+                Poll::Pending if head.is_empty() && !self.remote => return Poll::Pending,
+                Poll::Pending => {
+                    let sleep = || Box::pin(tokio::time::sleep(self.patience));
+                    let deadline = self.deadline.get_or_insert_with(sleep);
+                    ready!(deadline.as_mut().poll(context));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
             head.extend_from_slice(buffer.filled());
             let ended = buffer.filled().is_empty();
             match look(head) {
@@ -142,6 +172,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
             }
             escape(head);
             let replay = std::mem::take(head).freeze();
+            self.deadline = None;
             self.reading = Reading::Replay(replay);
         }
         Poll::Ready(Ok(()))
@@ -251,9 +282,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_head_that_drips_is_given_up_and_a_silent_local_client_is_not() {
+        for (sent, remote, fails) in [("GET / HT", false, true), ("", true, true), ("", false, false)] {
+            let (mut client, server) = tokio::io::duplex(64);
+            client.write_all(sent.as_bytes()).await.unwrap();
+            let mut wire = Wire::new(server, |_| 0, remote);
+            wire.patience = Duration::from_millis(1);
+            let read = tokio::time::timeout(Duration::from_millis(100), wire.read_u8()).await;
+            assert_eq!(read.is_ok_and(|read| read.is_err()), fails, "{sent:?} {remote}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_bare_hijack_gets_its_header_and_dockers_status_line() {
         let (mut client, server) = tokio::io::duplex(7);
-        let mut wire = Wire::new(server, |_| 0);
+        let mut wire = Wire::new(server, |_| 0, false);
         let server = tokio::spawn(async move {
             let mut text = vec![0; 72];
             wire.read_exact(&mut text).await.unwrap();

@@ -129,7 +129,7 @@ fn limits(host: &HostFacts) -> Value {
 }
 
 fn configuration(info: &system::Info<'_>) -> Value {
-    let settings = info.settings;
+    let settings = &info.settings;
     json!({
         "ServerVersion": settings.version,
         "DockerRootDir": settings.data_root,
@@ -145,7 +145,7 @@ fn configuration(info: &system::Info<'_>) -> Value {
         "Runtimes": runtimes(info),
         "DefaultRuntime": settings.default_runtime,
         "CDISpecDirs": settings.cdi_directories,
-        "LiveRestoreEnabled": true,
+        "LiveRestoreEnabled": settings.live_restore,
         "InitBinary": "dhow",
     })
 }

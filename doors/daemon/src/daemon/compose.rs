@@ -13,6 +13,7 @@ use dhow_store::{LayerFormat, Store};
 use tokio::runtime::Handle;
 
 use super::configuration::Configuration;
+use super::pidfile::DataLock;
 
 /// The engine needs root: mounts, namespaces and cgroups are the kernel's for root alone.
 pub(super) fn require_root() -> Result<()> {
@@ -30,15 +31,20 @@ pub(super) fn launcher() -> Result<Launcher> {
     Launcher::start().context("start the launcher")
 }
 
+/// Makes the engine's directories, and locks its data.
+pub(super) fn claim(configuration: &Configuration) -> Result<DataLock> {
+    for directory in [&configuration.data_root, &configuration.exec_root] {
+        make(directory)?;
+    }
+    DataLock::claim(&configuration.data_root)
+}
+
 /// Opens the data directory and brings the engine up over it.
 pub(super) fn engine(
     configuration: &Configuration,
     launcher: Launcher,
     handle: &Handle,
 ) -> Result<Arc<Engine>> {
-    for directory in [&configuration.data_root, &configuration.exec_root] {
-        make(directory)?;
-    }
     let store = Store::open_with(&configuration.data_root, configuration.store).map_err(report)?;
     let layers = match store.layer_format() {
         LayerFormat::Tar => "tar with EROFS index",

@@ -1,133 +1,77 @@
 //! Flags and configuration file, made one.
-//!
-//! The file is dockerd's `daemon.json`: every key is one of its flags. A key that is not served is
-//! refused by name, and so is one that a flag gives too, as dockerd does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dhow_engine::Settings;
+use dhow_engine::runtimes::OWN;
 use dhow_model::container::{LogConfig, Ulimit};
 use dhow_model::ports::RuntimeProgram;
 use dhow_store::LayerFormat;
-use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
 
-use super::flags::Flags;
+use super::address::{Address, TLS_PORT};
+use super::file::{self, File};
+use super::flags::{Flags, Given};
+use super::log::LogStyle;
+use super::tls::Tls;
 
-const FILE: &str = "/etc/dhow/daemon.json";
-const HOST: &str = "unix:///run/dhow/dhow.sock";
-const LONGEST_FILE: u64 = 1 << 20;
+const SOCKET: &str = "/run/dhow/dhow.sock";
 
 /// What the engine is started with.
 #[derive(Debug, Clone)]
 pub(super) struct Configuration {
-    pub(super) hosts: Vec<String>,
-    pub(super) group: String,
+    pub(super) access: Access,
     pub(super) data_root: PathBuf,
     pub(super) exec_root: PathBuf,
     pub(super) pidfile: PathBuf,
     pub(super) settings: Settings,
     pub(super) store: dhow_store::Options,
-    pub(super) validate_only: bool,
-    level: String,
-    json_log: bool,
+    pub(super) log: LogStyle,
 }
 
-/// `daemon.json`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-struct File {
-    hosts: Vec<String>,
-    data_root: Option<PathBuf>,
-    layer_format: Option<String>,
-    exec_root: Option<PathBuf>,
-    pidfile: Option<PathBuf>,
-    debug: Option<bool>,
-    log_level: Option<String>,
-    log_format: Option<String>,
-    group: Option<String>,
-    labels: Vec<String>,
-    cgroup_parent: Option<String>,
-    default_shm_size: Option<String>,
-    default_ulimits: BTreeMap<String, FileUlimit>,
-    log_driver: Option<String>,
-    log_opts: BTreeMap<String, String>,
-    init: Option<bool>,
-    no_new_privileges: Option<bool>,
-    seccomp_profile: Option<String>,
-    dns: Vec<String>,
-    dns_opts: Vec<String>,
-    dns_search: Vec<String>,
-    live_restore: Option<bool>,
-    runtimes: BTreeMap<String, FileRuntime>,
-    default_runtime: Option<String>,
-    cdi_spec_dirs: Vec<PathBuf>,
-}
-
-/// Docker's other way to name a runtime (`runtimeType`) is one of containerd's shims, and refused.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FileRuntime {
-    path: PathBuf,
-    #[serde(default)]
-    runtime_args: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct FileUlimit {
-    hard: i64,
-    soft: i64,
+/// Who may speak to the engine, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Access {
+    /// Where it listens.
+    pub(super) hosts: Vec<Address>,
+    /// The group of unix sockets; empty is the usual one.
+    pub(super) group: String,
+    /// TLS, when it is on.
+    pub(super) tls: Option<Tls>,
+    /// It was said in so many words that nobody needs a certificate.
+    pub(super) insecure: bool,
 }
 
 impl Configuration {
     /// Reads flags and file.
-    pub(super) fn read(flags: Flags) -> Result<Self> {
-        let mut file = read_file(flags.config_file.as_deref())?;
-        let runtimes = runtimes(&flags.runtimes, std::mem::take(&mut file.runtimes))?;
-        let flags = merge(flags, file)?;
-        let data_root = absolute(flags.data_root.as_deref().unwrap_or(Path::new("/var/lib/dhow")))?;
-        let exec_root = absolute(flags.exec_root.as_deref().unwrap_or(Path::new("/run/dhow")))?;
-        let level = if flags.debug { Some("debug".into()) } else { flags.log_level.clone() };
-        let json_log = match flags.log_format.as_deref() {
-            None | Some("text") => false,
-            Some("json") => true,
-            Some(other) => bail!("invalid log format: {other}"),
-        };
-        let hosts = if flags.hosts.is_empty() { vec![HOST.into()] } else { flags.hosts.clone() };
+    pub(super) fn read(flags: &Flags, given: &Given) -> Result<Self> {
+        let file = file::read(flags, given)?;
+        let data_root = either(&flags.data_root, &file.data_root);
+        let data_root = absolute(data_root.as_deref().unwrap_or(Path::new("/var/lib/dhow")))?;
+        let exec_root = either(&flags.exec_root, &file.exec_root);
+        let exec_root = absolute(exec_root.as_deref().unwrap_or(Path::new("/run/dhow")))?;
+        driver(either(&flags.storage_driver, &file.storage_driver).as_deref())?;
+        let format = either(&flags.layer_format, &file.layer_format);
         Ok(Self {
-            settings: Settings { runtimes, ..settings(&flags, &data_root)? },
-            store: dhow_store::Options { layers: layer_format(flags.layer_format.as_deref())? },
-            pidfile: flags.pidfile.clone().unwrap_or_else(|| exec_root.join("dhow.pid")),
-            group: flags.group.clone().unwrap_or_default(),
-            validate_only: flags.validate,
-            level: level.unwrap_or_else(|| "info".into()),
-            hosts,
+            access: access(flags, &file)?,
+            settings: settings(flags, &file, &data_root)?,
+            store: dhow_store::Options { layers: layer_format(format.as_deref())? },
+            log: log_style(flags, &file)?,
+            pidfile: either(&flags.pidfile, &file.pidfile).unwrap_or_else(|| exec_root.join("dhow.pid")),
             data_root,
             exec_root,
-            json_log,
         })
     }
+}
 
-    /// Messages go to standard error from here on.
-    pub(super) fn start_log(&self) -> Result<()> {
-        let level = match self.level.as_str() {
-            level @ ("debug" | "info" | "warn" | "error" | "trace") => level,
-            "fatal" => "error",
-            other => bail!("invalid logging level: {other}"),
-        };
-        let subscriber =
-            tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr);
-        let ansi = rustix::termios::isatty(std::io::stderr());
-        if self.json_log {
-            subscriber.json().init()
-        } else {
-            subscriber.with_ansi(ansi).init()
-        }
-        Ok(())
-    }
+/// A setting from where it is given: never from both, which was refused.
+fn either<T: Clone>(flag: &Option<T>, file: &Option<T>) -> Option<T> {
+    flag.clone().or_else(|| file.clone())
+}
+
+fn both<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
+    flags.iter().chain(file).cloned().collect()
 }
 
 /// Monitors have another working directory.
@@ -135,150 +79,210 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("the directory {}", path.display()))
 }
 
-fn read_file(path: Option<&Path>) -> Result<File> {
-    let given = path.unwrap_or(Path::new(FILE));
-    let text = match std::fs::metadata(given) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_none() => {
-            return Ok(File::default());
-        }
-        Err(error) => {
-            return Err(error).with_context(|| format!("read the configuration {}", given.display()));
-        }
-        Ok(metadata) if metadata.len() > LONGEST_FILE => {
-            bail!("{} is too long for a configuration", given.display())
-        }
-        Ok(_) => std::fs::read_to_string(given)
-            .with_context(|| format!("read the configuration {}", given.display()))?,
-    };
-    if text.trim().is_empty() {
-        return Ok(File::default());
+fn log_style(flags: &Flags, file: &File) -> Result<LogStyle> {
+    let level = either(&flags.log.log_level, &file.log_level);
+    let format = either(&flags.log.log_format, &file.log_format);
+    let debug = either(&flags.log.debug, &file.debug).unwrap_or(false);
+    let raw = either(&flags.log.raw_logs, &file.raw_logs).unwrap_or(false);
+    LogStyle::new(level.as_deref(), format.as_deref(), debug, raw)
+}
+
+fn access(flags: &Flags, file: &File) -> Result<Access> {
+    let (tls, insecure) = tls(flags, file);
+    let hosts = both(&flags.hosts, &file.hosts);
+    let hosts = hosts.iter().map(|host| host.trim()).filter(|host| !host.is_empty());
+    // The same address twice is one.
+    let mut hosts: BTreeSet<Address> = hosts.map(Address::parse).collect::<Result<_>>()?;
+    if hosts.is_empty() {
+        let usual = if tls.is_some() { Address::loopback(TLS_PORT) } else { Address::Unix(SOCKET.into()) };
+        hosts.insert(usual);
     }
-    serde_json::from_str(&text).with_context(|| {
-        format!(
-            "unable to configure the engine with file {}: a key that is unknown or not supported, or no JSON",
-            given.display()
-        )
+    let group = either(&flags.group, &file.group).unwrap_or_default();
+    Ok(Access { hosts: hosts.into_iter().collect(), group, tls, insecure })
+}
+
+/// Whoever says anything of `tlsverify` has TLS; whoever says TLS alone has it with verification.
+fn tls(flags: &Flags, file: &File) -> (Option<Tls>, bool) {
+    let environment = std::env::var_os("DOCKER_TLS_VERIFY").filter(|value| !value.is_empty());
+    let verify = either(&flags.tls.tlsverify, &file.tlsverify).or(environment.map(|_| true));
+    let wanted = verify.map(|_| true).or(either(&flags.tls.tls, &file.tls));
+    let insecure = wanted == Some(false) || verify == Some(false);
+    if wanted != Some(true) {
+        return (None, insecure);
+    }
+    let place = |flag, file, name: &str| either(flag, file).unwrap_or_else(|| certificates().join(name));
+    let tls = Tls {
+        verify: verify.unwrap_or(true),
+        authorities: place(&flags.tls.tlscacert, &file.tlscacert, "ca.pem"),
+        certificate: place(&flags.tls.tlscert, &file.tlscert, "cert.pem"),
+        key: place(&flags.tls.tlskey, &file.tlskey, "key.pem"),
+    };
+    (Some(tls), insecure)
+}
+
+/// Where certificates are that nobody says the place of.
+fn certificates() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || variable("HOME").unwrap_or_else(|| "/".into()).join(".docker");
+    variable("DOCKER_CERT_PATH").or_else(|| variable("DOCKER_CONFIG")).unwrap_or_else(home)
+}
+
+fn settings(flags: &Flags, file: &File, data_root: &Path) -> Result<Settings> {
+    let own = Settings::default();
+    let count = |flag: Option<i64>, file: Option<i64>, usual: i64, what: &str| {
+        let count = either(&flag, &file).unwrap_or(usual);
+        ensure!(count >= 0, "invalid {what}: {count}");
+        // dockerd takes none for the usual number.
+        Ok(if count == 0 { usual } else { count })
+    };
+    let (downloads, uploads) = (flags.max_concurrent_downloads, flags.max_concurrent_uploads);
+    let stop =
+        either(&flags.end.default_stop_timeout, &file.default_stop_timeout).unwrap_or(own.stop_timeout);
+    ensure!(stop >= 0, "invalid default stop timeout: {stop}");
+    let (runtimes, default_runtime) = runtimes(flags, file)?;
+    let containers = of_containers(flags, file)?;
+    Ok(Settings {
+        data_root: data_root.into(),
+        debug: either(&flags.log.debug, &file.debug).unwrap_or(false),
+        labels: labels(&both(&flags.labels, &file.labels))?,
+        live_restore: either(&flags.end.live_restore, &file.live_restore).unwrap_or(own.live_restore),
+        shutdown_timeout: either(&flags.end.shutdown_timeout, &file.shutdown_timeout)
+            .unwrap_or(own.shutdown_timeout),
+        stop_timeout: stop,
+        max_concurrent_downloads: count(
+            downloads,
+            file.max_concurrent_downloads,
+            own.max_concurrent_downloads,
+            "max concurrent downloads",
+        )?,
+        max_concurrent_uploads: count(
+            uploads,
+            file.max_concurrent_uploads,
+            own.max_concurrent_uploads,
+            "max concurrent uploads",
+        )?,
+        max_download_attempts: count(
+            flags.max_download_attempts,
+            file.max_download_attempts,
+            own.max_download_attempts,
+            "max download attempts",
+        )?,
+        runtimes,
+        default_runtime,
+        ..containers
     })
 }
 
-/// Each setting from where it is given; from both is an error.
-fn merge(mut flags: Flags, file: File) -> Result<Flags> {
-    let one = |key: &str, both: bool| {
-        ensure!(
-            !both,
-            "the following directives are specified both as a flag and in the configuration file: {key}"
-        );
-        Ok(())
+/// What containers have that do not say.
+fn of_containers(flags: &Flags, file: &File) -> Result<Settings> {
+    let flags = &flags.containers;
+    let mut settings = Settings {
+        log: log(
+            either(&flags.log_driver, &file.log_driver),
+            pairs(&flags.log_opts, "log-opt")?,
+            &file.log_opts,
+        )?,
+        ulimits: flags.default_ulimits.iter().map(|text| ulimit(text)).collect::<Result<_>>()?,
+        init: either(&flags.init, &file.init).unwrap_or(false),
+        no_new_privileges: either(&flags.no_new_privileges, &file.no_new_privileges).unwrap_or(false),
+        dns: both(&flags.dns, &file.dns),
+        dns_options: both(&flags.dns_opts, &file.dns_opts),
+        dns_search: both(&flags.dns_search, &file.dns_search),
+        seccomp_profile: seccomp(either(&flags.seccomp_profile, &file.seccomp_profile).as_deref())?,
+        ..Settings::default()
     };
-    macro_rules! optional {
-        ($field:ident, $key:literal) => {
-            one($key, flags.$field.is_some() && file.$field.is_some())?;
-            flags.$field = flags.$field.or(file.$field);
-        };
+    let of_file = file.default_ulimits.iter();
+    settings.ulimits.extend(of_file.map(|(name, limit)| Ulimit {
+        name: name.clone(),
+        soft: limit.soft,
+        hard: limit.hard,
+    }));
+    let cdi = both(&flags.cdi_directories, &file.cdi_spec_dirs);
+    if !cdi.is_empty() {
+        // An empty name is how dockerd says that there are none.
+        let named = cdi.iter().filter(|path| !path.as_os_str().is_empty());
+        settings.cdi_directories = named.map(|path| absolute(path)).collect::<Result<_>>()?;
     }
-    macro_rules! list {
-        ($field:ident, $from:ident, $key:literal) => {
-            one($key, !flags.$field.is_empty() && !file.$from.is_empty())?;
-            flags.$field.extend(file.$from);
-        };
-    }
-    optional!(data_root, "data-root");
-    optional!(layer_format, "layer-format");
-    optional!(exec_root, "exec-root");
-    optional!(pidfile, "pidfile");
-    optional!(log_level, "log-level");
-    optional!(log_format, "log-format");
-    optional!(group, "group");
-    optional!(cgroup_parent, "cgroup-parent");
-    optional!(default_shm_size, "default-shm-size");
-    optional!(log_driver, "log-driver");
-    optional!(seccomp_profile, "seccomp-profile");
-    optional!(default_runtime, "default-runtime");
-    list!(hosts, hosts, "hosts");
-    list!(labels, labels, "labels");
-    list!(cdi_directories, cdi_spec_dirs, "cdi-spec-dirs");
-    list!(dns, dns, "dns");
-    list!(dns_options, dns_opts, "dns-opts");
-    list!(dns_search, dns_search, "dns-search");
-    one("log-opts", !flags.log_opts.is_empty() && !file.log_opts.is_empty())?;
-    flags.log_opts.extend(file.log_opts.into_iter().map(|(key, value)| format!("{key}={value}")));
-    let limits =
-        file.default_ulimits.into_iter().map(|(name, limit)| format!("{name}={}:{}", limit.soft, limit.hard));
-    flags.default_ulimits.extend(limits);
-    flags.debug |= file.debug.unwrap_or(false);
-    flags.init |= file.init.unwrap_or(false);
-    flags.no_new_privileges |= file.no_new_privileges.unwrap_or(false);
-    ensure!(
-        file.live_restore != Some(false),
-        "live-restore cannot be turned off: containers always go on when the engine ends"
-    );
-    Ok(flags)
-}
-
-fn settings(flags: &Flags, data_root: &Path) -> Result<Settings> {
-    let mut settings = Settings { data_root: data_root.into(), debug: flags.debug, ..Settings::default() };
-    if let Some(parent) = &flags.cgroup_parent {
+    cgroup_driver(&both(&flags.exec_opts, &file.exec_opts))?;
+    if let Some(parent) = either(&flags.cgroup_parent, &file.cgroup_parent).filter(|it| !it.is_empty()) {
         ensure!(
             !parent.ends_with(".slice"),
             "cgroup-parent {parent}: the systemd cgroup driver is not supported yet"
         );
-        settings.cgroup_parent.clone_from(parent);
+        settings.cgroup_parent = parent;
     }
-    if let Some(size) = &flags.default_shm_size {
-        let size = dhow_engine::plan::logs::size(size)
+    let in_file = file.default_shm_size.as_ref().map(ToString::to_string);
+    if let Some(size) = either(&flags.default_shm_size, &in_file) {
+        let size = dhow_engine::plan::logs::size(&size)
             .map_err(|error| anyhow::anyhow!("default-shm-size: {error}"))?;
         settings.shm_size = i64::try_from(size)?;
     }
-    settings.log = log(flags)?;
-    settings.ulimits = flags.default_ulimits.iter().map(|text| ulimit(text)).collect::<Result<_>>()?;
-    settings.init = flags.init;
-    settings.no_new_privileges = flags.no_new_privileges;
-    if let Some(name) = &flags.default_runtime {
-        settings.default_runtime.clone_from(name);
-    }
-    if !flags.cdi_directories.is_empty() {
-        // An empty name is how dockerd says that there are none.
-        let named = flags.cdi_directories.iter().filter(|path| !path.as_os_str().is_empty());
-        settings.cdi_directories = named.map(|path| absolute(path)).collect::<Result<_>>()?;
-    }
-    settings.labels.clone_from(&flags.labels);
-    settings.dns.clone_from(&flags.dns);
-    settings.dns_options.clone_from(&flags.dns_options);
-    settings.dns_search.clone_from(&flags.dns_search);
-    settings.seccomp_profile = match flags.seccomp_profile.as_deref() {
-        None | Some("builtin" | "default") => None,
-        Some("unconfined") => Some("unconfined".into()),
-        Some(file) => {
-            Some(std::fs::read_to_string(file).with_context(|| format!("read the seccomp profile {file}"))?)
-        }
-    };
     Ok(settings)
 }
 
-/// Runtimes of the flags and of the file, by name.
-fn runtimes(
-    flags: &[String],
-    file: BTreeMap<String, FileRuntime>,
-) -> Result<BTreeMap<String, RuntimeProgram>> {
-    let mut all: BTreeMap<String, RuntimeProgram> = BTreeMap::new();
-    for text in flags {
-        let (name, path) =
-            text.split_once('=').with_context(|| format!("add-runtime {text:?} is no NAME=PATH"))?;
-        all.insert(name.into(), RuntimeProgram { path: path.into(), arguments: Vec::new() });
+fn seccomp(profile: Option<&str>) -> Result<Option<String>> {
+    match profile {
+        None | Some("" | "builtin" | "default") => Ok(None),
+        Some("unconfined") => Ok(Some("unconfined".into())),
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            Ok(Some(text.with_context(|| format!("read the seccomp profile {file}"))?))
+        }
     }
-    for (name, runtime) in file {
+}
+
+/// Nothing is called otherwise here: layers are an overlay of the kernel's.
+fn driver(name: Option<&str>) -> Result<()> {
+    match name {
+        None | Some("" | "overlay2" | "overlayfs") => Ok(()),
+        Some(other) => bail!("driver not supported: {other}"),
+    }
+}
+
+fn cgroup_driver(options: &[String]) -> Result<()> {
+    for (key, value) in pairs(options, "exec-opt")? {
+        ensure!(key == "native.cgroupdriver", "Unknown option: {key}");
         ensure!(
-            !all.contains_key(&name),
-            "runtime {name:?} is specified both as a flag and in the configuration file"
+            value == "cgroupfs",
+            "native.cgroupdriver={value}: the systemd cgroup driver is not supported yet"
         );
-        all.insert(name, RuntimeProgram { path: runtime.path, arguments: runtime.runtime_args });
     }
-    for (name, runtime) in &all {
-        ensure!(name != dhow_engine::runtimes::OWN, "runtime name {name:?} is reserved");
-        ensure!(!name.is_empty() && !name.contains('/'), "{name:?} is no name of a runtime");
-        ensure!(!runtime.path.as_os_str().is_empty(), "runtime {name:?} has no path");
+    Ok(())
+}
+
+/// Labels with one value each, in dockerd's words.
+fn labels(labels: &[String]) -> Result<Vec<String>> {
+    let mut kept: BTreeMap<&str, &str> = BTreeMap::new();
+    for label in labels {
+        let (key, value) = label.split_once('=').with_context(|| format!("bad attribute format: {label}"))?;
+        if let Some(other) = kept.insert(key, value).filter(|other| *other != value) {
+            bail!("conflict labels for {key}={value} and {key}={other}");
+        }
     }
-    Ok(all)
+    Ok(kept.into_iter().map(|(key, value)| format!("{key}={value}")).collect())
+}
+
+/// Runtimes of the flags and of the file, by name, and which of them is for who does not say.
+fn runtimes(flags: &Flags, file: &File) -> Result<(BTreeMap<String, RuntimeProgram>, String)> {
+    let mut runtimes: BTreeMap<String, RuntimeProgram> = BTreeMap::new();
+    for (name, runtime) in &file.runtimes {
+        let program = RuntimeProgram { path: runtime.path.clone(), arguments: runtime.runtime_args.clone() };
+        runtimes.insert(name.clone(), program);
+    }
+    for (name, path) in pairs(&flags.containers.runtimes, "add-runtime")? {
+        ensure!(!runtimes.contains_key(&name), "runtime '{name}' was already defined");
+        runtimes.insert(name, RuntimeProgram { path: path.into(), arguments: Vec::new() });
+    }
+    for (name, runtime) in &runtimes {
+        ensure!(name != OWN, "runtime name '{name}' is reserved");
+        ensure!(!name.is_empty() && !name.contains('/'), "'{name}' is no name of a runtime");
+        ensure!(
+            !runtime.path.as_os_str().is_empty(),
+            "runtime '{name}': either a runtimeType or a path must be configured"
+        );
+    }
+    let default = either(&flags.containers.default_runtime, &file.default_runtime);
+    Ok((runtimes, default.filter(|name| !name.is_empty()).unwrap_or_else(|| OWN.into())))
 }
 
 fn layer_format(text: Option<&str>) -> Result<Option<LayerFormat>> {
@@ -290,14 +294,23 @@ fn layer_format(text: Option<&str>) -> Result<Option<LayerFormat>> {
     }
 }
 
-fn log(flags: &Flags) -> Result<LogConfig> {
+/// `KEY=VALUE`, each.
+fn pairs(texts: &[String], what: &str) -> Result<BTreeMap<String, String>> {
     let pair = |text: &String| {
         let (key, value) =
-            text.split_once('=').with_context(|| format!("log-opt {text:?} is no KEY=VALUE"))?;
+            text.split_once('=').with_context(|| format!("{what} {text:?} is no KEY=VALUE"))?;
         Ok((key.to_owned(), value.to_owned()))
     };
-    let config = flags.log_opts.iter().map(pair).collect::<Result<_>>()?;
-    let log = LogConfig { kind: flags.log_driver.clone().unwrap_or_else(|| "json-file".into()), config };
+    texts.iter().map(pair).collect()
+}
+
+fn log(
+    driver: Option<String>,
+    mut options: BTreeMap<String, String>,
+    more: &BTreeMap<String, String>,
+) -> Result<LogConfig> {
+    options.extend(more.clone());
+    let log = LogConfig { kind: driver.unwrap_or_else(|| "json-file".into()), config: options };
     dhow_engine::plan::logs::options(&log).map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(log)
 }

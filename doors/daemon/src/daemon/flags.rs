@@ -2,21 +2,84 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser};
+
+/// Flags of dockerd that are refused by name, here and in `daemon.json`: there is nothing behind them yet.
+pub(super) const UNSERVED: &[&str] = &[
+    "allow-direct-routing",
+    "authorization-plugin",
+    "bip",
+    "bip6",
+    "bridge",
+    "bridge-accept-fwmark",
+    "containerd",
+    "containerd-namespace",
+    "containerd-plugins-namespace",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "cri-containerd",
+    "default-address-pool",
+    "default-cgroupns-mode",
+    "default-gateway",
+    "default-gateway-v6",
+    "default-ipc-mode",
+    "default-network-opt",
+    "experimental",
+    "feature",
+    "firewall-backend",
+    "fixed-cidr",
+    "fixed-cidr-v6",
+    "host-gateway-ip",
+    "http-proxy",
+    "https-proxy",
+    "icc",
+    "init-path",
+    "insecure-registry",
+    "ip",
+    "ip-forward",
+    "ip-forward-no-drop",
+    "ip-masq",
+    "ip6tables",
+    "iptables",
+    "ipv6",
+    "metrics-addr",
+    "mtu",
+    "network-control-plane-mtu",
+    "network-diagnostic-port",
+    "no-proxy",
+    "node-generic-resource",
+    "nri-opts",
+    "registry-mirror",
+    "rootless",
+    "selinux-enabled",
+    "storage-opt",
+    "swarm-default-advertise-addr",
+    "userland-proxy",
+    "userland-proxy-path",
+    "userns-remap",
+];
 
 /// The engine.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "dhow daemon", about = "The engine", version, disable_version_flag = true)]
 pub(super) struct Flags {
-    /// Sockets to listen on: unix:///path
+    /// Where to listen: unix:///path, tcp://address:port, fd://
     #[arg(short = 'H', long = "host", value_name = "ADDRESS")]
     pub(super) hosts: Vec<String>,
+    /// The group that may use the sockets, by name or number
+    #[arg(short = 'G', long, value_name = "GROUP")]
+    pub(super) group: Option<String>,
+    #[command(flatten)]
+    pub(super) tls: TlsFlags,
     /// Where images, containers and volumes are
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) data_root: Option<PathBuf>,
     /// How new layers lie on disk: auto, tar or directory
     #[arg(long, value_name = "FORMAT")]
     pub(super) layer_format: Option<String>,
+    /// How layers are put together: overlay2, or overlayfs, which is the same here
+    #[arg(short = 's', long, value_name = "DRIVER")]
+    pub(super) storage_driver: Option<String>,
     /// Where sockets and monitors are: nothing here survives a boot
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) exec_root: Option<PathBuf>,
@@ -26,47 +89,91 @@ pub(super) struct Flags {
     /// The configuration file, JSON with dockerd's keys
     #[arg(long, value_name = "FILE")]
     pub(super) config_file: Option<PathBuf>,
+    /// The configuration is checked, and nothing started
+    #[arg(long)]
+    pub(super) validate: bool,
+    #[command(flatten)]
+    pub(super) log: LogFlags,
+    /// A label of the engine
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(super) labels: Vec<String>,
+    #[command(flatten)]
+    pub(super) end: EndFlags,
+    #[command(flatten)]
+    pub(super) containers: ContainerFlags,
+    /// Layers that are pulled at once
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
+    pub(super) max_concurrent_downloads: Option<i64>,
+    /// Layers that are pushed at once
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
+    pub(super) max_concurrent_uploads: Option<i64>,
+    /// How often a download is tried
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
+    pub(super) max_download_attempts: Option<i64>,
+}
+
+/// How clients from elsewhere are let in.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct TlsFlags {
+    /// Use TLS; implied by --tlsverify
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    pub(super) tls: Option<bool>,
+    /// Use TLS, and let nobody in who has no certificate
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    pub(super) tlsverify: Option<bool>,
+    /// Trust certificates that are signed by this authority only
+    #[arg(long, value_name = "FILE")]
+    pub(super) tlscacert: Option<PathBuf>,
+    /// The engine's certificate
+    #[arg(long, value_name = "FILE")]
+    pub(super) tlscert: Option<PathBuf>,
+    /// Its key
+    #[arg(long, value_name = "FILE")]
+    pub(super) tlskey: Option<PathBuf>,
+}
+
+/// What the engine tells.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct LogFlags {
     /// Debug messages are logged
-    #[arg(short = 'D', long)]
-    pub(super) debug: bool,
-    /// debug, info, warn, error
+    #[arg(short = 'D', long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    pub(super) debug: Option<bool>,
+    /// debug, info, warn, error, fatal
     #[arg(short = 'l', long, value_name = "LEVEL")]
     pub(super) log_level: Option<String>,
     /// text or json
     #[arg(long, value_name = "FORMAT")]
     pub(super) log_format: Option<String>,
-    /// The group that may use the sockets
-    #[arg(short = 'G', long, value_name = "GROUP")]
-    pub(super) group: Option<String>,
-    /// A label of the engine
-    #[arg(long = "label", value_name = "KEY=VALUE")]
-    pub(super) labels: Vec<String>,
+    /// No colours
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    pub(super) raw_logs: Option<bool>,
+}
+
+/// What happens to containers when the engine ends.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct EndFlags {
+    /// Containers go on when the engine ends; so it is unless this is false
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    pub(super) live_restore: Option<bool>,
+    /// Seconds that all containers have to stop when the engine ends
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub(super) shutdown_timeout: Option<i64>,
+    /// Seconds that a container that does not say has to stop
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub(super) default_stop_timeout: Option<i64>,
+}
+
+/// What containers have that do not say.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ContainerFlags {
     /// The cgroup below which those of containers are made
     #[arg(long, value_name = "PATH")]
     pub(super) cgroup_parent: Option<String>,
-    /// Bytes of /dev/shm of containers that do not say
-    #[arg(long, value_name = "SIZE")]
-    pub(super) default_shm_size: Option<String>,
-    /// A limit of containers that do not say: `NAME=SOFT[:HARD]`
-    #[arg(long = "default-ulimit", value_name = "LIMIT")]
-    pub(super) default_ulimits: Vec<String>,
-    /// The log of containers that do not say: json-file or none
-    #[arg(long, value_name = "DRIVER")]
-    pub(super) log_driver: Option<String>,
-    /// An option of that log
-    #[arg(long = "log-opt", value_name = "KEY=VALUE")]
-    pub(super) log_opts: Vec<String>,
-    /// Every container gets a small init
-    #[arg(long)]
-    pub(super) init: bool,
-    /// No process of a container gains rights
-    #[arg(long)]
-    pub(super) no_new_privileges: bool,
-    /// A seccomp profile instead of the built-in one, or `unconfined`
-    #[arg(long, value_name = "FILE")]
-    pub(super) seccomp_profile: Option<String>,
-    /// An OCI runtime beside our own: `NAME=PATH`
-    #[arg(long = "add-runtime", value_name = "RUNTIME")]
+    /// An option of runtimes: native.cgroupdriver=cgroupfs
+    #[arg(long = "exec-opt", value_name = "KEY=VALUE")]
+    pub(super) exec_opts: Vec<String>,
+    /// Another OCI runtime: NAME=PATH
+    #[arg(long = "add-runtime", value_name = "NAME=PATH")]
     pub(super) runtimes: Vec<String>,
     /// The runtime of containers that do not say
     #[arg(long, value_name = "NAME")]
@@ -74,19 +181,84 @@ pub(super) struct Flags {
     /// A directory where vendors describe their devices (CDI)
     #[arg(long = "cdi-spec-dir", value_name = "DIRECTORY")]
     pub(super) cdi_directories: Vec<PathBuf>,
+    /// Bytes of /dev/shm of containers that do not say
+    #[arg(long, value_name = "SIZE")]
+    pub(super) default_shm_size: Option<String>,
+    /// A limit of containers that do not say: `NAME=SOFT[:HARD]`
+    #[arg(long = "default-ulimit", value_name = "LIMIT")]
+    pub(super) default_ulimits: Vec<String>,
+    /// The log of containers that do not say
+    #[arg(long, value_name = "DRIVER")]
+    pub(super) log_driver: Option<String>,
+    /// An option of that log
+    #[arg(long = "log-opt", value_name = "KEY=VALUE")]
+    pub(super) log_opts: Vec<String>,
+    /// Every container gets a small init
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    pub(super) init: Option<bool>,
+    /// No process of a container gains rights
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
+    pub(super) no_new_privileges: Option<bool>,
+    /// A seccomp profile instead of the built-in one, or `unconfined`
+    #[arg(long, value_name = "FILE")]
+    pub(super) seccomp_profile: Option<String>,
     /// A name server of containers that do not say
     #[arg(long = "dns", value_name = "ADDRESS")]
     pub(super) dns: Vec<String>,
     /// A resolver option of containers that do not say
     #[arg(long = "dns-opt", value_name = "OPTION")]
-    pub(super) dns_options: Vec<String>,
+    pub(super) dns_opts: Vec<String>,
     /// A search domain of containers that do not say
     #[arg(long = "dns-search", value_name = "DOMAIN")]
     pub(super) dns_search: Vec<String>,
-    /// Containers go on when the engine ends: always so, the flag is taken for dockerd's sake
-    #[arg(long, action = ArgAction::SetTrue)]
-    pub(super) live_restore: bool,
-    /// The configuration is checked, and nothing started
-    #[arg(long)]
-    pub(super) validate: bool,
+}
+
+impl Flags {
+    /// Reads the command line; which of the flags were given is what is returned beside.
+    pub(super) fn read(words: Vec<std::ffi::OsString>) -> Result<(Self, Given), clap::Error> {
+        let unserved = words.iter().filter_map(|word| word.to_str()).find_map(|word| {
+            let name = word.strip_prefix("--")?.split('=').next()?;
+            UNSERVED.contains(&name).then_some(name)
+        });
+        let mut command = Self::command();
+        if let Some(name) = unserved {
+            let words = format!("--{name} is not supported yet");
+            return Err(command.error(clap::error::ErrorKind::UnknownArgument, words));
+        }
+        let matches = command.try_get_matches_from_mut(words)?;
+        let flags = Self::from_arg_matches(&matches)?;
+        Ok((flags, Given(matches)))
+    }
+}
+
+/// Which flags the command line has, and how they were written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Given(ArgMatches);
+
+impl Given {
+    /// What was given to a flag, by the name of its field; nothing when it was not given.
+    pub(super) fn values(&self, field: &str) -> Option<Vec<String>> {
+        use clap::parser::ValueSource::CommandLine;
+        if !self.0.ids().any(|id| id == field) || self.0.value_source(field) != Some(CommandLine) {
+            return None;
+        }
+        let raw = self.0.get_raw(field)?;
+        Some(raw.map(|value| value.to_string_lossy().into_owned()).collect())
+    }
+
+    /// Whether a flag takes many values.
+    pub(super) fn is_list(field: &str) -> bool {
+        let command = Flags::command();
+        let found = command.get_arguments().find(|argument| argument.get_id() == field);
+        found.is_some_and(|argument| matches!(argument.get_action(), ArgAction::Append))
+    }
+}
+
+/// Go's way to write a truth.
+fn boolean(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        other => Err(format!("strconv.ParseBool: parsing {other:?}: invalid syntax")),
+    }
 }

@@ -1,29 +1,37 @@
 //! `dhow daemon`: the engine's composition root.
 //!
-//! The launcher is started first, before there is a second thread; then the log, the data directory,
-//! the engine over its ports, the sockets, and at last the signals that end it all. Containers go on
-//! when it ends.
+//! What the service manager passed is taken, and the launcher started, before there is a second thread;
+//! then the log, the data directory, the engine over its ports, the sockets, and at last the signals that
+//! reload or end it all. Containers go on when it ends, unless `live-restore` is off (decision 11).
 
+mod address;
 mod compose;
 mod configuration;
+mod file;
 mod flags;
+mod log;
 mod memory;
+mod notify;
 mod pidfile;
+mod reload;
 mod sockets;
+mod tls;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use clap::Parser as _;
+use dhow_api::Socket;
 use dhow_engine::Engine;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use configuration::Configuration;
-use flags::Flags;
+use flags::{Flags, Given};
+use notify::Notice;
+use reload::Reload;
+use sockets::Sockets;
 
 /// Threads that serve connections: verbs run on others, which come and go.
 const WORKERS: usize = 2;
@@ -32,42 +40,48 @@ const STACK: usize = 512 << 10;
 
 /// Runs the engine until it is told to end.
 pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let flags = match Flags::try_parse_from(std::iter::once("dhow daemon".into()).chain(arguments)) {
-        Ok(flags) => flags,
+    let words = std::iter::once("dhow daemon".into()).chain(arguments).collect();
+    let (flags, given) = match Flags::read(words) {
+        Ok(read) => read,
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(u8::from(error.use_stderr()) * 125);
         }
     };
-    match start(flags) {
+    match start(flags, given) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("failed to start daemon: {error:#}");
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn start(flags: Flags) -> Result<()> {
-    let configuration = Configuration::read(flags)?;
-    if configuration.validate_only {
+fn start(flags: Flags, given: Given) -> Result<()> {
+    let inherited = dhow_sys::inherit::descriptors().context("take the sockets of the service manager")?;
+    let configuration = Configuration::read(&flags, &given)?;
+    let tls = configuration.access.tls.as_ref().map(tls::Tls::load).transpose()?;
+    if flags.validate {
         println!("configuration OK");
         return Ok(());
     }
-    configuration.start_log()?;
+    let log = configuration.log.start();
     compose::require_root()?;
     compose::require_kernel()?;
     let launcher = compose::launcher()?;
     raise_descriptors();
     let _pidfile = pidfile::Pidfile::claim(&configuration.pidfile)?;
+    let _lock = compose::claim(&configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .thread_stack_size(STACK)
         .enable_all()
         .build()
         .context("start the workers")?;
-    let engine = compose::engine(&configuration, launcher, runtime.handle())?;
-    runtime.block_on(serve(&configuration, engine))
+    let engine =
+        compose::engine(&configuration, launcher, runtime.handle()).context("failed to start daemon")?;
+    let sockets = Sockets::bind(&configuration.access, tls, inherited).context("failed to load listeners")?;
+    runtime.block_on(serve(Reload { flags, given, log, running: configuration }, engine, sockets))
 }
 
 /// A shell gives 1024 descriptors; each container takes two, each client one or more. The launcher, which
@@ -82,26 +96,33 @@ fn raise_descriptors() {
     }
 }
 
-async fn serve(configuration: &Configuration, engine: Arc<Engine>) -> Result<()> {
+async fn serve(mut reload: Reload, engine: Arc<Engine>, mut sockets: Sockets) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut reload = signal(SignalKind::hangup())?;
-    let sockets = sockets::Sockets::bind(&configuration.hosts, &configuration.group)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), hosts = ?configuration.hosts, "the engine listens");
+    let mut hangup = signal(SignalKind::hangup())?;
+    let listeners = sockets.listeners()?;
+    let hosts = &reload.running.access.hosts;
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?hosts, "the engine listens");
+    let (background, watchdog) = (tokio::spawn(memory::give_back()), tokio::spawn(notify::watchdog()));
+    notify::tell(Notice::Ready);
+    let reloaded = Arc::clone(&engine);
     let end = async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = reload.recv() => tracing::warn!("SIGHUP: reloading is not supported yet, the configuration stays"),
+                _ = hangup.recv() => reload.run(&reloaded),
             }
         }
-        tracing::info!("the engine ends; containers go on");
+        notify::tell(Notice::Stopping);
+        let live = reloaded.settings().live_restore;
+        tracing::info!("the engine ends; containers {}", if live { "go on" } else { "are stopped" });
+        reloaded.shut_down().await;
     };
-    let listeners = sockets.listeners()?;
-    let unread = |client: &UnixStream| dhow_sys::channel::unread(client).unwrap_or(0);
-    let memory = tokio::spawn(memory::give_back());
+    let unread = |client: &Socket| dhow_sys::channel::unread(client).unwrap_or(0);
     dhow_api::serve(engine, listeners, unread, end).await;
-    memory.abort();
+    background.abort();
+    watchdog.abort();
     Ok(())
 }
