@@ -54,7 +54,7 @@ impl Engine {
             images: self.ports.images.list()?.len(),
             listeners: self.events.listeners(),
             runtimes: self.runtimes(),
-            devices: cdi::Devices::read(&*self.ports.host, &self.settings.cdi_directories)?
+            devices: cdi::Devices::read(&*self.ports.host, &self.settings().cdi_directories)?
                 .names()
                 .map(str::to_owned)
                 .collect(),

@@ -51,7 +51,7 @@ impl Engine {
         let facts = self.gather(record)?;
         let mut spec = spec::plan(record, &facts)?;
         let requests = record.host_config.device_requests.as_deref().unwrap_or_default();
-        cdi::inject(&mut spec, requests, &*self.ports.host, &self.settings.cdi_directories)?;
+        cdi::inject(&mut spec, requests, &*self.ports.host, &self.settings().cdi_directories)?;
         let directory = self.ports.snapshots.directory(&record.id);
         for (name, bytes) in files::contents(record, &facts) {
             self.ports.host.write_file(&directory.join(name), &bytes)?;
