@@ -8,6 +8,8 @@
 
 #[path = "confinement/bundle.rs"]
 mod bundle;
+#[path = "confinement/command.rs"]
+mod command;
 #[path = "confinement/configuration.rs"]
 mod configuration;
 #[path = "confinement/descriptors.rs"]
@@ -28,7 +30,7 @@ use bundle::Bundle;
 type Story = fn(&Bundle);
 
 const STORIES: &[&[(&str, Story)]] =
-    &[filters::ALL, descriptors::ALL, paths::ALL, identity::ALL, configuration::ALL];
+    &[filters::ALL, descriptors::ALL, paths::ALL, identity::ALL, configuration::ALL, command::ALL];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).peekable();

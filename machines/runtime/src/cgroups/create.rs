@@ -45,6 +45,12 @@ impl Cgroup {
         })
     }
 
+    /// Whether nobody had made it before, in any hierarchy.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.directories.iter().all(|directory| directory.is_new)
+    }
+
     /// Whether the cgroup is in any hierarchy.
     #[must_use]
     pub fn exists(&self) -> bool {
@@ -79,6 +85,8 @@ impl Cgroup {
                     reason: reason.into(),
                 }),
                 Err(reason) => {
+                    cgroup.directories.retain(|directory| directory.is_new);
+                    let _ = cgroup.delete();
                     return Err(failure(
                         format!("cannot make or open the cgroup {}", place.display()),
                         reason,

@@ -1,5 +1,6 @@
 //! Terminals of the command: handed to who listens on `--console-socket`, or served here.
 
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
@@ -9,17 +10,24 @@ use rustix::termios::{OptionalActions, Termios};
 
 use super::arguments::Parsed;
 
-/// Sends the master side of a terminal, with a name along, as runc does.
-pub(super) fn send(path: &Path, master: BorrowedFd<'_>) -> Result<()> {
-    let failed = |error: std::io::Error| {
-        Error::internal(format!("cannot send the terminal to {}", path.display())).because(error)
-    };
+/// Sends the master side of a terminal to who listens at `path`, with a name along, as runc does.
+pub(super) fn send(path: &str, master: BorrowedFd<'_>) -> Result<()> {
+    send_descriptor(Path::new(path), b"/dev/ptmx", master)
+        .map_err(|error| Error::internal(format!("cannot send the terminal to {path}")).because(error))
+}
+
+/// Sends the descriptor of a process to who listens at `--pidfd-socket`.
+pub(super) fn send_process(parsed: &Parsed, process: BorrowedFd<'_>) -> Result<()> {
+    let Some(path) = parsed.value("pidfd-socket").filter(|path| !path.is_empty()) else { return Ok(()) };
+    send_descriptor(Path::new(path), b"pidfd", process)
+        .map_err(|error| Error::internal(format!("cannot send the process to {path}")).because(error))
+}
+
+fn send_descriptor(path: &Path, name: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
     let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .map_err(|error| failed(error.into()))?;
-    let address = SocketAddrUnix::new(path).map_err(|error| failed(error.into()))?;
-    rustix::net::connect(&socket, &address).map_err(|error| failed(error.into()))?;
-    dhow_sys::channel::send(&socket, b"/dev/ptmx", &[master]).map_err(failed)
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    dhow_sys::channel::send(&socket, name, &[descriptor])
 }
 
 /// Whether the flags fit the process; create, and whoever detaches, cannot serve a terminal.

@@ -15,6 +15,7 @@ pub(super) const VERB: Verb = Verb {
             make::BUNDLE,
             make::CONSOLE_SOCKET,
             make::PID_FILE,
+            make::PIDFD_SOCKET,
             make::NO_PIVOT,
             make::NO_NEW_KEYRING,
             make::PRESERVE_FDS,

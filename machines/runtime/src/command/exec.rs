@@ -11,6 +11,7 @@ use super::arguments::{Flag, Parsed, Syntax, option, switch};
 use super::container::{self, Container, Status};
 use super::foreground::{self, Foreground};
 use super::{Context, Verb, console, make};
+use crate::cgroups::{Cgroup, CgroupPath, Layout};
 use crate::container::{ExecRequest, Init, Stdio, spawn_exec};
 
 pub(super) const VERB: Verb = Verb {
@@ -21,6 +22,7 @@ pub(super) const VERB: Verb = Verb {
         flags: &[
             make::CONSOLE_SOCKET,
             make::PID_FILE,
+            make::PIDFD_SOCKET,
             make::PRESERVE_FDS,
             option("cwd"),
             Flag { short: Some('e'), ..option("env") },
@@ -35,7 +37,6 @@ pub(super) const VERB: Verb = Verb {
             switch("no-new-privs"),
             option("cgroup"),
             switch("ignore-paused"),
-            option("pidfd-socket"),
         ],
         first_word_ends: true,
     },
@@ -68,8 +69,9 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
     let mut init = spawn(parsed, &container, &process)?;
     init.notes.iter().for_each(|note| context.log.warn(note));
     if let (Some(path), Some(terminal)) = (parsed.value("console-socket"), init.terminal.take()) {
-        console::send(Path::new(path), terminal.as_fd())?;
+        console::send(path, terminal.as_fd())?;
     }
+    console::send_process(parsed, init.pidfd.as_fd())?;
     let process = foreground::Process::of(&mut init)?;
     make::write_pid_file(parsed, process.pid.as_raw_nonzero().get())?;
     init.start()?;
@@ -77,7 +79,7 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
 }
 
 fn spawn(parsed: &Parsed, container: &Container, process: &Process) -> Result<Init> {
-    let cgroup = container.cgroup()?;
+    let cgroup = cgroup(parsed, container)?;
     let pid = Pid::from_raw(container.record.pid);
     Ok(spawn_exec(ExecRequest {
         spec: &container.record.spec,
@@ -88,6 +90,28 @@ fn spawn(parsed: &Parsed, container: &Container, process: &Process) -> Result<In
         cgroup: Some(&cgroup),
         preserve: make::preserved(parsed)?,
     })?)
+}
+
+/// The container's cgroup, or the one below it that `--cgroup` names.
+fn cgroup(parsed: &Parsed, container: &Container) -> Result<Cgroup> {
+    let whole = container.cgroup()?;
+    let below = parsed.value("cgroup").unwrap_or_default();
+    if below.trim_matches('/').is_empty() {
+        return Ok(whole);
+    }
+    if below.contains(':') {
+        return Err(Error::not_implemented("--cgroup of single controllers is not supported"));
+    }
+    if below.split('/').any(|part| part == "..") {
+        return Err(Error::invalid(format!("--cgroup {below} is not below the container's cgroup")));
+    }
+    let path = CgroupPath::parse(&format!("{}/{below}", container.record.cgroup))?;
+    let part = Cgroup::open(&Layout::detect()?, &path)?;
+    // In a hierarchy where it is not, the process would be outside of all limits.
+    if part.directories().len() != whole.directories().len() {
+        return Err(Error::not_found(format!("the container has no cgroup {below} in every hierarchy")));
+    }
+    Ok(part)
 }
 
 /// The process of `--process`, or the container's own with what the flags change.

@@ -20,6 +20,7 @@ pub(super) const CONSOLE_SOCKET: Flag = option("console-socket");
 pub(super) const PID_FILE: Flag = option("pid-file");
 pub(super) const NO_PIVOT: Flag = switch("no-pivot");
 pub(super) const NO_NEW_KEYRING: Flag = switch("no-new-keyring");
+pub(super) const PIDFD_SOCKET: Flag = option("pidfd-socket");
 pub(super) const PRESERVE_FDS: Flag = option("preserve-fds");
 
 /// A container whose process waits at its gate.
@@ -57,19 +58,27 @@ pub(super) fn make(context: &Context, parsed: &Parsed, opener: Opener) -> Result
     };
     let mut container = Container::claim(&context.root, record)?;
     mark("id claimed");
-    match bring_up(context, parsed, opener, &mut container) {
+    let brought_up = claim_cgroup(&container.record).and_then(|cgroup| {
+        // The error that is told is the first one.
+        bring_up(context, parsed, opener, &mut container, &cgroup).inspect_err(|_| drop(cgroup.delete()))
+    });
+    match brought_up {
         Ok(init) => Ok(Made { container, init }),
         Err(error) => {
-            // The error that is told is the first one.
-            let _ = container.cgroup().and_then(|cgroup| cgroup.delete());
             let _ = container.forget();
             Err(error)
         }
     }
 }
 
-fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut Container) -> Result<Init> {
-    let (cgroup, devices) = make_cgroup(context, &container.record)?;
+fn bring_up(
+    context: &Context,
+    parsed: &Parsed,
+    opener: Opener,
+    container: &mut Container,
+    cgroup: &Cgroup,
+) -> Result<Init> {
+    let devices = limit(context, &container.record, cgroup)?;
     mark("cgroup made");
     let Record { id, bundle, rootfs, spec, .. } = &container.record;
     let terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
@@ -80,7 +89,7 @@ fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut 
         bundle,
         rootfs: RootfsPlan::Directory(rootfs.clone()),
         stdio: if terminal { Stdio::Terminal } else { Stdio::Inherit },
-        cgroup: Some(&cgroup),
+        cgroup: Some(cgroup),
         devices,
         gate: match opener {
             Opener::Us => Gate::Parent,
@@ -108,8 +117,9 @@ fn bring_up(context: &Context, parsed: &Parsed, opener: Opener, container: &mut 
 /// What others are told of the process: its terminal, its record, its number.
 fn hand_over(parsed: &Parsed, container: &mut Container, init: &Init) -> Result<()> {
     if let (Some(path), Some(terminal)) = (parsed.value("console-socket"), &init.terminal) {
-        console::send(Path::new(path), terminal.as_fd())?;
+        console::send(path, terminal.as_fd())?;
     }
+    console::send_process(parsed, init.pidfd.as_fd())?;
     container.set_process(init.pid.as_raw_nonzero().get())?;
     write_pid_file(parsed, container.record.pid)
 }
@@ -121,14 +131,22 @@ pub(super) fn write_pid_file(parsed: &Parsed, pid: i32) -> Result<()> {
         .map_err(|error| Error::internal(format!("cannot write the pid file {path}")).because(error))
 }
 
-fn make_cgroup(context: &Context, record: &Record) -> Result<(Cgroup, DeviceRules)> {
+/// The container's cgroup, with nobody in it: who is there would be held to its limits and die with it.
+fn claim_cgroup(record: &Record) -> Result<Cgroup> {
     let cgroup = Cgroup::create(&Layout::detect()?, &CgroupPath::parse(&record.cgroup)?)?;
+    match if cgroup.is_new() { 0 } else { cgroup.processes()?.len() } {
+        0 => Ok(cgroup),
+        count => Err(Error::conflict(format!("container's cgroup is not empty: {count} process(es) found"))),
+    }
+}
+
+fn limit(context: &Context, record: &Record, cgroup: &Cgroup) -> Result<DeviceRules> {
     cgroup.missing().for_each(|missing| context.log.warn(&missing));
     let none = dhow_oci::runtime::Resources::default();
     let resources = record.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     let applied = cgroup.apply(resources.unwrap_or(&none))?;
     applied.notes.iter().for_each(|note| context.log.warn(note));
-    Ok((cgroup, applied.devices))
+    Ok(applied.devices)
 }
 
 fn bundle(parsed: &Parsed) -> Result<PathBuf> {

@@ -2,7 +2,7 @@
 
 use dhow_model::Result;
 
-use super::arguments::{Flag, Parsed, Syntax, option, switch};
+use super::arguments::{Flag, Parsed, Syntax, switch};
 use super::foreground::{Foreground, Process};
 use super::make::{self, Made, Opener, make};
 use super::{Context, Verb, delete, start};
@@ -16,13 +16,13 @@ pub(super) const VERB: Verb = Verb {
             make::BUNDLE,
             make::CONSOLE_SOCKET,
             make::PID_FILE,
+            make::PIDFD_SOCKET,
             make::NO_PIVOT,
             make::NO_NEW_KEYRING,
             make::PRESERVE_FDS,
             Flag { short: Some('d'), ..switch("detach") },
             switch("keep"),
             switch("no-subreaper"),
-            option("pidfd-socket"),
         ],
         first_word_ends: false,
     },

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use dhow_oci::capabilities::DEFAULT;
+use dhow_runtime::cgroups::{Cgroup, CgroupPath, Layout};
 use serde_json::{Value, json};
 
 /// A bundle, a directory of states and a cgroup of its own; what runs in it ends with it.
@@ -102,9 +103,14 @@ impl Bundle {
 
     /// Starts a container that goes on until the bundle is dropped.
     pub(crate) fn start(&self, config: &Value) {
+        self.start_with(config, &[]);
+    }
+
+    /// The same with further flags.
+    pub(crate) fn start_with(&self, config: &Value, flags: &[&str]) {
         self.write(config);
         let mut command = self.command("run");
-        command.arg("--detach").arg("--bundle").arg(self.path()).arg(ID);
+        command.args(flags).arg("--detach").arg("--bundle").arg(self.path()).arg(ID);
         // Its streams are the container's too: nobody may wait for their end.
         let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
         assert!(status.success());
@@ -113,6 +119,11 @@ impl Bundle {
     /// Runs one more program in the container that was started; flags of `exec` come first.
     pub(crate) fn exec(&self, flags: &[&str], arguments: &[&str]) -> Output {
         self.command("exec").args(flags).arg(ID).args(arguments).output().unwrap()
+    }
+
+    /// What `state` tells of the container that was started.
+    pub(crate) fn state(&self) -> Value {
+        serde_json::from_slice(&self.command("state").arg(ID).output().unwrap().stdout).unwrap()
     }
 
     /// The verb, with the states of this bundle's container.
@@ -124,6 +135,14 @@ impl Bundle {
 
     fn write(&self, config: &Value) {
         std::fs::write(self.path().join("config.json"), config.to_string()).unwrap();
+    }
+
+    /// Makes a cgroup beside the container's, in every hierarchy; answers its path.
+    pub(crate) fn make_cgroup(&self, name: &str) -> String {
+        let path = format!("/{}/{name}", self.cgroup);
+        let layout = Layout::detect().unwrap();
+        Cgroup::create(&layout, &CgroupPath::parse(&path).unwrap()).unwrap();
+        path
     }
 
     /// The directories of a cgroup above or of the container, in every hierarchy.
