@@ -113,7 +113,7 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFact
         host.runtime.clone_from(&settings.default_runtime);
     }
     if !host.privileged {
-        host.masked_paths.get_or_insert_with(super::rights::masked_paths);
+        host.masked_paths.get_or_insert_with(|| super::rights::masked_paths(facts));
         host.readonly_paths.get_or_insert_with(super::rights::readonly_paths);
     }
     host

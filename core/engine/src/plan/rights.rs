@@ -1,6 +1,7 @@
 //! Capabilities, filter, labels, and what is hidden.
 
 use dhow_model::container::HostConfig;
+use dhow_model::ports::HostFacts;
 use dhow_model::{Container, Error, Result};
 use dhow_oci::capabilities::{self, CapabilitySet};
 use dhow_oci::profile::{self, Circumstances, Profile};
@@ -9,7 +10,7 @@ use dhow_oci::runtime::{Capabilities, Seccomp};
 use super::Facts;
 
 /// Paths that nobody in a container may look at (Docker's list).
-const MASKED: [&str; 14] = [
+const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -22,16 +23,15 @@ const MASKED: [&str; 14] = [
     "/proc/timer_stats",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
-    "/sys/devices/system/cpu/cpu0/thermal_throttle",
-    "/sys/devices/system/cpu/cpu1/thermal_throttle",
 ];
 /// Paths that nobody in a container may write (Docker's list).
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// The default list, as it is recorded and shown.
+/// The default list, as it is recorded and shown: of every processor its heat, too, which tells what others
+/// compute (GHSA-7ww5-4wqc is of the kind).
 #[must_use]
-pub fn masked_paths() -> Vec<String> {
-    MASKED.map(str::to_owned).to_vec()
+pub fn masked_paths(facts: &HostFacts) -> Vec<String> {
+    MASKED.iter().map(ToString::to_string).chain(facts.thermal.iter().cloned()).collect()
 }
 
 /// The default list, as it is recorded and shown.
@@ -144,5 +144,19 @@ pub fn seccomp(
             let wrong = |error: profile::ProfileError| Error::invalid(error.to_string());
             Profile::parse(json).map_err(wrong)?.resolve(circumstances).map_err(wrong)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heat_of_every_processor_is_hidden() {
+        let thermal = |cpu: u32| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
+        let facts = HostFacts { thermal: (0..64).map(thermal).collect(), ..HostFacts::default() };
+        let masked = masked_paths(&facts);
+        assert!((0..64).all(|cpu| masked.contains(&thermal(cpu))));
+        assert!(masked.iter().any(|path| path == "/proc/kcore"));
     }
 }

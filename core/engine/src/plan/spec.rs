@@ -100,10 +100,8 @@ fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> 
     let host = &record.host_config;
     let set = rights::capability_set(host, facts.host.capabilities)?;
     let hidden = !(options.unmasked || host.privileged);
-    let visible = |paths: &Option<Vec<String>>, default: fn() -> Vec<String>| match paths {
-        _ if !hidden => Vec::new(),
-        Some(paths) => paths.clone(),
-        None => default(),
+    let visible = |paths: &Option<Vec<String>>, default: Vec<String>| {
+        if hidden { paths.clone().unwrap_or(default) } else { Vec::new() }
     };
     Ok(Linux {
         sysctl: host.sysctls.clone(),
@@ -113,8 +111,8 @@ fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> 
         devices: resources::nodes(host, facts),
         seccomp: rights::seccomp(record, options, set, facts)?,
         rootfs_propagation: root_propagation(&record.mounts),
-        masked_paths: visible(&host.masked_paths, rights::masked_paths),
-        readonly_paths: visible(&host.readonly_paths, rights::readonly_paths),
+        masked_paths: visible(&host.masked_paths, rights::masked_paths(&facts.host)),
+        readonly_paths: visible(&host.readonly_paths, rights::readonly_paths()),
         ..Linux::default()
     })
 }

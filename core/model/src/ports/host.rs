@@ -93,6 +93,8 @@ pub struct HostFacts {
     pub missing_namespaces: Vec<String>,
     /// Processors that may be used: `0-3,7`.
     pub processors_allowed: String,
+    /// Directories in which processors tell how hot they are: all of them, also of those not used here.
+    pub thermal: Vec<String>,
     /// Memory nodes that may be used.
     pub memory_nodes_allowed: String,
     /// The kernel filters system calls.

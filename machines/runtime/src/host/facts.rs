@@ -44,6 +44,7 @@ pub(super) fn gather() -> Result<HostFacts> {
         cgroup_version: version,
         warnings: warnings(&layout, &controllers, capabilities, last),
         missing_namespaces: missing_namespaces(),
+        thermal: thermal(),
         processors_allowed: own_status("Cpus_allowed_list"),
         memory_nodes_allowed: own_status("Mems_allowed_list"),
         controllers,
@@ -95,6 +96,16 @@ fn missing_namespaces() -> Vec<String> {
     let is_missing = |kind: &NamespaceKind| lack_of(*kind).is_some();
     let kinds = NAMESPACES.iter().copied().filter(is_missing);
     kinds.map(|kind| namespaces::file(kind).to_owned()).collect()
+}
+
+/// In numerical order; a virtual machine has none.
+fn thermal() -> Vec<String> {
+    let number = |name: &str| name.strip_prefix("cpu")?.parse::<u32>().ok();
+    let entries = fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
+    let mut numbers: Vec<u32> = entries.filter_map(|entry| number(entry.file_name().to_str()?)).collect();
+    numbers.sort_unstable();
+    let paths = numbers.into_iter().map(|cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle"));
+    paths.filter(|path| Path::new(path).exists()).collect()
 }
 
 /// A line of /proc/self/status.
