@@ -176,7 +176,7 @@ impl Links {
     pub fn configure(&mut self, link: Index, addresses: &[Address], routes: &[Route]) -> io::Result<()> {
         let mut all: Vec<Message> = addresses.iter().map(|address| new_address(link, *address)).collect();
         all.push(changed(link, &Change { up: Some(true), ..Change::default() }));
-        all.extend(routes.iter().map(|route| new_route(route)));
+        all.extend(routes.iter().map(new_route));
         self.socket.batch(&all).map_err(told(format!("configure the link {}", link.0)))
     }
 
