@@ -12,7 +12,8 @@ use crate::{Engine, Entry, Events, Ports, Settings, execs, registry};
 
 impl Engine {
     /// Opens the engine over its ports: every container on record is known, and everything that runs
-    /// is found again.
+    /// is found again. What should run and does not is started after that. To be called inside an
+    /// asynchronous runtime.
     ///
     /// # Errors
     /// When the records cannot be read. What is wrong with one container is logged, and the others go on.
@@ -32,6 +33,7 @@ impl Engine {
             engine.recover(record);
         }
         engine.clear_unknown(&known);
+        engine.start_what_should_run();
         Ok(engine)
     }
 
@@ -57,7 +59,7 @@ impl Engine {
 
     /// The record may be one step behind: an engine that is killed between a deed and its record leaves
     /// a process that no record knows, a frozen one, or the exit of a run that was never recorded.
-    fn find_again(&self, entry: &Entry) -> Result<()> {
+    fn find_again(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
         let record = entry.record();
         let adopted = self.ports.runtime.adopt(&record.id).unwrap_or_else(|error| {
             tracing::error!(container = record.id.short(), "adopt: {}", error.report());

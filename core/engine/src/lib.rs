@@ -2,8 +2,8 @@
 //!
 //! [`Engine`] holds the ports and what is known: [`containers`], [`execs`], [`images`] and
 //! [`volumes`] are its verbs, [`plan`] works out what a container needs (pure), [`monitor`] is the one
-//! road back from the runtime, [`boot`] what a new engine does first, [`shutdown`] how it ends, [`events`] what
-//! listeners hear, [`runtimes`] which program makes a container,
+//! road back from the runtime, `restart` what starts containers again, [`boot`] what a new engine does first,
+//! [`shutdown`] how it ends, [`events`] what listeners hear, [`runtimes`] which program makes a container,
 //! [`system`] what the engine says of itself.
 //!
 //! Verbs that change something are plain functions and run to their end, whatever the client does
@@ -19,6 +19,7 @@ pub mod monitor;
 mod names;
 pub mod plan;
 mod registry;
+mod restart;
 pub mod runtimes;
 pub mod settings;
 pub mod shutdown;

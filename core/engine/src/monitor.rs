@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use dhow_model::Container;
 use dhow_model::container::{Exit, State};
 use dhow_model::ports::{RuntimeEvent, Target};
 
 use crate::containers::remove::Removal;
-use crate::{Engine, Entry};
+use crate::{Engine, Entry, restart};
 
 impl Engine {
     /// Takes what the runtime tells. Called on a thread of its own, in the order in which it happened.
@@ -36,17 +37,24 @@ impl Engine {
     }
 
     /// Records the end of a container's process. The caller has the container's turn.
-    pub(crate) fn ended(&self, entry: &Entry, exit: Exit) {
+    pub(crate) fn ended(self: &Arc<Self>, entry: &Arc<Entry>, exit: Exit) {
         let record = entry.record();
         if record.state.running().is_none() {
             return;
         }
-        let more = [("exitCode", exit.code.to_string())];
-        if let Err(error) = entry.set_state(&self.ports, State::Exited(exit.clone())) {
+        let wait = self.restart_wait(entry, &exit);
+        let end = |record: &mut Container| {
+            record.restart_count += u32::from(wait.is_some());
+            record.state = match wait {
+                Some(_) => State::Restarting(exit.clone()),
+                None => State::Exited(exit.clone()),
+            };
+        };
+        if let Err(error) = entry.advance(&self.ports, end) {
             // The state in memory is the truth for those who ask.
             tracing::error!(container = record.id.short(), "record the exit: {}", error.report());
             let mut changed = (*record).clone();
-            changed.state = State::Exited(exit);
+            end(&mut changed);
             entry.replace(changed);
         }
         // After the record, for with it goes what the next engine would read the exit from. What cannot be
@@ -54,13 +62,18 @@ impl Engine {
         if let Err(error) = self.ports.runtime.release(&record.id) {
             tracing::warn!(container = record.id.short(), "release: {}", error.report());
         }
+        let seconds = restart::ran(&exit).as_secs().to_string();
+        let more = [("exitCode", exit.code.to_string()), ("execDuration", seconds)];
         self.tell_container(&record, "die", &more);
+        if let Some(wait) = wait {
+            self.start_later(entry, exit, wait);
+        }
     }
 
     /// What follows an end: a container that asked for it is removed.
     pub(crate) fn after_end(self: &Arc<Self>, entry: &Arc<Entry>) {
         let record = entry.record();
-        if !record.host_config.auto_remove {
+        if !record.host_config.auto_remove || entry.will_come_back() {
             return;
         }
         let removal = Removal { force: true, volumes: true };

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
-use dhow_model::container::{Exit, State};
+use dhow_model::container::{Exit, Intent, State};
 use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Result};
 use tokio::sync::watch;
 
 use crate::Ports;
+use crate::restart::policy::Backoff;
 
 /// One container.
 #[derive(Debug)]
@@ -25,6 +26,12 @@ pub struct Entry {
     last_exit: Mutex<Option<Exit>>,
     /// Forced removals that are under way: nothing starts or freezes the container meanwhile.
     removals: AtomicUsize,
+    /// What users asked for; every record that is written gets it.
+    intent: Mutex<Intent>,
+    /// How long its restart policy waits.
+    backoff: Mutex<Backoff>,
+    /// It ends to be started again by whoever ended it: nothing is removed in between.
+    comes_back: AtomicBool,
     /// It was removed: who waited for its turn changes nothing any more.
     gone: AtomicBool,
 }
@@ -40,6 +47,7 @@ impl Drop for ForcedRemoval<'_> {
 
 impl Entry {
     fn new(record: Container) -> Self {
+        let intent = record.intent;
         Self {
             last_exit: Mutex::new(record.state.exit().cloned()),
             record: Mutex::new(Arc::new(record)),
@@ -47,6 +55,9 @@ impl Entry {
             changed: watch::Sender::new(0),
             replaced: Condvar::new(),
             removals: AtomicUsize::new(0),
+            intent: Mutex::new(intent),
+            backoff: Mutex::default(),
+            comes_back: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         }
     }
@@ -60,6 +71,33 @@ impl Entry {
     /// How it ended last.
     pub(crate) fn last_exit(&self) -> Option<Exit> {
         lock(&self.last_exit).clone()
+    }
+
+    /// What users asked for since the last start.
+    pub(crate) fn intent(&self) -> Intent {
+        *lock(&self.intent)
+    }
+
+    /// Notes what a user asked for; it is on disk with the next change of the record.
+    pub(crate) fn intend(&self, intent: Intent) {
+        *lock(&self.intent) = intent;
+    }
+
+    /// Changes how long its restart policy waits.
+    pub(crate) fn back_off(&self, change: impl FnOnce(Backoff) -> Backoff) -> Backoff {
+        let mut backoff = lock(&self.backoff);
+        *backoff = change(*backoff);
+        *backoff
+    }
+
+    /// Says whether who ends it will start it again.
+    pub(crate) fn comes_back(&self, comes_back: bool) {
+        self.comes_back.store(comes_back, Ordering::SeqCst);
+    }
+
+    /// Whether who ended it will start it again.
+    pub(crate) fn will_come_back(&self) -> bool {
+        self.comes_back.load(Ordering::SeqCst)
     }
 
     /// Says that it will be removed by force, to those who get their turn before that is done.
@@ -111,7 +149,8 @@ impl Entry {
         self.put(ports, changed, durability)
     }
 
-    fn put(&self, ports: &Ports, changed: Container, durability: Durability) -> Result<Arc<Container>> {
+    fn put(&self, ports: &Ports, mut changed: Container, durability: Durability) -> Result<Arc<Container>> {
+        changed.intent = self.intent();
         ports.records.put_container(&changed, durability)?;
         Ok(self.replace(changed))
     }
@@ -139,7 +178,13 @@ impl Entry {
     /// Sets the state in memory and on disk, whence a power cut may take it for a second: no container
     /// runs after one, and the next engine asks the kernel.
     pub(crate) fn set_state(&self, ports: &Ports, state: State) -> Result<Arc<Container>> {
-        let changed = Container { state, ..(*self.record()).clone() };
+        self.advance(ports, |record| record.state = state)
+    }
+
+    /// The same for what changes together with the state.
+    pub(crate) fn advance(&self, ports: &Ports, edit: impl FnOnce(&mut Container)) -> Result<Arc<Container>> {
+        let mut changed = (*self.record()).clone();
+        edit(&mut changed);
         let durability = match durability(&changed) {
             Durability::Committed => Durability::Soon,
             less => less,

@@ -137,6 +137,8 @@ fn container(id: &ContainerId, image: ImageId) -> Container {
         mounts: Vec::new(),
         state: State::created(),
         restart_count: 0,
+        intent: dhow_model::container::Intent::default(),
+        health: None,
         extra: std::collections::BTreeMap::new(),
     }
 }

@@ -217,7 +217,10 @@ fn wrong_settings_are_refused_in_dockers_words() -> Result<()> {
         ("--user nosuch", "unable to find user nosuch: no matching entries in passwd file"),
         ("--ulimit nofile=9:1", "ulimit soft limit must be less than or equal to hard limit: 9 > 1"),
         ("-p 80:80", "HostConfig.PortBindings is not supported yet"),
-        ("--restart always", "HostConfig.RestartPolicy is not supported yet"),
+        (
+            "--restart never",
+            "invalid restart policy: unknown policy 'never'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
+        ),
     ];
     for (flags, words) in refusals {
         let answer = engine.docker(&split(&format!("run {flags} busybox true")));

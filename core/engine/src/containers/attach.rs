@@ -31,6 +31,11 @@ impl Engine {
                 record.id
             )));
         }
+        if matches!(record.state, dhow_model::container::State::Restarting(_)) {
+            return Err(Error::conflict(format!(
+                "container {text} is restarting, wait until the container is running"
+            )));
+        }
         let options = AttachOptions { stdin: options.stdin && record.config.open_stdin, ..options };
         let stream = self.ports.runtime.attach(&Target::container(record.id.clone()), options)?;
         self.tell_container(&record, "attach", &[]);

@@ -1,6 +1,6 @@
 //! `create`: adds a writable layer and settings to an image; nothing runs.
 
-use dhow_model::container::{Config, HostConfig, State};
+use dhow_model::container::{Config, HostConfig, Intent, State};
 use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
 use dhow_oci::Platform;
@@ -56,6 +56,8 @@ impl Engine {
             mounts: Vec::new(),
             state: State::created(),
             restart_count: 0,
+            intent: Intent::default(),
+            health: None,
             extra: std::collections::BTreeMap::new(),
             id,
             name,

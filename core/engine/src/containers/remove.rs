@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dhow_model::container::{MountKind, State};
+use dhow_model::container::{MountKind, Refusal, State};
 use dhow_model::{Container, ContainerId, Kind, Result};
 
 use super::refused;
-use super::stop::{LONGEST_KILL, does_not_end};
+use super::stop::{LONGEST_KILL, SIGKILL, STOPPED, does_not_end};
 use crate::plan::mounts;
 use crate::{Engine, Entry};
 
@@ -36,7 +36,10 @@ impl Engine {
     /// Conflict when it runs and force is not asked for.
     pub fn remove_container(self: &Arc<Self>, text: &str, removal: Removal) -> Result<()> {
         let entry = self.container(text)?;
-        let _removal = removal.force.then(|| entry.begin_removal());
+        let _removal = removal.force.then(|| {
+            entry.intend(STOPPED);
+            entry.begin_removal()
+        });
         loop {
             // Looked at in its turn: a start may be on its way.
             let turn = entry.turn();
@@ -48,6 +51,8 @@ impl Engine {
             match record.state.may_remove() {
                 Ok(()) => return self.remove_stopped(&entry, removal.volumes),
                 Err(refusal) if !removal.force => return Err(refused(&record)(refusal)),
+                // Who waits to start it finds it gone.
+                Err(Refusal::MustStopRestarting) => return self.remove_stopped(&entry, removal.volumes),
                 Err(_) => self.kill_processes(&record)?,
             }
             // Its end is recorded by who takes the next turn.
@@ -77,6 +82,7 @@ impl Engine {
 
     /// All processes are killed; their end is taken like any other.
     fn kill_processes(&self, record: &Container) -> Result<()> {
+        self.tell_container(record, "kill", &[("signal", SIGKILL.to_string())]);
         match self.ports.runtime.kill_all(&record.id) {
             Err(error) if error.kind() != Kind::NotFound => Err(error),
             _ => Ok(()),
@@ -121,7 +127,7 @@ impl Engine {
         let mut pruned = Pruned::default();
         for entry in self.registry.all() {
             let record = entry.record();
-            if record.state.running().is_some() || !wanted(&record) {
+            if record.state.is_active() || !wanted(&record) {
                 continue;
             }
             let size = self.ports.snapshots.usage(&record.id).unwrap_or_default().writable;

@@ -2,16 +2,26 @@
 
 use std::sync::Arc;
 
-use dhow_model::container::{Exit, Refusal, Running, State};
+use dhow_model::container::{Exit, Intent, Refusal, Running, State};
 use dhow_model::ports::{LogOptions, StartFailure, StartPlan, StdioPlan, TerminalSize};
 use dhow_model::{Container, Result, Timestamp};
 
 use super::refused;
 use crate::plan::{cdi, files, logs, spec};
+use crate::restart::policy::Backoff;
 use crate::{Engine, Entry};
 
 /// The status of a container of which nothing ran, as Docker gives it.
 const NOT_STARTED: i32 = 128;
+
+/// Why a container is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Somebody asked for it: all that was counted begins anew.
+    Asked,
+    /// Its restart policy.
+    Policy,
+}
 
 impl Engine {
     /// Starts a container.
@@ -21,7 +31,7 @@ impl Engine {
     pub fn start_container(self: &Arc<Self>, text: &str) -> Result<()> {
         let entry = self.container(text)?;
         let turn = entry.turn();
-        let started = self.start_entry(&entry);
+        let started = self.start_entry(&entry, Cause::Asked);
         drop(turn);
         if started.is_err() && entry.record().state.exit().is_some() {
             self.after_end(&entry);
@@ -30,9 +40,11 @@ impl Engine {
     }
 
     /// The same by who has the container's turn already.
-    pub(crate) fn start_entry(&self, entry: &Arc<Entry>) -> Result<()> {
+    pub(crate) fn start_entry(self: &Arc<Self>, entry: &Arc<Entry>, cause: Cause) -> Result<()> {
         let record = entry.record();
-        record.state.may_start().map_err(refused(&record))?;
+        if cause == Cause::Asked {
+            record.state.may_start().map_err(refused(&record))?;
+        }
         if entry.is_being_removed() {
             return Err(refused(&record)(Refusal::Removing));
         }
@@ -41,7 +53,7 @@ impl Engine {
         let planned = self.start_plan(&record);
         let planned = planned.map_err(|error| StartFailure { exit_code: NOT_STARTED, error });
         match planned.and_then(|plan| self.ports.runtime.start(plan)) {
-            Ok(running) => self.started(entry, running),
+            Ok(running) => self.started(entry, running, cause),
             Err(failure) => self.not_started(entry, failure),
         }
     }
@@ -70,8 +82,17 @@ impl Engine {
         })
     }
 
-    fn started(&self, entry: &Entry, running: Running) -> Result<()> {
-        let record = entry.set_state(&self.ports, State::Running(running))?;
+    fn started(self: &Arc<Self>, entry: &Arc<Entry>, running: Running, cause: Cause) -> Result<()> {
+        entry.intend(Intent::default());
+        if cause == Cause::Asked {
+            entry.back_off(|_| Backoff::default());
+        }
+        let record = entry.advance(&self.ports, |record| {
+            record.state = State::Running(running);
+            if cause == Cause::Asked {
+                record.restart_count = 0;
+            }
+        })?;
         self.tell_container(&record, "start", &[]);
         Ok(())
     }
@@ -87,18 +108,13 @@ impl Engine {
             finished: if never_ran { Timestamp::NEVER } else { now },
             oom_killed: false,
         };
-        let state = if never_ran {
-            State::Created { failure: Some(exit.clone()) }
-        } else {
-            State::Exited(exit.clone())
-        };
+        let state = if never_ran { State::Created { failure: Some(exit) } } else { State::Exited(exit) };
         if let Err(error) = entry.set_state(&self.ports, state) {
             tracing::error!(container = record.id.short(), "record a failed start: {}", error.report());
         }
         if let Err(error) = self.ports.runtime.release(&record.id) {
             tracing::warn!(container = record.id.short(), "release after a failed start: {}", error.report());
         }
-        self.tell_container(&record, "die", &[("exitCode", exit.code.to_string())]);
         Err(failure.error)
     }
 }

@@ -3,16 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dhow_model::container::Refusal;
+use dhow_model::container::{Intent, Refusal, State};
 use dhow_model::ports::Target;
 use dhow_model::{Container, Error, Kind, Result};
 
 use super::refused;
 use crate::plan::signal;
+use crate::restart::policy;
 use crate::{Engine, Entry};
 
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+/// What a stop means to the restart policy.
+pub(super) const STOPPED: Intent = Intent { stopped: true, ends: true };
 /// What the kernel may take to end a killed process before it is an error.
 pub(super) const LONGEST_KILL: Duration = Duration::from_secs(30);
 /// How often what was killed is killed again.
@@ -36,9 +39,7 @@ impl Engine {
         let entry = self.container(text)?;
         let record = settled(&entry).await?;
         record.state.may_stop().map_err(refused(&record))?;
-        self.end_process(&entry, &request).await?;
-        self.tell_container(&record, "stop", &[]);
-        Ok(())
+        self.end_for_good(&entry, &request).await
     }
 
     /// Stops a container if it runs, and starts it.
@@ -47,24 +48,28 @@ impl Engine {
     /// As `stop` and `start`.
     pub async fn restart_container(self: &Arc<Self>, text: &str, request: StopRequest) -> Result<()> {
         let entry = self.container(text)?;
-        if settled(&entry).await?.state.running().is_some() {
-            // A container that asked to be removed when it ends is not removed by a restart.
-            if entry.record().host_config.auto_remove {
-                return Err(Error::conflict(
-                    "a container with AutoRemove cannot be restarted: start a new one",
-                ));
-            }
-            self.end_process(&entry, &request).await?;
+        // One that asked to be removed when it ends is not removed by a restart.
+        entry.comes_back(true);
+        let started = self.end_and_start(&entry, &request).await;
+        entry.comes_back(false);
+        started.map_err(|error| {
+            Error::new(error.kind(), format!("Cannot restart container {text}: {}", error.report()))
+        })?;
+        self.tell_container(&entry.record(), "restart", &[]);
+        Ok(())
+    }
+
+    async fn end_and_start(self: &Arc<Self>, entry: &Arc<Entry>, request: &StopRequest) -> Result<()> {
+        let record = settled(entry).await?;
+        if record.state.is_active() {
+            self.end_for_good(entry, request).await?;
         }
         let engine = Arc::clone(self);
-        let id = entry.record().id.to_string();
-        run_blocking(move || match engine.start_container(&id) {
+        run_blocking(move || match engine.start_container(record.id.as_str()) {
             Err(error) if error.kind() == Kind::NotModified => Ok(()),
             done => done,
         })
-        .await?;
-        self.tell_container(&entry.record(), "restart", &[]);
-        Ok(())
+        .await
     }
 
     /// Sends a signal; SIGKILL when none is named.
@@ -81,10 +86,17 @@ impl Engine {
         let signal = if name.is_empty() { SIGKILL } else { signal::parse(name)? };
         let entry = self.container(text)?;
         let record = entry.settled();
-        record.state.must_run().map_err(|refusal| match refusal {
-            Refusal::NotRunning => Error::conflict(format!("container {} is not running", record.id)),
+        record.state.may_stop().map_err(|refusal| match refusal {
+            Refusal::Already => Error::conflict(format!("container {} is not running", record.id)),
             other => other.about(record.id.as_str(), &record.name.to_string()),
         })?;
+        let own = signal::parse(&record.config.stop_signal);
+        // As Docker: without a signal of its own any signal means that it is to end.
+        let ends = signal == SIGKILL || own.map_or(true, |own| own == signal);
+        let record = self.note_end(&entry, Intent { stopped: true, ends })?;
+        if record.state.running().is_none() {
+            return Ok(());
+        }
         self.send(&record, signal)?;
         self.tell_container(&record, "kill", &[("signal", signal.to_string())]);
         // Nothing outlives SIGKILL, and clients remove the container next.
@@ -94,12 +106,49 @@ impl Engine {
     fn send(&self, record: &Container, signal: i32) -> Result<()> {
         self.ports.runtime.signal(&Target::container(record.id.clone()), signal)?;
         // A frozen process gets a signal when it is thawed; SIGKILL is not to wait for that.
-        if signal == SIGKILL && matches!(record.state, dhow_model::container::State::Paused(_)) {
+        if signal == SIGKILL && matches!(record.state, State::Paused(_)) {
             self.ports.runtime.resume(&record.id)?;
         }
         Ok(())
     }
 
+    /// Notes that somebody wants it to end. One that waits to be started again has ended with that.
+    fn note_end(&self, entry: &Entry, intent: Intent) -> Result<Arc<Container>> {
+        entry.intend(intent);
+        let record = entry.record();
+        if !policy::is_set(&record.host_config.restart_policy) && record.state.running().is_some() {
+            // Nobody will ask before its end is recorded.
+            return Ok(record);
+        }
+        let _turn = entry.turn();
+        let record = entry.record();
+        match &record.state {
+            State::Restarting(exit) if intent.ends => {
+                entry.set_state(&self.ports, State::Exited(exit.clone()))
+            }
+            State::Running(_) | State::Paused(_) => entry.advance(&self.ports, |_| {}),
+            _ => Ok(record),
+        }
+    }
+
+    /// Ends it, and no policy starts it again.
+    async fn end_for_good(self: &Arc<Self>, entry: &Arc<Entry>, request: &StopRequest) -> Result<()> {
+        let (engine, noted) = (Arc::clone(self), Arc::clone(entry));
+        let record = run_blocking(move || engine.note_end(&noted, STOPPED)).await?;
+        if record.state.running().is_some() {
+            self.end_process(entry, request).await?;
+        }
+        let (engine, ended) = (Arc::clone(self), Arc::clone(entry));
+        run_blocking(move || {
+            // Who records the end has told it when the turn is free.
+            let _turn = ended.turn();
+            engine.tell_container(&record, "stop", &[]);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends it; whether it is started again is another question.
     pub(crate) async fn end_process(&self, entry: &Arc<Entry>, request: &StopRequest) -> Result<()> {
         let record = entry.record();
         let named = request.signal.as_deref().filter(|name| !name.is_empty());

@@ -64,16 +64,14 @@ impl Engine {
             let gone = !self.registry.has(&record.id);
             // Not the record's state: a container that is removed when it ends is gone between two looks.
             let last = wait.entry.last_exit();
-            let ended = record.state.running().is_none();
+            let another = last != wait.before;
             let done = match wait.condition {
                 _ if gone => true,
-                WaitCondition::NotRunning => ended,
+                // An end that its restart policy answers is one too.
+                WaitCondition::NotRunning => another || !record.state.is_active(),
                 // A start that failed is no end: whoever started it was told, and docker's client would
                 // say it twice.
-                WaitCondition::NextExit => {
-                    let ran = last.as_ref().is_some_and(|exit| exit.error.is_empty());
-                    ended && ran && last != wait.before
-                }
+                WaitCondition::NextExit => another && last.as_ref().is_some_and(|exit| exit.error.is_empty()),
                 WaitCondition::Removed => false,
             };
             if done {

@@ -91,7 +91,7 @@ impl Engine {
                 continue;
             }
             let (id, used) = (image.id.short(), container.id.short());
-            if container.state.running().is_some() {
+            if container.state.is_active() {
                 return Err(Error::conflict(format!(
                     "conflict: unable to delete {id} (cannot be forced) - image is being used by running container {used}"
                 )));

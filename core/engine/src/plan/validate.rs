@@ -5,6 +5,7 @@ use dhow_model::ports::HostFacts;
 use dhow_model::{Error, Result};
 
 use super::{logs, merge, resources, rights, signal};
+use crate::restart::policy;
 
 /// The least memory that Docker accepts, in bytes.
 const LEAST_MEMORY: i64 = 6 << 20;
@@ -79,7 +80,6 @@ fn unserved(config: &Config, host: &HostConfig) -> Result<()> {
     let probes = config.healthcheck.as_ref().and_then(|check| check.test.as_ref());
     let probed = probes.and_then(|test| test.first()).is_some_and(|kind| kind != "NONE");
     let fields = [
-        ("HostConfig.RestartPolicy", !matches!(host.restart_policy.name.as_str(), "" | "no")),
         ("HostConfig.PortBindings", host.port_bindings.values().any(|bindings| !bindings.is_empty())),
         ("HostConfig.PublishAllPorts", host.publish_all_ports),
         ("HostConfig.Links", host.links.as_ref().is_some_and(|links| !links.is_empty())),
@@ -111,7 +111,8 @@ fn modes(host: &HostConfig) -> Result<()> {
     one("UTS", &host.uts_mode, &["host"], false)?;
     one("userns", &host.userns_mode, &["host"], false)?;
     one("cgroup namespace", &host.cgroupns_mode, &["private", "host"], false)?;
-    if host.auto_remove && !matches!(host.restart_policy.name.as_str(), "" | "no") {
+    policy::check(&host.restart_policy)?;
+    if host.auto_remove && policy::is_set(&host.restart_policy) {
         return Err(Error::invalid("can't create 'AutoRemove' container with restart policy"));
     }
     Ok(())

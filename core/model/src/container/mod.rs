@@ -1,6 +1,7 @@
 //! A container: a file system of its own plus settings; it exists whether or not a process runs in it.
 
 mod config;
+mod health;
 mod host_config;
 mod id;
 mod state;
@@ -12,12 +13,13 @@ use dhow_oci::Platform;
 use serde::{Deserialize, Serialize};
 
 pub use config::Config;
+pub use health::{Health, HealthStatus, Probe};
 pub use host_config::{
     BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, LogConfig, Mount, PortBinding,
     RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
 };
 pub use id::{ContainerId, ContainerName, InvalidName, is_restricted_name};
-pub use state::{Exit, Health, Refusal, Running, State};
+pub use state::{Exit, Refusal, Running, State};
 
 use crate::{ImageId, Timestamp};
 
@@ -46,9 +48,26 @@ pub struct Container {
     pub state: State,
     /// Times that the restart policy started it again.
     pub restart_count: u32,
+    /// What users asked for, as far as the restart policy has to know.
+    #[serde(default)]
+    pub intent: Intent,
+    /// What probing found; none where nothing is probed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
     /// Names given to it by other containers' links, and network aliases; empty for now.
     #[serde(default)]
     pub extra: BTreeMap<String, String>,
+}
+
+/// What users did since the last start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Intent {
+    /// Somebody stopped it, or sent it a signal: `unless-stopped` does not start it again, nor does the next
+    /// engine.
+    pub stopped: bool,
+    /// Its next end is its last: no policy starts it again until somebody starts it.
+    pub ends: bool,
 }
 
 /// One bind, volume or tmpfs of a container, resolved.

@@ -27,6 +27,8 @@ pub enum State {
     Running(Running),
     /// Its process is frozen.
     Paused(Running),
+    /// Its process has ended, and its restart policy is about to start it again.
+    Restarting(Exit),
     /// Its process has ended.
     Exited(Exit),
     /// It is being removed; the next start of the engine goes on with that.
@@ -57,18 +59,6 @@ pub struct Exit {
     pub finished: Timestamp,
 }
 
-/// What probing found; filled when health checks are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Health {
-    /// In its start period.
-    Starting,
-    /// The last probe succeeded.
-    Healthy,
-    /// Too many probes failed.
-    Unhealthy,
-}
-
 /// Why a move is not legal from a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -82,12 +72,16 @@ pub enum Refusal {
     NotRunning,
     /// It must not be paused for this.
     Paused,
+    /// It must run for this, and is about to be started again.
+    Restarting,
     /// `unpause` of one that is not paused.
     NotPaused,
     /// `remove` of one that runs, without force.
     MustStop,
     /// The same of one that is frozen.
     MustUnpause,
+    /// The same of one that is about to be started again.
+    MustStopRestarting,
 }
 
 impl State {
@@ -97,13 +91,15 @@ impl State {
         Self::Created { failure: None }
     }
 
-    /// The word that the API shows: `created`, `running`, `paused`, `exited`, `removing`.
+    /// The word that the API shows: `created`, `running`, `paused`, `restarting`, `exited`,
+    /// `removing`.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Created { .. } => "created",
             Self::Running(_) => "running",
             Self::Paused(_) => "paused",
+            Self::Restarting(_) => "restarting",
             Self::Exited(_) => "exited",
             Self::Removing => "removing",
         }
@@ -118,11 +114,17 @@ impl State {
         }
     }
 
+    /// Whether it runs, is paused or is about to be started again: what clients take for running.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self, Self::Running(_) | Self::Paused(_) | Self::Restarting(_))
+    }
+
     /// How it ended last, when it does not run.
     #[must_use]
     pub const fn exit(&self) -> Option<&Exit> {
         match self {
-            Self::Exited(exit) | Self::Created { failure: Some(exit) } => Some(exit),
+            Self::Exited(exit) | Self::Restarting(exit) | Self::Created { failure: Some(exit) } => Some(exit),
             _ => None,
         }
     }
@@ -134,31 +136,32 @@ impl State {
     pub const fn may_start(&self) -> Result<(), Refusal> {
         match self {
             Self::Created { .. } | Self::Exited(_) => Ok(()),
-            Self::Running(_) => Err(Refusal::Already),
+            Self::Running(_) | Self::Restarting(_) => Err(Refusal::Already),
             Self::Paused(_) => Err(Refusal::StartPaused),
             Self::Removing => Err(Refusal::Removing),
         }
     }
 
-    /// Its process, for stop: it is no error that it has ended.
+    /// Whether there is something to stop: a process, or a start to come.
     ///
     /// # Errors
     /// [`Refusal::Already`] when nothing runs.
-    pub const fn may_stop(&self) -> Result<&Running, Refusal> {
+    pub const fn may_stop(&self) -> Result<(), Refusal> {
         match self {
-            Self::Running(running) | Self::Paused(running) => Ok(running),
+            Self::Running(_) | Self::Paused(_) | Self::Restarting(_) => Ok(()),
             Self::Removing => Err(Refusal::Removing),
             _ => Err(Refusal::Already),
         }
     }
 
-    /// Its process, for kill, top and the like.
+    /// Its process, for top and the like.
     ///
     /// # Errors
-    /// [`Refusal::NotRunning`] when nothing runs.
+    /// [`Refusal::NotRunning`] or [`Refusal::Restarting`] when nothing runs.
     pub const fn must_run(&self) -> Result<&Running, Refusal> {
         match self {
             Self::Running(running) | Self::Paused(running) => Ok(running),
+            Self::Restarting(_) => Err(Refusal::Restarting),
             Self::Removing => Err(Refusal::Removing),
             _ => Err(Refusal::NotRunning),
         }
@@ -167,11 +170,12 @@ impl State {
     /// Its process, for exec and pause: it must run and not be frozen.
     ///
     /// # Errors
-    /// [`Refusal::NotRunning`] or [`Refusal::Paused`].
+    /// [`Refusal::NotRunning`], [`Refusal::Restarting`] or [`Refusal::Paused`].
     pub const fn must_be_active(&self) -> Result<&Running, Refusal> {
         match self {
             Self::Running(running) => Ok(running),
             Self::Paused(_) => Err(Refusal::Paused),
+            Self::Restarting(_) => Err(Refusal::Restarting),
             Self::Removing => Err(Refusal::Removing),
             _ => Err(Refusal::NotRunning),
         }
@@ -191,11 +195,13 @@ impl State {
     /// Whether it may be removed without force.
     ///
     /// # Errors
-    /// [`Refusal::MustStop`] when it runs, [`Refusal::MustUnpause`] when it is frozen.
+    /// [`Refusal::MustStop`] when it runs, [`Refusal::MustUnpause`] when it is frozen,
+    /// [`Refusal::MustStopRestarting`] when it is about to be started again.
     pub const fn may_remove(&self) -> Result<(), Refusal> {
         match self {
             Self::Running(_) => Err(Refusal::MustStop),
             Self::Paused(_) => Err(Refusal::MustUnpause),
+            Self::Restarting(_) => Err(Refusal::MustStopRestarting),
             _ => Ok(()),
         }
     }
@@ -217,9 +223,15 @@ impl Refusal {
             Self::Paused => {
                 Error::conflict(format!("container {id} is paused, unpause the container before exec"))
             }
+            Self::Restarting => {
+                Error::conflict(format!("Container {id} is restarting, wait until the container is running"))
+            }
             Self::NotPaused => Error::conflict(format!("Container {id} is not paused")),
             Self::MustUnpause => Error::conflict(format!(
                 "cannot remove container {name:?}: container is paused and must be unpaused first"
+            )),
+            Self::MustStopRestarting => Error::conflict(format!(
+                "cannot remove container {name:?}: container is restarting: stop the container before removing or force remove"
             )),
             Self::MustStop => Error::conflict(format!(
                 "cannot remove container {name:?}: container is running: stop the container before removing or force remove"
@@ -240,12 +252,14 @@ mod tests {
             State::Running(running.clone()),
             State::Paused(running),
             State::Exited(Exit::default()),
+            State::Restarting(Exit::default()),
         ];
         let row = |f: &dyn Fn(&State) -> bool| states.iter().map(f).collect::<Vec<_>>();
-        assert_eq!(row(&|s| s.may_start().is_ok()), [true, false, false, true]);
-        assert_eq!(row(&|s| s.may_stop().is_ok()), [false, true, true, false]);
-        assert_eq!(row(&|s| s.must_be_active().is_ok()), [false, true, false, false]);
-        assert_eq!(row(&|s| s.may_unpause().is_ok()), [false, false, true, false]);
-        assert_eq!(row(&|s| s.may_remove().is_ok()), [true, false, false, true]);
+        assert_eq!(row(&|s| s.may_start().is_ok()), [true, false, false, true, false]);
+        assert_eq!(row(&|s| s.may_stop().is_ok()), [false, true, true, false, true]);
+        assert_eq!(row(&|s| s.must_be_active().is_ok()), [false, true, false, false, false]);
+        assert_eq!(row(&|s| s.may_unpause().is_ok()), [false, false, true, false, false]);
+        assert_eq!(row(&|s| s.may_remove().is_ok()), [true, false, false, true, false]);
+        assert_eq!(row(&|s| s.is_active()), [false, true, true, false, true]);
     }
 }

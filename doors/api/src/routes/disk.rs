@@ -98,7 +98,7 @@ fn containers(engine: &Engine, version: ApiVersion) -> Result<Usage> {
     let mut usage = Usage::default();
     for container in engine.containers() {
         let taken = engine.container_usage(&container)?;
-        let active = container.state.running().is_some();
+        let active = container.state.is_active();
         usage.active += usize::from(active);
         usage.size += taken.writable;
         usage.reclaimable += if active { 0 } else { taken.writable };

@@ -186,7 +186,6 @@ pub(crate) fn select(
     limit: Option<usize>,
 ) -> Vec<Arc<Container>> {
     let all = all || limit.is_some() || filter.all;
-    let shown =
-        containers.into_iter().filter(|one| (all || one.state.running().is_some()) && filter.lets(one));
+    let shown = containers.into_iter().filter(|one| (all || one.state.is_active()) && filter.lets(one));
     shown.take(limit.unwrap_or(usize::MAX)).collect()
 }

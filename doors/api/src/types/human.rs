@@ -29,6 +29,7 @@ pub(crate) fn status(state: &State, now: Timestamp) -> String {
         State::Created { .. } => "Created".into(),
         State::Running(running) => format!("Up {}", since(running.started)),
         State::Paused(running) => format!("Up {} (Paused)", since(running.started)),
+        State::Restarting(exit) => format!("Restarting ({}) {} ago", exit.code, since(exit.finished)),
         State::Exited(exit) => format!("Exited ({}) {} ago", exit.code, since(exit.finished)),
         State::Removing => "Removal In Progress".into(),
     }

@@ -124,9 +124,9 @@ impl<'a> Status<'a> {
         let (running, exit) = (state.running(), state.exit());
         Self {
             status: state.word(),
-            running: running.is_some(),
+            running: state.is_active(),
             paused: matches!(state, State::Paused(_)),
-            restarting: false,
+            restarting: matches!(state, State::Restarting(_)),
             oom_killed: exit.is_some_and(|exit| exit.oom_killed),
             dead: false,
             pid: running.map_or(0, |running| running.pid),

@@ -68,6 +68,7 @@ pub(super) fn engine(
     let mut settings =
         Settings { id: id(&configuration.data_root, &ports)?, ..configuration.settings.clone() };
     settings.storage.push(("Layer Format".into(), layers.into()));
+    let _inside = handle.enter();
     let opened = Engine::open(ports, settings).map_err(report)?;
     drop(engine.set(Arc::clone(&opened)));
     Ok(opened)

@@ -199,6 +199,8 @@ pub fn record(id: &ContainerId, name: &str, image: Option<ImageId>) -> dhow_mode
         mounts: Vec::new(),
         state: dhow_model::container::State::created(),
         restart_count: 0,
+        intent: dhow_model::container::Intent::default(),
+        health: None,
         extra: std::collections::BTreeMap::new(),
     }
 }

@@ -1,0 +1,180 @@
+//! Containers that end and are started again: restart policies, also across the death of the engine.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Result, ensure};
+use dhow_testkit::Engine;
+
+fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+/// Asks until `answer` is what is hoped for, for at most half a minute.
+fn until(what: &str, mut answer: impl FnMut() -> bool) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !answer() {
+        ensure!(Instant::now() < end, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+fn state(engine: &Engine, name: &str) -> String {
+    engine.docker(&["inspect", "-f", "{{.State.Status}}", name]).stdout.trim().to_owned()
+}
+
+fn count(engine: &Engine, name: &str) -> u32 {
+    let count = engine.docker(&["inspect", "-f", "{{.RestartCount}}", name]);
+    count.stdout.trim().parse().unwrap_or(0)
+}
+
+/// What happened to a container so far, without what differs from run to run.
+fn events(engine: &Engine, name: &str) -> Vec<String> {
+    let filter = format!("container={name}");
+    let format = "{{.Action}}{{with .Actor.Attributes.exitCode}} {{.}}{{end}}";
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());
+    let arguments = ["events", "--since", "1h", "--until", &now, "--filter", &filter, "--format", format];
+    engine.docker(&arguments).stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn on_failure_tries_as_often_as_it_was_told() -> Result<()> {
+    let engine = engine()?;
+    let policy = "on-failure:2";
+    engine
+        .docker(&["run", "-d", "--name", "fails", "--restart", policy, "busybox", "sh", "-c", "exit 3"])
+        .ok();
+    until("it never gives up", || state(&engine, "fails") == "exited")?;
+    assert_eq!(count(&engine, "fails"), 2);
+    let again = ["start", "die 3"].repeat(3);
+    assert_eq!(events(&engine, "fails"), [&["create"][..], &again].concat());
+    engine.docker(&["run", "-d", "--name", "works", "--restart", policy, "busybox", "true"]).ok();
+    engine.docker(&["wait", "works"]).ok();
+    assert_eq!((state(&engine, "works").as_str(), count(&engine, "works")), ("exited", 0));
+    Ok(())
+}
+
+#[test]
+fn a_container_that_waits_to_be_started_again_is_no_other_than_in_docker() -> Result<()> {
+    let engine = engine()?;
+    engine
+        .docker(&["run", "-d", "--name", "waits", "--restart", "always", "busybox", "sh", "-c", "exit 7"])
+        .ok();
+    until("it does not wait long", || count(&engine, "waits") >= 5)?;
+    until("it does not wait", || state(&engine, "waits") == "restarting")?;
+    let flags = "{{.State.Running}} {{.State.Restarting}} {{.State.Pid}} {{.State.ExitCode}}";
+    assert_eq!(engine.docker(&["inspect", "-f", flags, "waits"]).ok(), "true true 0 7");
+    assert!(engine.docker(&["ps"]).ok().contains("Restarting (7)"));
+    assert_eq!(engine.docker(&["ps", "-q", "--filter", "status=restarting"]).ok().lines().count(), 1);
+    for (arguments, words) in [
+        (&["exec", "waits", "true"][..], "is restarting, wait until the container is running"),
+        (&["pause", "waits"], "is restarting, wait until the container is running"),
+        (&["top", "waits"], "is restarting, wait until the container is running"),
+        (&["rm", "waits"], "container is restarting: stop the container before removing or force remove"),
+    ] {
+        let answer = engine.docker(arguments);
+        assert!(answer.status != 0 && answer.stderr.contains(words), "{arguments:?}: {}", answer.stderr);
+    }
+    engine.docker(&["start", "waits"]).ok();
+    engine.docker(&["stop", "waits"]).ok();
+    assert_eq!(state(&engine, "waits"), "exited");
+    let starts = events(&engine, "waits").iter().filter(|action| *action == "start").count();
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(state(&engine, "waits"), "exited", "the wait went on after the stop");
+    assert_eq!(events(&engine, "waits").iter().filter(|action| *action == "start").count(), starts);
+    engine.docker(&["start", "waits"]).ok();
+    assert!(count(&engine, "waits") < 3, "a start does not count anew");
+    engine.docker(&["rm", "-f", "waits"]).ok();
+    Ok(())
+}
+
+#[test]
+fn what_somebody_stops_stays_stopped() -> Result<()> {
+    let engine = engine()?;
+    for (policy, end) in
+        [("always", &["stop", "-t", "0"][..]), ("unless-stopped", &["kill"]), ("on-failure", &["kill"])]
+    {
+        engine.docker(&["run", "-d", "--name", policy, "--restart", policy, "busybox", "sleep", "600"]).ok();
+        engine.docker(&[end, &[policy]].concat()).ok();
+        assert_eq!(state(&engine, policy), "exited", "{policy}");
+        let kill_events = events(&engine, policy);
+        assert_eq!(kill_events.iter().filter(|action| *action == "start").count(), 1, "{kill_events:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn one_that_is_removed_when_it_ends_can_be_restarted() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["run", "-d", "--rm", "--name", "once", "busybox", "sleep", "600"]).ok();
+    engine.docker(&["restart", "-t", "0", "once"]).ok();
+    assert_eq!(state(&engine, "once"), "running");
+    engine.docker(&["stop", "-t", "0", "once"]).ok();
+    until("it stays", || engine.docker(&["ps", "-aq"]).stdout.is_empty())
+}
+
+#[test]
+fn a_killed_engine_owes_no_start() -> Result<()> {
+    let mut engine = engine()?;
+    let script = "test -e /later && sleep 600; touch /later; exit 1";
+    engine
+        .docker(&["run", "-d", "--name", "owed", "--restart", "always", "busybox", "sh", "-c", "exit 1"])
+        .ok();
+    engine
+        .docker(&["run", "-d", "--name", "later", "--restart", "always", "busybox", "sh", "-c", script])
+        .ok();
+    until("it does not wait", || count(&engine, "owed") >= 4)?;
+    until("it does not wait", || state(&engine, "owed") == "restarting")?;
+    let before = count(&engine, "owed");
+    engine.kill()?;
+    engine.launch()?;
+    until("the start was forgotten", || count(&engine, "owed") > before)?;
+    until("it does not run", || state(&engine, "later") == "running")?;
+    assert_eq!(count(&engine, "later"), 1, "it was started once more, and its count is kept");
+    Ok(())
+}
+
+/// Killed containers and an empty run directory are what a power cut leaves.
+#[test]
+fn after_a_power_cut_runs_what_ran_and_was_not_stopped() -> Result<()> {
+    let mut engine = engine()?;
+    let run = |name: &str, policy: &str| {
+        engine.docker(&["run", "-d", "--name", name, "--restart", policy, "busybox", "sleep", "600"]).ok();
+    };
+    for policy in ["no", "always", "unless-stopped", "on-failure"] {
+        run(policy, policy);
+        run(&format!("{policy}-stopped"), policy);
+        engine.docker(&["stop", "-t", "0", &format!("{policy}-stopped")]).ok();
+    }
+    engine.docker(&["create", "--name", "never", "--restart", "always", "busybox", "true"]).ok();
+    let joins = ["run", "-d", "--name", "joins", "--restart", "always"];
+    engine.docker(&[&joins[..], &["--network", "container:always", "busybox", "sleep", "600"]].concat()).ok();
+    let pids = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "no", "always", "unless-stopped"]);
+    let pids: Vec<String> = pids.ok().lines().map(str::to_owned).collect();
+    let more = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "on-failure", "joins"]).ok().to_owned();
+    engine.kill()?;
+    for pid in pids.iter().map(String::as_str).chain(more.lines()) {
+        dhow_testkit::process::must(std::process::Command::new("kill").args(["-9", pid]))?;
+        until("it outlives SIGKILL", || !std::path::Path::new("/proc").join(pid).exists())?;
+    }
+    std::fs::remove_dir_all(engine.scratch().join("run"))?;
+    engine.launch()?;
+    for (name, expected) in [
+        ("always", "running"),
+        ("always-stopped", "running"),
+        ("unless-stopped", "running"),
+        ("on-failure", "running"),
+        ("joins", "running"),
+        ("no", "exited"),
+        ("no-stopped", "exited"),
+        ("unless-stopped-stopped", "exited"),
+        ("on-failure-stopped", "exited"),
+        ("never", "created"),
+    ] {
+        until(&format!("{name} is not {expected}"), || state(&engine, name) == expected)?;
+    }
+    Ok(())
+}
