@@ -1,15 +1,15 @@
 //! `logs`: what a container wrote.
 
-use dhow_model::ports::{LogEntry, LogQuery};
-use dhow_model::{Error, Result};
+use dhow_model::ports::{LogEntries, LogFileKind, LogQuery};
+use dhow_model::{Container, Error, Result};
 
-use super::start::has_log;
 use crate::Engine;
+use crate::plan::logs;
 
 /// A log that is read.
 pub struct Log {
     /// Line by line; blocks while it follows.
-    pub entries: Box<dyn Iterator<Item = Result<LogEntry>> + Send>,
+    pub entries: LogEntries,
     /// Raw bytes, not frames.
     pub terminal: bool,
 }
@@ -25,12 +25,24 @@ impl Engine {
         if !query.stdout && !query.stderr {
             return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
         }
-        if !has_log(&record) {
-            return Err(Error::not_implemented("configured logging driver does not support reading"));
-        }
+        let kind = file_of(&record)?;
         // A container that does not run writes nothing more.
         let follow = query.follow && record.state.running().is_some();
-        let entries = self.ports.runtime.logs(&record.id, LogQuery { follow, ..query })?;
+        let entries = self.ports.runtime.logs(&record.id, kind, LogQuery { follow, ..query })?;
         Ok(Log { entries, terminal: record.config.tty })
     }
+
+    /// Empties a container's log.
+    ///
+    /// # Errors
+    /// When it has none that is kept.
+    pub fn clear_container_log(&self, text: &str) -> Result<()> {
+        let record = self.container(text)?.record();
+        self.ports.runtime.clear_log(&record.id, file_of(&record)?)
+    }
+}
+
+fn file_of(record: &Container) -> Result<LogFileKind> {
+    logs::file_kind(&record.host_config.log_config)
+        .ok_or_else(|| Error::not_implemented("configured logging driver does not support reading"))
 }

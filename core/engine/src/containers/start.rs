@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dhow_model::container::{Exit, Intent, Refusal, Running, State};
-use dhow_model::ports::{LogOptions, StartFailure, StartPlan, StdioPlan, TerminalSize};
+use dhow_model::ports::{StartFailure, StartPlan, StdioPlan, TerminalSize};
 use dhow_model::{Container, Result, Timestamp};
 
 use super::refused;
@@ -73,7 +73,7 @@ impl Engine {
             spec: Arc::new(spec),
             rootfs: self.ports.snapshots.rootfs(&record.id, record.host_config.auto_remove)?,
             stdio: stdio(record),
-            log: logs::options(&record.host_config.log_config)?,
+            log: logs::options(&record.host_config.log_config, &logs::Source::of(record, &facts.host.name))?,
             directory,
             // Where it would not be the first process of its space, it would reap nothing.
             init: record.host_config.pid_mode.is_empty()
@@ -129,9 +129,4 @@ fn stdio(record: &Container) -> StdioPlan {
         size: (rows > 0 && columns > 0)
             .then(|| TerminalSize { rows: number(rows), columns: number(columns) }),
     }
-}
-
-/// Whether what it writes can be read back.
-pub(crate) fn has_log(record: &Container) -> bool {
-    !matches!(logs::options(&record.host_config.log_config), Ok(LogOptions::None))
 }

@@ -106,6 +106,9 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFact
     if host.log_config.kind == settings.log.kind {
         merge_maps(&mut host.log_config.config, Some(&settings.log.config));
     }
+    let cache = settings.log.config.iter().filter(|(name, _)| name.starts_with("cache-"));
+    let cache = cache.map(|(name, value)| (name.clone(), value.clone())).collect();
+    merge_maps(&mut host.log_config.config, Some(&cache));
     if host.restart_policy.name.is_empty() {
         host.restart_policy.name = "no".into();
     }

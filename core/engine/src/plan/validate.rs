@@ -24,7 +24,7 @@ pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<()
     list("mems", &host.cpuset_mems)?;
     rights::options(host)?;
     rights::capability_set(host, facts.capabilities)?;
-    logs::options(&host.log_config)?;
+    logs::check(&host.log_config)?;
     host.device_cgroup_rules.iter().flatten().try_for_each(|rule| resources::parse_rule(rule).map(drop))?;
     if !(-1000..=1000).contains(&host.oom_score_adj) {
         return Err(Error::invalid(format!(

@@ -9,6 +9,7 @@
 
 mod host;
 mod images;
+mod logs;
 mod records;
 mod runtime;
 mod snapshots;
@@ -17,10 +18,14 @@ mod volumes;
 
 pub use host::{DeviceNode, Host, HostFacts, PathKind};
 pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem};
+pub use logs::{
+    LogEntries, LogEntry, LogFileKind, LogFileOptions, LogOptions, LogQuery, LogReceiver, LogService,
+    LogStream, Syslog, SyslogAddress, SyslogFormat,
+};
 pub use records::{Durability, Records};
 pub use runtime::{
-    Adopted, AttachOptions, ExecPlan, LogEntry, LogOptions, LogQuery, LogStream, MountedTree, RootfsPlan,
-    Runtime, RuntimeEvent, RuntimeProgram, StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
+    Adopted, AttachOptions, ExecPlan, MountedTree, RootfsPlan, Runtime, RuntimeEvent, RuntimeProgram,
+    StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
 };
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
 pub use upkeep::{CheckReport, Finding, FindingState, Upkeep};

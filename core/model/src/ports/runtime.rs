@@ -3,12 +3,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
+use super::logs::{LogEntries, LogFileKind, LogOptions, LogQuery};
 use crate::container::{Exit, Running};
-use crate::{ContainerId, Result, Timestamp};
+use crate::{ContainerId, Result};
 
 /// Processes in containers.
 ///
@@ -60,11 +60,13 @@ pub trait Runtime: Send + Sync {
     fn processes(&self, id: &ContainerId) -> Result<Vec<i32>>;
 
     /// Reads the log; blocking. With [`LogQuery::follow`] it goes on until the container has ended.
-    fn logs(
-        &self,
-        id: &ContainerId,
-        query: LogQuery,
-    ) -> Result<Box<dyn Iterator<Item = Result<LogEntry>> + Send>>;
+    fn logs(&self, id: &ContainerId, kind: LogFileKind, query: LogQuery) -> Result<LogEntries>;
+
+    /// Empties the log, rotated files and all. What is written meanwhile may be kept or lost.
+    fn clear_log(&self, id: &ContainerId, kind: LogFileKind) -> Result<()>;
+
+    /// Bytes on disk of all files of the container's log, of whatever kind.
+    fn log_size(&self, id: &ContainerId) -> Result<u64>;
 
     /// Gives up everything of a container that has ended: cgroup, monitor, socket, exit record.
     /// It is no error when nothing is there.
@@ -173,22 +175,6 @@ pub struct TerminalSize {
     pub columns: u16,
 }
 
-/// Where output goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LogOptions {
-    /// Nowhere; it cannot be read back.
-    None,
-    /// Lines of JSON in `<directory>/<id>-json.log`, rotated.
-    JsonFile {
-        /// Bytes of one file; none is no limit.
-        max_size: Option<u64>,
-        /// Files in all.
-        max_files: u32,
-        /// Rotated files are compressed.
-        compress: bool,
-    },
-}
-
 /// One more process in a running container.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExecPlan {
@@ -269,44 +255,4 @@ pub enum RuntimeEvent {
         /// In which container.
         id: ContainerId,
     },
-}
-
-/// Which part of a log.
-#[derive(Debug, Clone, Default)]
-pub struct LogQuery {
-    /// Standard output.
-    pub stdout: bool,
-    /// Standard error.
-    pub stderr: bool,
-    /// Not before.
-    pub since: Option<Timestamp>,
-    /// Not after.
-    pub until: Option<Timestamp>,
-    /// The last lines only.
-    pub tail: Option<u64>,
-    /// Goes on while the container runs.
-    pub follow: bool,
-    /// Set from outside to end a `follow`.
-    pub end: Arc<AtomicBool>,
-}
-
-/// One line, or a part of one longer than 16 KiB.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogEntry {
-    /// Where it was written to.
-    pub stream: LogStream,
-    /// When.
-    pub at: Timestamp,
-    /// The bytes, with the line's end.
-    pub bytes: Vec<u8>,
-}
-
-/// An output stream; the numbers are those of Docker's stream format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogStream {
-    /// Standard output, or the terminal.
-    Stdout = 1,
-    /// Standard error.
-    Stderr = 2,
 }

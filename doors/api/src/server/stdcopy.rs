@@ -28,21 +28,24 @@ pub(crate) struct LineFormat {
     pub(crate) terminal: bool,
     /// Each line begins with its time.
     pub(crate) timestamps: bool,
-    /// Then come the details that the log has of it, and a space; ours has none.
+    /// Then come its attributes, and a space.
     pub(crate) details: bool,
 }
 
 impl LineFormat {
     /// Writes one line of a log.
     pub(crate) fn write(self, entry: &LogEntry, out: &mut impl Write) -> io::Result<()> {
-        let mut time = if self.timestamps { nine_digits(entry.at.unix_nanos()) } else { String::new() };
+        let mut before = if self.timestamps { nine_digits(entry.at.unix_nanos()) } else { String::new() };
         if self.details {
-            time.push(' ');
+            let attributes = entry.attributes.iter();
+            let attributes = attributes.map(|(key, value)| format!("{}={}", escaped(key), escaped(value)));
+            before += &attributes.collect::<Vec<_>>().join(",");
+            before.push(' ');
         }
         if !self.terminal {
-            out.write_all(&header(entry.stream, time.len() + entry.bytes.len())?)?;
+            out.write_all(&header(entry.stream, before.len() + entry.bytes.len())?)?;
         }
-        out.write_all(time.as_bytes())?;
+        out.write_all(before.as_bytes())?;
         out.write_all(&entry.bytes)
     }
 }
@@ -60,6 +63,21 @@ pub(crate) fn frame(stream: LogStream, piece: &[u8]) -> Vec<u8> {
 pub(crate) fn header(stream: LogStream, length: usize) -> io::Result<[u8; HEADER]> {
     let length = u32::try_from(length).map_err(io::Error::other)?.to_be_bytes();
     Ok([stream as u8, 0, 0, 0, length[0], length[1], length[2], length[3]])
+}
+
+/// As in the query of a URL, where a blank is a plus.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                escaped.push(byte.into());
+            }
+            b' ' => escaped.push('+'),
+            _ => escaped += &format!("%{byte:02X}"),
+        }
+    }
+    escaped
 }
 
 /// RFC 3339 with all nine digits, and a space: what `logs --timestamps` writes.
@@ -82,15 +100,17 @@ mod tests {
             stream: LogStream::Stderr,
             at: Timestamp::from_nanos(1_500_000_000),
             bytes: b"hi\n".to_vec(),
+            attributes: [("a b", "1/2"), ("tag", "x")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         };
-        for (terminal, timestamps, bytes) in [
-            (true, false, &b"hi\n"[..]),
-            (false, false, b"\x02\0\0\0\0\0\0\x03hi\n"),
-            (true, true, b"1970-01-01T00:00:01.500000000Z hi\n"),
-            (false, true, b"\x02\0\0\0\0\0\0\x221970-01-01T00:00:01.500000000Z hi\n"),
+        for (terminal, timestamps, details, bytes) in [
+            (true, false, false, &b"hi\n"[..]),
+            (false, false, false, b"\x02\0\0\0\0\0\0\x03hi\n"),
+            (true, true, false, b"1970-01-01T00:00:01.500000000Z hi\n"),
+            (true, true, true, b"1970-01-01T00:00:01.500000000Z a+b=1%2F2,tag=x hi\n"),
+            (false, true, false, b"\x02\0\0\0\0\0\0\x221970-01-01T00:00:01.500000000Z hi\n"),
         ] {
             let mut out = Vec::new();
-            LineFormat { terminal, timestamps, details: false }.write(&entry, &mut out).unwrap();
+            LineFormat { terminal, timestamps, details }.write(&entry, &mut out).unwrap();
             assert_eq!(out, bytes);
         }
     }

@@ -1,5 +1,6 @@
 //! `GET /version` and `GET /info`.
 
+use dhow_engine::plan::logs::DRIVERS;
 use dhow_engine::system;
 use dhow_model::ports::{HostFacts, RuntimeProgram};
 use serde_json::{Value, json};
@@ -140,7 +141,7 @@ fn configuration(info: &system::Info<'_>) -> Value {
         "DriverStatus": settings.storage,
         "Plugins": {
             "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
-            "Log": ["json-file", "none"],
+            "Log": DRIVERS,
         },
         "Runtimes": runtimes(info),
         "DefaultRuntime": settings.default_runtime,

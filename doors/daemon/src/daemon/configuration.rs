@@ -311,7 +311,7 @@ fn log(
 ) -> Result<LogConfig> {
     options.extend(more.clone());
     let log = LogConfig { kind: driver.unwrap_or_else(|| "json-file".into()), config: options };
-    dhow_engine::plan::logs::options(&log).map_err(|error| anyhow::anyhow!("{error}"))?;
+    dhow_engine::plan::logs::check(&log).map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok(log)
 }
 

@@ -187,7 +187,7 @@ pub(super) struct ContainerFlags {
     /// A limit of containers that do not say: `NAME=SOFT[:HARD]`
     #[arg(long = "default-ulimit", value_name = "LIMIT")]
     pub(super) default_ulimits: Vec<String>,
-    /// The log of containers that do not say
+    /// The log of containers that do not say: json-file, local, journald, syslog or none
     #[arg(long, value_name = "DRIVER")]
     pub(super) log_driver: Option<String>,
     /// An option of that log

@@ -1,12 +1,14 @@
 //! Finds the files of a log, also while it is being rotated.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
+use super::form::Form;
+use super::records::Records;
 use super::rotate::numbered;
 
 /// One file of a log, open.
@@ -34,17 +36,19 @@ impl LogFile {
         Ok((metadata.dev(), metadata.ino()))
     }
 
-    /// A second handle on the contents, from where the first one stands.
+    /// Its entries, from where it stands.
     ///
     /// # Errors
     /// When there is no descriptor left.
-    pub fn contents(&self) -> io::Result<Box<dyn Read + Send>> {
+    pub fn records(&mut self, form: Form) -> io::Result<Records> {
         let file = self.file.try_clone()?;
-        Ok(if self.compressed {
+        let position = if self.compressed { 0 } else { self.file.stream_position()? };
+        let contents: Box<dyn Read + Send> = if self.compressed {
             Box::new(MultiGzDecoder::new(io::BufReader::new(file)))
         } else {
             Box::new(file)
-        })
+        };
+        Ok(Records::new(contents, form, self.compressed, position))
     }
 }
 

@@ -1,44 +1,95 @@
 //! One entry of the log as a line of JSON, byte for byte as Docker's `json-file` driver writes it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use dhow_model::Timestamp;
 use dhow_model::ports::{LogEntry, LogStream};
 use serde::Deserialize;
 
-/// The longest line that is read: 16 KiB with each byte escaped, and as much again for attributes.
-pub const LONGEST_LINE: u64 = 256 * 1024;
+use super::entry::Entry;
 
-/// Appends the line of one entry.
-pub fn encode(line: &mut Vec<u8>, stream: LogStream, at: Timestamp, bytes: &[u8]) {
-    line.extend_from_slice(b"{\"log\":\"");
-    for chunk in bytes.utf8_chunks() {
+/// The longest line that is read: 16 KiB with each byte escaped, and as much again for attributes.
+pub const LONGEST: usize = 256 * 1024;
+
+/// As many crashes without a whole line between them are looked past.
+const MOST_BEGINNINGS: usize = 64;
+
+/// How every line begins. It cannot be within a text of JSON, where quotes are escaped.
+const BEGIN: &[u8] = b"{\"log\":\"";
+
+/// Appends the line of one entry; `attributes` are from [`attributes`].
+pub fn encode(line: &mut Vec<u8>, entry: &Entry<'_>, attributes: &[u8]) {
+    line.extend_from_slice(BEGIN);
+    for chunk in entry.bytes.utf8_chunks() {
         escape(line, chunk.valid());
         for _ in chunk.invalid() {
             line.extend_from_slice(b"\\ufffd");
         }
     }
-    line.extend_from_slice(match stream {
-        LogStream::Stdout => b"\",\"stream\":\"stdout\",\"time\":\"",
-        LogStream::Stderr => b"\",\"stream\":\"stderr\",\"time\":\"",
+    line.extend_from_slice(match entry.stream {
+        LogStream::Stdout => b"\",\"stream\":\"stdout\",",
+        LogStream::Stderr => b"\",\"stream\":\"stderr\",",
     });
+    line.extend_from_slice(attributes);
     // Writing to a vector cannot fail.
-    let _ = writeln!(line, "{at}\"}}");
+    let _ = writeln!(line, "\"time\":\"{}\"}}", entry.at);
 }
 
-/// Reads one line; none when it is not such a line (a file that was cut, or written by others).
+/// Attributes, as they stand in every line.
 #[must_use]
-pub fn decode(line: &[u8]) -> Option<LogEntry> {
+pub fn attributes(attributes: &BTreeMap<String, String>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (key, value) in attributes {
+        out.extend_from_slice(if out.is_empty() { b"\"attrs\":{\"" } else { b",\"" });
+        escape(&mut out, key);
+        out.extend_from_slice(b"\":\"");
+        escape(&mut out, value);
+        out.push(b'"');
+    }
+    if !out.is_empty() {
+        out.extend_from_slice(b"},");
+    }
+    out
+}
+
+/// Reads one line; none when there is no entry in it. What stands before an entry is passed over:
+/// half a line that was cut by a crash, with the next one behind it.
+#[must_use]
+pub fn decode(mut line: &[u8]) -> Option<LogEntry> {
+    for _ in 0..MOST_BEGINNINGS {
+        if let Some(entry) = decode_exactly(line) {
+            return Some(entry);
+        }
+        line = &line[begin_after(line, 1)?..];
+    }
+    None
+}
+
+/// Where the next entry may begin, at `from` or after it.
+#[must_use]
+pub fn begin_after(line: &[u8], from: usize) -> Option<usize> {
+    line.get(from..)?.windows(BEGIN.len()).position(|window| window == BEGIN).map(|at| from + at)
+}
+
+fn decode_exactly(line: &[u8]) -> Option<LogEntry> {
     #[derive(Deserialize)]
     struct Line<'a> {
-        #[serde(borrow)]
+        #[serde(borrow, default)]
         log: Cow<'a, str>,
         stream: LogStream,
         time: Timestamp,
+        #[serde(default)]
+        attrs: BTreeMap<String, String>,
     }
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
-    Some(LogEntry { stream: line.stream, at: line.time, bytes: line.log.into_owned().into_bytes() })
+    Some(LogEntry {
+        stream: line.stream,
+        at: line.time,
+        bytes: line.log.into_owned().into_bytes(),
+        attributes: line.attrs,
+    })
 }
 
 /// Appends `text` as the inside of a JSON string. `<`, `>`, `&` and the two line separators of
@@ -76,7 +127,8 @@ mod tests {
 
     fn line(bytes: &[u8]) -> String {
         let mut line = Vec::new();
-        encode(&mut line, LogStream::Stdout, Timestamp::from_nanos(1_500_000_000), bytes);
+        let at = Timestamp::from_nanos(1_500_000_000);
+        encode(&mut line, &Entry { stream: LogStream::Stdout, at, bytes, part: None }, &[]);
         String::from_utf8(line).unwrap()
     }
 
@@ -105,6 +157,30 @@ mod tests {
             assert_eq!(entry.bytes, bytes);
             assert_eq!(entry.stream, LogStream::Stdout);
             assert_eq!(entry.at.unix_nanos(), 1_500_000_000);
+        }
+    }
+
+    #[test]
+    fn attributes_stand_between_stream_and_time() {
+        let pairs = BTreeMap::from([("b".to_owned(), "<2>".to_owned()), ("a".into(), "1".into())]);
+        let mut line = Vec::new();
+        let entry =
+            Entry { stream: LogStream::Stderr, at: Timestamp::from_nanos(0), bytes: b"x\n", part: None };
+        encode(&mut line, &entry, &attributes(&pairs));
+        assert_eq!(
+            String::from_utf8(line.clone()).unwrap(),
+            "{\"log\":\"x\\n\",\"stream\":\"stderr\",\"attrs\":{\"a\":\"1\",\"b\":\"\\u003c2\\u003e\"},\
+             \"time\":\"1970-01-01T00:00:00Z\"}\n"
+        );
+        assert_eq!(decode(&line).unwrap().attributes, pairs);
+    }
+
+    #[test]
+    fn an_entry_behind_half_of_another_is_read() {
+        let cut = &line(b"cut")[..20];
+        for before in ["\0\0\0", cut, "{\"log\":\"", "garbage"] {
+            let text = format!("{before}{}", line(b"whole\n"));
+            assert_eq!(decode(text.as_bytes()).unwrap().bytes, b"whole\n", "{before}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reads a log back: all of it or its last lines, within a span of time, and on while it grows.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
 use super::files::{self, LogFile};
-use super::{json, tail};
+use super::form::Form;
+use super::records::Records;
+use super::tail;
 
 /// Told whether the container has ended, so that nothing more will be written.
 pub type Ended = Box<dyn Fn() -> bool + Send>;
@@ -24,6 +26,7 @@ pub type Ended = Box<dyn Fn() -> bool + Send>;
 /// missed there.
 pub struct LogReader {
     path: PathBuf,
+    form: Form,
     query: LogQuery,
     ended: Ended,
     files: VecDeque<LogFile>,
@@ -39,10 +42,9 @@ pub struct LogReader {
 /// The file that is being read.
 struct Current {
     file: LogFile,
-    contents: BufReader<Box<dyn Read + Send>>,
-    position: u64,
-    /// A line whose end is not there yet.
-    line: Vec<u8>,
+    records: Records,
+    /// Was read already, to see whether there is more.
+    ahead: Option<LogEntry>,
 }
 
 impl LogReader {
@@ -50,16 +52,17 @@ impl LogReader {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn open(path: PathBuf, query: LogQuery, ended: Ended) -> io::Result<Self> {
+    pub fn open(path: PathBuf, form: Form, query: LogQuery, ended: Ended) -> io::Result<Self> {
         // Watch first, look then: what is written in between is seen.
         let changes = if query.follow { watch(&path)? } else { None };
         let mut files = files::open_all(&path)?;
         let skip = match query.tail {
-            Some(lines) => tail::keep_last(&mut files, lines)?,
+            Some(lines) => tail::keep_last(&mut files, form, lines)?,
             None => 0,
         };
         Ok(Self {
             path,
+            form,
             query,
             ended,
             files: files.into(),
@@ -75,12 +78,11 @@ impl LogReader {
     /// The next entry that was asked for.
     fn advance(&mut self) -> io::Result<Option<LogEntry>> {
         while !self.done && !self.query.end.load(Ordering::Relaxed) {
-            let Some(line) = self.next_line()? else { break };
+            let Some(entry) = self.next_entry()? else { break };
             if self.skip > 0 {
                 self.skip -= 1;
                 continue;
             }
-            let Some(entry) = json::decode(&line) else { continue };
             self.last = entry.at;
             if self.query.until.is_some_and(|until| entry.at > until) {
                 break;
@@ -103,18 +105,18 @@ impl LogReader {
             && self.after.is_none_or(|after| entry.at > after)
     }
 
-    /// The next whole line of whichever file; none at the end of everything.
-    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// The next entry of whichever file; none at the end of everything.
+    fn next_entry(&mut self) -> io::Result<Option<LogEntry>> {
         loop {
             // Asked before the file is read: what was written until then is read after it.
-            let ended = !self.query.follow || (self.ended)();
+            let ended = !self.query.follow || (self.ended)() || self.is_past();
             if let Some(current) = &mut self.current
-                && let Some(line) = current.next_line()?
+                && let Some(entry) = current.next()?
             {
-                return Ok(Some(line));
+                return Ok(Some(entry));
             }
             if let Some(next) = self.files.pop_front() {
-                self.current = Some(Current::new(next)?);
+                self.current = Some(Current::new(next, self.form)?);
             } else if self.find_successors()? {
                 // Read them in the next round.
             } else if ended || self.query.end.load(Ordering::Relaxed) {
@@ -123,6 +125,11 @@ impl LogReader {
                 self.wait()?;
             }
         }
+    }
+
+    /// Whether whatever is written now is too late.
+    fn is_past(&self) -> bool {
+        self.query.until.is_some_and(|until| Timestamp::now() > until)
     }
 
     /// Sees whether the log was rotated or emptied since; true when there is something to read.
@@ -137,12 +144,14 @@ impl LogReader {
         let identity = current.file.identity()?;
         match files::open_current(&self.path)? {
             None => return Ok(false),
-            Some(newest) if newest.identity()? == identity => return current.begin_again_when_emptied(),
+            Some(newest) if newest.identity()? == identity => {
+                return current.begin_again_when_emptied(self.form);
+            }
             Some(_) => {}
         }
         // The old file is final now; its last lines may have come since it was read.
-        if let Some(line) = current.next_line()? {
-            current.unread(line);
+        current.ahead = current.next()?;
+        if current.ahead.is_some() {
             return Ok(true);
         }
         self.files = self.files_after(identity)?;
@@ -204,53 +213,24 @@ impl Iterator for LogReader {
 }
 
 impl Current {
-    fn new(mut file: LogFile) -> io::Result<Self> {
-        Ok(Self {
-            contents: BufReader::with_capacity(32 * 1024, file.contents()?),
-            position: if file.compressed { 0 } else { file.file.stream_position()? },
-            file,
-            line: Vec::new(),
-        })
+    fn new(mut file: LogFile, form: Form) -> io::Result<Self> {
+        Ok(Self { records: file.records(form)?, file, ahead: None })
     }
 
-    /// The next line that has its end; a longer one than any that we write is passed over.
-    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        loop {
-            let room = (json::LONGEST_LINE + 1).saturating_sub(self.line.len() as u64);
-            let read = (&mut self.contents).take(room.max(64 * 1024)).read_until(b'\n', &mut self.line)?;
-            self.position += read as u64;
-            if self.line.last() == Some(&b'\n') {
-                let line = std::mem::take(&mut self.line);
-                if line.len() as u64 <= json::LONGEST_LINE {
-                    return Ok(Some(line));
-                }
-            } else if self.line.len() as u64 > json::LONGEST_LINE {
-                // Keep it too long, so that its end is not taken for a line, but no longer.
-                self.line.truncate(usize::try_from(json::LONGEST_LINE).unwrap_or(0) + 1);
-            }
-            if read == 0 {
-                return Ok(None);
-            }
+    fn next(&mut self) -> io::Result<Option<LogEntry>> {
+        match self.ahead.take() {
+            Some(entry) => Ok(Some(entry)),
+            None => self.records.next_entry(),
         }
     }
 
-    /// Puts a line back, to be read next.
-    fn unread(&mut self, mut line: Vec<u8>) {
-        line.append(&mut self.line);
-        let contents = std::mem::replace(&mut self.contents, BufReader::new(Box::new(io::empty())));
-        let chained: Box<dyn Read + Send> = Box::new(io::Cursor::new(line).chain(contents));
-        self.contents = BufReader::with_capacity(32 * 1024, chained);
-    }
-
-    /// A log of a single file is emptied in its place when it is full.
-    fn begin_again_when_emptied(&mut self) -> io::Result<bool> {
-        if self.file.compressed || self.file.file.metadata()?.len() >= self.position {
+    /// A log of a single file is emptied in its place when it is full, and any by `logs --clear`.
+    fn begin_again_when_emptied(&mut self, form: Form) -> io::Result<bool> {
+        if self.file.compressed || self.file.file.metadata()?.len() >= self.records.position() {
             return Ok(false);
         }
         self.file.file.seek(SeekFrom::Start(0))?;
-        self.contents = BufReader::with_capacity(32 * 1024, self.file.contents()?);
-        self.position = 0;
-        self.line.clear();
+        self.records = self.file.records(form)?;
         Ok(true)
     }
 }
@@ -266,7 +246,7 @@ fn watch(path: &std::path::Path) -> io::Result<Option<OwnedFd>> {
     let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVE;
     let directory = path.parent().unwrap_or(std::path::Path::new("."));
     match inotify::add_watch(&changes, directory, flags) {
-        Err(rustix::io::Errno::NOSPC) => Ok(None),
+        Err(rustix::io::Errno::NOSPC | rustix::io::Errno::NOENT) => Ok(None),
         watched => Ok(watched.map(|_| Some(changes))?),
     }
 }
@@ -275,32 +255,34 @@ fn watch(path: &std::path::Path) -> io::Result<Option<OwnedFd>> {
 mod tests {
     use super::*;
     use crate::logs::LogWriter;
+    use crate::logs::entry::Entry;
     use crate::logs::writer::Limits;
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
     const ALL: Limits = Limits { max_size: None, max_files: 1, compress: false };
+    const FORMS: [Form; 2] = [Form::Json, Form::Binary];
 
     fn query() -> LogQuery {
         LogQuery { stdout: true, stderr: true, ..LogQuery::default() }
     }
 
-    fn read(path: &std::path::Path, query: LogQuery) -> Vec<String> {
-        LogReader::open(path.into(), query, Box::new(|| true))
+    fn read(path: &std::path::Path, form: Form, query: LogQuery) -> Vec<String> {
+        LogReader::open(path.into(), form, query, Box::new(|| true))
             .unwrap()
             .map(|entry| String::from_utf8(entry.unwrap().bytes).unwrap().trim_end().to_owned())
             .collect()
     }
 
     /// Lines `0..count`, line n at second n; every third on standard error.
-    fn written(count: u32, limits: Limits) -> (tempfile::TempDir, PathBuf) {
+    fn written(count: u32, form: Form, limits: Limits) -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut writer = LogWriter::open(path.clone(), limits).unwrap();
+        let mut writer = LogWriter::open(path.clone(), form, Vec::new(), limits).unwrap();
         for line in 0..count {
             let stream = if line % 3 == 0 { LogStream::Stderr } else { LogStream::Stdout };
             let at = Timestamp::from_nanos(i128::from(line) * 1_000_000_000);
-            writer.write(stream, at, format!("{line}\n").as_bytes());
+            writer.write(&Entry { stream, at, bytes: format!("{line}\n").as_bytes(), part: None });
         }
         writer.close();
         (directory, path)
@@ -308,7 +290,13 @@ mod tests {
 
     #[test]
     fn a_log_is_read_by_stream_by_time_and_from_its_end() {
-        let (_directory, path) = written(7, ALL);
+        for form in FORMS {
+            check_queries(form);
+        }
+    }
+
+    fn check_queries(form: Form) {
+        let (_directory, path) = written(7, form, ALL);
         let at = |second: i128| Some(Timestamp::from_nanos(second * 1_000_000_000));
         for (query, lines) in [
             (query(), "0 1 2 3 4 5 6"),
@@ -320,44 +308,52 @@ mod tests {
             (LogQuery { tail: Some(99), ..query() }, "0 1 2 3 4 5 6"),
             (LogQuery { tail: Some(3), stdout: false, ..query() }, "6"),
         ] {
-            assert_eq!(read(&path, query.clone()).join(" "), lines, "{query:?}");
+            assert_eq!(read(&path, form, query.clone()).join(" "), lines, "{form:?} {query:?}");
         }
     }
 
     #[test]
     fn rotated_and_compressed_files_are_one_log() {
-        for compress in [false, true] {
+        for (form, compress) in FORMS.into_iter().flat_map(|form| [(form, false), (form, true)]) {
             let limits = Limits { max_size: Some(200), max_files: 9, compress };
-            let (_directory, path) = written(20, limits);
+            let (_directory, path) = written(20, form, limits);
             let all: Vec<String> = (0..20).map(|n| n.to_string()).collect();
-            assert_eq!(read(&path, query()), all);
+            assert_eq!(read(&path, form, query()), all);
             for tail in [1, 3, 7, 20, 50] {
-                let lines = read(&path, LogQuery { tail: Some(tail), ..query() });
+                let lines = read(&path, form, LogQuery { tail: Some(tail), ..query() });
                 let from = 20usize.saturating_sub(tail.try_into().unwrap());
-                assert_eq!(lines, all[from..], "the last {tail}, compressed: {compress}");
+                assert_eq!(lines, all[from..], "the last {tail}, {form:?}, compressed: {compress}");
             }
         }
     }
 
     #[test]
     fn a_long_log_is_tailed_across_the_blocks_it_is_read_in() {
-        let (_directory, path) = written(5000, ALL);
-        let lines = read(&path, LogQuery { tail: Some(3000), ..query() });
-        assert_eq!((lines.len(), lines[0].as_str(), lines[2999].as_str()), (3000, "2000", "4999"));
+        for form in FORMS {
+            let (_directory, path) = written(5000, form, ALL);
+            let lines = read(&path, form, LogQuery { tail: Some(3000), ..query() });
+            assert_eq!((lines.len(), lines[0].as_str(), lines[2999].as_str()), (3000, "2000", "4999"));
+        }
     }
 
     #[test]
     fn more_readers_may_follow_than_the_kernel_watches_for() {
-        let (_directory, path) = written(2, ALL);
+        let (_directory, path) = written(2, Form::Json, ALL);
         let query = LogQuery { follow: true, ..query() };
         let readers: Vec<_> = (0..200)
-            .map(|_| LogReader::open(path.clone(), query.clone(), Box::new(|| true)).unwrap())
+            .map(|_| LogReader::open(path.clone(), Form::Json, query.clone(), Box::new(|| true)).unwrap())
             .collect();
         assert!(readers.into_iter().all(|reader| reader.map(Result::unwrap).count() == 2));
     }
 
     #[test]
     fn following_goes_on_through_rotations_until_the_container_has_ended() {
+        for form in FORMS {
+            follow_through_rotations(form);
+        }
+    }
+
+    fn follow_through_rotations(form: Form) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         let limits = Limits { max_size: Some(500), max_files: 50, compress: false };
@@ -365,11 +361,13 @@ mod tests {
         let asked = Arc::clone(&ended);
         let is_ended: Ended = Box::new(move || asked.load(Ordering::SeqCst));
         let query = LogQuery { follow: true, ..query() };
-        let reader = LogReader::open(path.clone(), query, is_ended).unwrap();
+        let reader = LogReader::open(path.clone(), form, query, is_ended).unwrap();
         let reading = std::thread::spawn(move || reader.map(|e| e.unwrap().bytes).collect::<Vec<_>>());
-        let mut writer = LogWriter::open(path, limits).unwrap();
+        let mut writer = LogWriter::open(path, form, Vec::new(), limits).unwrap();
         for line in 0..200 {
-            writer.write(LogStream::Stdout, Timestamp::now(), format!("{line}\n").as_bytes());
+            let bytes = format!("{line}\n");
+            let (stream, at) = (LogStream::Stdout, Timestamp::now());
+            writer.write(&Entry { stream, at, bytes: bytes.as_bytes(), part: None });
             writer.flush();
         }
         writer.close();
@@ -380,18 +378,25 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_entries_are_passed_over() {
-        let (_directory, path) = written(2, ALL);
-        let mut text = std::fs::read(&path).unwrap();
-        text.extend_from_slice(b"garbage\n");
-        text.extend_from_slice(&vec![b'x'; 600 * 1024]);
-        text.extend_from_slice(b"\n{\"log\":\"cut");
-        std::fs::write(&path, text).unwrap();
-        assert_eq!(read(&path, query()), ["0", "1"]);
+    fn a_compressed_file_that_is_cut_is_read_as_far_as_it_goes() {
+        for form in FORMS {
+            let limits = Limits { max_size: Some(1000), max_files: 3, compress: true };
+            let (_directory, path) = written(100, form, limits);
+            let all = read(&path, form, query());
+            let oldest = files::open_all(&path).unwrap().remove(0).file;
+            let rotated = super::super::rotate::numbered(&path, 2, true);
+            let length = oldest.metadata().unwrap().len();
+            std::fs::File::options().write(true).open(&rotated).unwrap().set_len(length * 2 / 3).unwrap();
+            let left = read(&path, form, query());
+            assert!(left.len() < all.len() && left.len() > all.len() / 3, "{form:?} {}", left.len());
+            assert_eq!(left.last(), all.last());
+            let tail = LogQuery { tail: Some(left.len() as u64 - 1), ..query() };
+            assert_eq!(read(&path, form, tail), left[1..]);
+        }
     }
 
     #[test]
     fn no_log_is_an_empty_log() {
-        assert!(read(std::path::Path::new("/nonexistent/log"), query()).is_empty());
+        assert!(read(std::path::Path::new("/nonexistent/log"), Form::Json, query()).is_empty());
     }
 }

@@ -2,14 +2,16 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 use dhow_model::Timestamp;
 use dhow_model::ports::LogStream;
 use rustix::process::Pid;
 
-use super::{json, rotate};
+use super::entry::Entry;
+use super::form::Form;
+use super::rotate;
 
 /// As much is gathered before it is written, when output comes without a pause.
 const GATHERED: usize = 32 * 1024;
@@ -32,6 +34,9 @@ pub struct Limits {
 #[derive(Debug)]
 pub struct LogWriter {
     path: PathBuf,
+    form: Form,
+    /// Made ready by the form.
+    attributes: Vec<u8>,
     file: File,
     /// Bytes in `file`; never counts a line that was written in part.
     size: u64,
@@ -54,11 +59,19 @@ impl LogWriter {
     ///
     /// # Errors
     /// When it cannot be opened, or is a symbolic link.
-    pub fn open(path: PathBuf, limits: Limits) -> io::Result<Self> {
+    pub fn open(path: PathBuf, form: Form, attributes: Vec<u8>, limits: Limits) -> io::Result<Self> {
         let file = open(&path, false)?;
+        let mut size = file.metadata()?.len();
+        if form == Form::Json && size > 0 && last_byte(&path, size)? != b'\n' {
+            // Half a line of a crash: the next one shall not be its end.
+            append(&file, b"\n")?;
+            size += 1;
+        }
         Ok(Self {
-            size: file.metadata()?.len(),
+            size,
             path,
+            form,
+            attributes,
             file,
             limits,
             gathered: Vec::new(),
@@ -69,12 +82,12 @@ impl LogWriter {
     }
 
     /// Adds an entry; it is in the file after the next [`flush`](Self::flush) at the latest.
-    pub fn write(&mut self, stream: LogStream, at: Timestamp, bytes: &[u8]) {
+    pub fn write(&mut self, entry: &Entry<'_>) {
         if self.is_full() {
             self.flush();
             self.rotate();
         }
-        json::encode(&mut self.gathered, stream, at, bytes);
+        self.form.encode(&mut self.gathered, entry, &self.attributes);
         self.entries_gathered += 1;
         if self.gathered.len() >= GATHERED {
             self.flush();
@@ -87,7 +100,7 @@ impl LogWriter {
             return;
         }
         let entries = std::mem::take(&mut self.entries_gathered);
-        let written = self.tell_loss().and_then(|()| append(&self.file, self.size, &self.gathered));
+        let written = self.tell_loss().and_then(|()| append(&self.file, &self.gathered));
         match written {
             Ok(()) => self.size += self.gathered.len() as u64,
             Err(why) => {
@@ -108,6 +121,7 @@ impl LogWriter {
     pub fn rest(&mut self) {
         self.flush();
         self.gathered = Vec::new();
+        self.compressing = self.compressing.take().filter(|child| !rotate::has_ended(*child));
     }
 
     /// Writes what is left and waits until the compressor is done.
@@ -126,6 +140,11 @@ impl LogWriter {
     /// Starts a new file. When that fails the old one goes on to be written: rather a log that is
     /// too long than none.
     fn rotate(&mut self) {
+        // It may have been emptied by `logs --clear` meanwhile.
+        self.size = self.file.metadata().map_or(self.size, |metadata| metadata.len());
+        if !self.is_full() {
+            return;
+        }
         if self.limits.max_files < 2 {
             if self.file.set_len(0).is_ok() {
                 self.size = 0;
@@ -151,8 +170,10 @@ impl LogWriter {
         let Some(lost) = &self.lost else { return Ok(()) };
         let mut line = Vec::new();
         let sentence = format!("{}\n", lost.sentence());
-        json::encode(&mut line, LogStream::Stderr, Timestamp::now(), sentence.as_bytes());
-        append(&self.file, self.size, &line)?;
+        let (stream, at) = (LogStream::Stderr, Timestamp::now());
+        let entry = Entry { stream, at, bytes: sentence.as_bytes(), part: None };
+        self.form.encode(&mut line, &entry, &[]);
+        append(&self.file, &line)?;
         self.size += line.len() as u64;
         self.lost = None;
         Ok(())
@@ -178,12 +199,34 @@ fn open(path: &std::path::Path, new: bool) -> io::Result<File> {
         .open(path)
 }
 
-/// Appends all of `bytes` to a file of `size` bytes, or nothing of them: half a line would make the
-/// next one unreadable too.
-fn append(mut file: &File, size: u64, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes).inspect_err(|_| {
-        let _ = file.set_len(size);
-    })
+fn last_byte(path: &std::path::Path, size: u64) -> io::Result<u8> {
+    let mut byte = [0];
+    File::open(path)?.read_exact_at(&mut byte, size - 1)?;
+    Ok(byte[0])
+}
+
+/// Appends all of `bytes`, or nothing of them: half an entry would make the next one unreadable too.
+fn append(mut file: &File, bytes: &[u8]) -> io::Result<()> {
+    let mut written = 0;
+    while written < bytes.len() {
+        match file.write(&bytes[written..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(length) => written += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                take_back(file, written as u64);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks the file how long it is: others may have emptied it.
+fn take_back(file: &File, written: u64) {
+    if let Ok(metadata) = file.metadata() {
+        let _ = file.set_len(metadata.len().saturating_sub(written));
+    }
 }
 
 #[cfg(test)]
@@ -202,10 +245,15 @@ mod tests {
         names
     }
 
+    fn open_json(path: PathBuf, limits: Limits) -> io::Result<LogWriter> {
+        LogWriter::open(path, Form::Json, Vec::new(), limits)
+    }
+
     fn write_lines(writer: &mut LogWriter, lines: std::ops::Range<u32>) {
         for line in lines {
             let line = format!("line {line}\n");
-            writer.write(LogStream::Stdout, Timestamp::from_nanos(0), line.as_bytes());
+            let (stream, at) = (LogStream::Stdout, Timestamp::from_nanos(0));
+            writer.write(&Entry { stream, at, bytes: line.as_bytes(), part: None });
         }
         writer.close();
     }
@@ -215,7 +263,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         // Each line has 67 bytes: a file is full with two.
-        let mut writer = LogWriter::open(path.clone(), limits(Some(100), 3, false)).unwrap();
+        let mut writer = open_json(path.clone(), limits(Some(100), 3, false)).unwrap();
         write_lines(&mut writer, 0..9);
         assert_eq!(names(directory.path()), ["log", "log.1", "log.2"]);
         let first = fs::read_to_string(directory.path().join("log.2")).unwrap();
@@ -227,7 +275,7 @@ mod tests {
     fn rotated_files_are_compressed_by_option() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut writer = LogWriter::open(path, limits(Some(100), 4, true)).unwrap();
+        let mut writer = open_json(path, limits(Some(100), 4, true)).unwrap();
         write_lines(&mut writer, 0..9);
         assert_eq!(names(directory.path()), ["log", "log.1.gz", "log.2.gz", "log.3.gz"]);
     }
@@ -236,7 +284,7 @@ mod tests {
     fn a_single_file_is_emptied() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut writer = LogWriter::open(path.clone(), limits(Some(100), 1, false)).unwrap();
+        let mut writer = open_json(path.clone(), limits(Some(100), 1, false)).unwrap();
         write_lines(&mut writer, 0..5);
         assert_eq!(names(directory.path()), ["log"]);
         assert!(fs::read_to_string(path).unwrap().contains("line 4"));
@@ -247,6 +295,28 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
         std::os::unix::fs::symlink(directory.path().join("elsewhere"), &path).unwrap();
-        assert!(LogWriter::open(path, limits(None, 1, false)).is_err());
+        assert!(open_json(path, limits(None, 1, false)).is_err());
+    }
+
+    #[test]
+    fn half_a_line_of_a_crash_does_not_swallow_the_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        fs::write(&path, "{\"log\":\"ha").unwrap();
+        let mut writer = open_json(path.clone(), limits(None, 1, false)).unwrap();
+        write_lines(&mut writer, 0..1);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.lines().nth(1).is_some_and(|line| line.contains("line 0")), "{text}");
+    }
+
+    #[test]
+    fn a_log_that_was_emptied_by_others_is_not_full() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut writer = open_json(path.clone(), limits(Some(200), 1, false)).unwrap();
+        write_lines(&mut writer, 0..3);
+        rotate::clear(&path).unwrap();
+        write_lines(&mut writer, 3..5);
+        assert_eq!(fs::read_to_string(path).unwrap().lines().count(), 2);
     }
 }

@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::AsFd as _;
 
-use dhow_model::Timestamp;
 use dhow_model::container::Running;
-use dhow_model::ports::{LogOptions, StartFailure, StartPlan};
+use dhow_model::ports::{StartFailure, StartPlan};
+use dhow_model::{Error, Timestamp};
 
 use super::channel::Channel;
 use super::client::Client;
@@ -14,8 +14,8 @@ use super::message::{Plan, Report, Task};
 use super::record::{self, Names, State};
 use super::spawn::{self, Spawned};
 use crate::cgroups::Layout;
-use crate::logs::writer::Limits;
-use crate::logs::{self, LogWriter};
+use crate::logs::Sink;
+use crate::logs::link::words;
 use crate::port::failure::{self, Verb};
 
 /// Makes what the plan says, and tells the engine; nothing when it could not be made.
@@ -50,7 +50,7 @@ fn make(
         Task::Exec(exec) => (Verb::Exec, exec.target.exec.as_deref(), exec.stdio.clone()),
     };
     let own = |what| move |error: io::Error| failure::own(verb, what, &error);
-    let log = open_log(&plan.task).map_err(own("cannot open the log"))?;
+    let log = open_log(&plan.task)?;
     let names = Names::of(exec);
     let directory = record::open_directory(&plan.directory).map_err(own("cannot open its run directory"))?;
     let listener = record::listen_at(directory.as_fd(), &names.socket).map_err(own("cannot listen"))?;
@@ -80,15 +80,15 @@ fn make(
     Ok((holding, notes))
 }
 
-fn open_log(task: &Task) -> io::Result<Option<LogWriter>> {
+fn open_log(task: &Task) -> Result<Option<Sink>, StartFailure> {
     let Task::Container(start) = task else { return Ok(None) };
-    match start.log {
-        LogOptions::None => Ok(None),
-        LogOptions::JsonFile { max_size, max_files, compress } => {
-            let path = logs::path(&start.directory, &start.id);
-            LogWriter::open(path, Limits { max_size, max_files, compress }).map(Some)
-        }
-    }
+    Sink::open(&start.directory, &start.id, start.log.clone()).map_err(|error| {
+        let words = format!(
+            "failed to create task for container: failed to initialize logging driver: {}",
+            words(&error)
+        );
+        StartFailure { exit_code: 128, error: Error::internal(words) }
+    })
 }
 
 /// What can be done after the answer: the state record.

@@ -19,7 +19,7 @@ use super::oom::OutOfMemory;
 use super::record::{self, Names};
 use super::spawn::Maker;
 use super::stream::{Read, Streams};
-use crate::logs::LogWriter;
+use crate::logs::Sink;
 
 /// How long output is waited for when the process has ended but others hold its streams open, and
 /// how long a slow client may hold up the end. Docker's.
@@ -27,6 +27,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// After so long without output the buffers are given back.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// How long a service may take what is left when the process has ended. Docker's.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// As much is read at once.
 const PIECE: usize = 32 * 1024;
@@ -42,7 +45,7 @@ pub struct Holding {
     /// What was asked for about them.
     pub stdio: StdioPlan,
     /// Its log; none for an exec, or by option.
-    pub log: Option<LogWriter>,
+    pub log: Option<Sink>,
     /// Clients that were attached before the start.
     pub clients: Vec<Client>,
     /// Engines that listen; none in the place of one that has gone in this turn.
@@ -80,6 +83,7 @@ enum Source {
     Output(usize),
     Memory,
     Process,
+    Log,
 }
 
 impl Loop {
@@ -118,10 +122,24 @@ impl Loop {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        match &self.ended {
-            Some((_, deadline)) => Some(deadline.saturating_duration_since(Instant::now())),
+        let until = |deadline: &Instant| deadline.saturating_duration_since(Instant::now());
+        let log = self.held.log.as_ref().and_then(Sink::deadline);
+        let own = match &self.ended {
+            Some((_, deadline)) => Some(until(deadline)),
             None if self.last_output.is_some() || self.held.adopts_orphans => Some(QUIET),
             None => None,
+        };
+        own.into_iter().chain(log.as_ref().map(until)).min()
+    }
+
+    /// Whether somebody has to take output first, before more of it is read.
+    fn is_blocked(&self) -> bool {
+        self.held.clients.iter().any(Client::is_owed) || self.held.log.as_ref().is_some_and(Sink::is_full)
+    }
+
+    fn serve_log(&mut self, flags: PollFlags) {
+        if let Some(log) = &mut self.held.log {
+            log.serve(flags);
         }
     }
 
@@ -152,7 +170,7 @@ impl Loop {
         if let Some(input) = held.streams.input.as_ref().filter(|input| input.is_owed()) {
             sources.push((Source::Input, PollFd::from_borrowed_fd(input.sink(), PollFlags::OUT)));
         }
-        let blocked = held.clients.iter().any(Client::is_owed);
+        let blocked = self.is_blocked();
         for (index, output) in held.streams.outputs.iter().enumerate() {
             if let Some(source) = output.source.as_ref().filter(|_| !blocked) {
                 sources.push((Source::Output(index), PollFd::new(source, PollFlags::IN)));
@@ -160,6 +178,9 @@ impl Loop {
         }
         if let Some(memory) = held.memory.as_ref().and_then(OutOfMemory::descriptor) {
             sources.push((Source::Memory, PollFd::from_borrowed_fd(memory, PollFlags::IN)));
+        }
+        if let Some((socket, flags)) = held.log.as_ref().and_then(Sink::interest) {
+            sources.push((Source::Log, PollFd::from_borrowed_fd(socket, flags)));
         }
         if self.ended.is_none() {
             sources.push((Source::Process, PollFd::new(&held.process, PollFlags::IN)));
@@ -176,6 +197,7 @@ impl Loop {
             Source::Output(index) => drop(self.read_output(index)),
             Source::Memory => self.report_memory(),
             Source::Process => self.see_end(),
+            Source::Log => self.serve_log(flags),
         }
     }
 
@@ -325,9 +347,7 @@ impl Loop {
         };
         self.ended = Some((exit, Instant::now() + GRACE));
         for index in 0..self.held.streams.outputs.len() {
-            while !self.held.clients.iter().any(Client::is_owed)
-                && matches!(self.read_output(index), Read::Bytes(_))
-            {}
+            while !self.is_blocked() && matches!(self.read_output(index), Read::Bytes(_)) {}
         }
     }
 
@@ -347,6 +367,10 @@ impl Loop {
         }
         self.held.clients.retain(|client| !client.is_gone());
         self.held.engines.retain(Option::is_some);
+        if self.held.log.as_ref().and_then(Sink::deadline).is_some_and(|deadline| Instant::now() >= deadline)
+        {
+            self.serve_log(PollFlags::empty());
+        }
     }
 
     fn is_finished(&self) -> bool {
@@ -392,22 +416,30 @@ impl Loop {
         }
     }
 
-    /// Stays for clients that have not taken all of their output, and for them only.
+    /// Stays for clients that have not taken all of their output, for a while for the log's service, and
+    /// for nobody else.
     fn linger(mut self) -> io::Result<()> {
-        self.held.clients.retain(Client::is_owed);
-        while !self.held.clients.is_empty() {
-            let sources: Vec<_> = (self.held.clients.iter().enumerate())
-                .map(|(index, client)| {
-                    let polled = PollFd::from_borrowed_fd(client.socket(), PollFlags::OUT);
-                    (Source::Client(index), polled)
-                })
-                .collect();
-            for (source, _) in poll_sources(&sources, None)? {
-                if let Source::Client(index) = source {
-                    self.held.clients[index].serve();
+        let end = Instant::now() + LINGER;
+        loop {
+            self.held.clients.retain(Client::is_owed);
+            let owed = self.held.log.as_ref().is_some_and(Sink::is_owed) && Instant::now() < end;
+            if self.held.clients.is_empty() && !owed {
+                break;
+            }
+            let mut sources = Vec::new();
+            for (index, client) in self.held.clients.iter().enumerate() {
+                let polled = PollFd::from_borrowed_fd(client.socket(), PollFlags::OUT);
+                sources.push((Source::Client(index), polled));
+            }
+            if let Some((socket, flags)) = self.held.log.as_ref().filter(|_| owed).and_then(Sink::interest) {
+                sources.push((Source::Log, PollFd::from_borrowed_fd(socket, flags)));
+            }
+            for (source, flags) in poll_sources(&sources, owed.then_some(QUIET))? {
+                match source {
+                    Source::Client(index) => self.held.clients[index].serve(),
+                    _ => self.serve_log(flags),
                 }
             }
-            self.held.clients.retain(Client::is_owed);
         }
         if let Some(mut log) = self.held.log.take() {
             log.close();

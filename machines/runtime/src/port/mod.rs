@@ -23,8 +23,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dhow_model::container::Running;
 use dhow_model::ports::{
-    Adopted, AttachOptions, ExecPlan, LogEntry, LogQuery, Runtime, RuntimeEvent, StartFailure, StartPlan,
-    Target, TerminalSize,
+    Adopted, AttachOptions, ExecPlan, LogEntries, LogFileKind, LogQuery, Runtime, RuntimeEvent, StartFailure,
+    StartPlan, Target, TerminalSize,
 };
 use dhow_model::{ContainerId, Error, Result};
 
@@ -106,6 +106,11 @@ impl LauncherRuntime {
 }
 
 impl Shared {
+    /// The current log file of a container.
+    fn log(&self, id: &ContainerId, kind: LogFileKind) -> PathBuf {
+        logs::path(&self.directories.containers.join(id.as_str()), id, kind)
+    }
+
     /// The run directory of a container.
     fn directory(&self, id: &ContainerId) -> PathBuf {
         self.directories.exec_root.join("containers").join(id.as_str())
@@ -170,21 +175,29 @@ impl Runtime for LauncherRuntime {
         release::processes(&self.shared, id)
     }
 
-    fn logs(
-        &self,
-        id: &ContainerId,
-        query: LogQuery,
-    ) -> Result<Box<dyn Iterator<Item = Result<LogEntry>> + Send>> {
-        let path = logs::path(&self.shared.directories.containers.join(id.as_str()), id);
+    fn logs(&self, id: &ContainerId, kind: LogFileKind, query: LogQuery) -> Result<LogEntries> {
         let shared = Arc::clone(&self.shared);
         let target = Target::container(id.clone());
         let words = format!("cannot read the log of {id}");
         let ended = Box::new(move || shared.table.get(&target).is_none());
-        let reader = LogReader::open(path, query, ended)
+        let reader = LogReader::open(self.shared.log(id, kind), kind.into(), query, ended)
             .map_err(|error| Error::internal(words.clone()).because(error))?;
         Ok(Box::new(
             reader.map(move |entry| entry.map_err(|error| Error::internal(words.clone()).because(error))),
         ))
+    }
+
+    fn clear_log(&self, id: &ContainerId, kind: LogFileKind) -> Result<()> {
+        logs::rotate::clear(&self.shared.log(id, kind))
+            .map_err(|error| Error::internal(format!("cannot empty the log of {id}")).because(error))
+    }
+
+    fn log_size(&self, id: &ContainerId) -> Result<u64> {
+        let kinds = [LogFileKind::Json, LogFileKind::Local, LogFileKind::Cache];
+        let sizes = kinds.into_iter().map(|kind| logs::rotate::size(&self.shared.log(id, kind)));
+        sizes
+            .sum::<std::io::Result<u64>>()
+            .map_err(|error| Error::internal(format!("cannot measure the log of {id}")).because(error))
     }
 
     fn release(&self, id: &ContainerId) -> Result<()> {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use dhow_model::ContainerId;
 use dhow_model::container::{Exit, Running};
 use dhow_model::ports::{
-    AttachOptions, ExecPlan, LogOptions, LogQuery, RootfsPlan, Runtime, RuntimeEvent, StartFailure,
-    StartPlan, StdioPlan, Target,
+    AttachOptions, ExecPlan, LogFileKind, LogFileOptions, LogOptions, LogQuery, RootfsPlan, Runtime,
+    RuntimeEvent, StartFailure, StartPlan, StdioPlan, Target,
 };
 use dhow_oci::runtime::{Process, Spec};
 use dhow_runtime::launcher::Launcher;
@@ -106,7 +106,7 @@ impl Stage {
             spec: Arc::new(spec(id, &["/bin/sh", "-c", script])),
             rootfs: RootfsPlan::Directory(self.directory.join("rootfs")),
             stdio: StdioPlan::default(),
-            log: LogOptions::JsonFile { max_size: None, max_files: 1, compress: false },
+            log: json_log(None),
             directory,
             init: false,
             program: None,
@@ -169,9 +169,21 @@ impl Stage {
 
     pub(crate) fn log(&self, id: &ContainerId, query: LogQuery) -> Vec<u8> {
         let query = LogQuery { stdout: true, stderr: true, ..query };
-        let entries = self.runtime.logs(id, query).unwrap();
+        let entries = self.runtime.logs(id, LogFileKind::Json, query).unwrap();
         entries.flat_map(|entry| entry.unwrap().bytes).collect()
     }
+}
+
+/// A log of JSON, in files of so many bytes.
+pub(crate) fn json_log(max_size: Option<u64>) -> LogOptions {
+    let file = LogFileOptions {
+        kind: LogFileKind::Json,
+        max_size,
+        max_files: 100,
+        compress: false,
+        attributes: Default::default(),
+    };
+    LogOptions { file: Some(file), service: None }
 }
 
 pub(crate) fn new_id() -> ContainerId {

@@ -12,7 +12,7 @@ use dhow_model::ports::{
 };
 
 use crate::own_program::no_container_reaches_our_program;
-use crate::stage::{BOTH, ENGINE, OUTPUT, Stage, exec_target, frames, new_id, read_until};
+use crate::stage::{BOTH, ENGINE, OUTPUT, Stage, exec_target, frames, json_log, new_id, read_until};
 
 /// A story's sentence, and what happens in it.
 type Story = (&'static str, fn(&Stage));
@@ -112,7 +112,7 @@ fn a_slow_reader_gets_every_byte(stage: &Stage) {
     let target = Target::container(id.clone());
     let mut client = stage.attach(&target, OUTPUT);
     let plan = stage.plan(&id, "dd if=/dev/zero bs=64k count=160 2>/dev/null | tr '\\0' 'x'");
-    stage.start(dhow_model::ports::StartPlan { log: LogOptions::None, ..plan });
+    stage.start(dhow_model::ports::StartPlan { log: LogOptions::default(), ..plan });
     // Reads a little and then waits until the container is stopped by that.
     client.read_exact(&mut [0; 8]).unwrap();
     let (mut received, mut piece) = (8, vec![0; 4096]);
@@ -145,7 +145,7 @@ fn a_client_that_vanishes_is_forgotten(stage: &Stage) {
 
 fn the_log_is_rotated_while_it_is_followed(stage: &Stage) {
     let id = new_id();
-    let log = LogOptions::JsonFile { max_size: Some(100_000), max_files: 100, compress: false };
+    let log = json_log(Some(100_000));
     let script = "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done";
     let query = LogQuery { follow: true, ..LogQuery::default() };
     stage.start(dhow_model::ports::StartPlan { log, ..stage.plan(&id, script) });

@@ -1,0 +1,121 @@
+//! Where a monitor writes what its container writes: the file, the service, or both.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::time::Instant;
+
+use dhow_model::ports::{LogFileOptions, LogOptions, LogStream};
+use dhow_model::{ContainerId, Timestamp};
+use rustix::event::PollFlags;
+
+use super::entry::{Entry, OpenLines};
+use super::form::{self, Form};
+use super::service::Service;
+use super::writer::{Limits, LogWriter};
+
+/// A log that is written.
+#[derive(Debug)]
+pub struct Sink {
+    file: Option<LogWriter>,
+    service: Option<Box<Service>>,
+    lines: OpenLines,
+}
+
+impl Sink {
+    /// Opens the log of a container whose directory is `directory`; none when its output goes nowhere.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, or the service is not there.
+    pub fn open(directory: &Path, id: &ContainerId, options: LogOptions) -> io::Result<Option<Self>> {
+        let LogOptions { file, service } = options;
+        if file.is_none() && service.is_none() {
+            return Ok(None);
+        }
+        let service = service.map(Service::open).transpose()?.map(Box::new);
+        let file = file.map(|file| open_file(directory, id, &file)).transpose()?;
+        Ok(Some(Self { file, service, lines: OpenLines::default() }))
+    }
+
+    /// Adds an entry.
+    pub fn write(&mut self, stream: LogStream, at: Timestamp, bytes: &[u8]) {
+        let part = self.lines.place(stream, bytes);
+        let entry = Entry { stream, at, bytes, part };
+        if let Some(file) = &mut self.file {
+            file.write(&entry);
+        }
+        if let Some(service) = &mut self.service {
+            service.write(&entry);
+        }
+    }
+
+    /// What was added is in the file.
+    pub fn flush(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.flush();
+        }
+    }
+
+    /// Gives memory back, when nothing was written for a while.
+    pub fn rest(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.rest();
+        }
+    }
+
+    /// Writes what is left and waits until all is done with the file.
+    pub fn close(&mut self) {
+        if let Some(file) = &mut self.file {
+            file.close();
+        }
+    }
+
+    /// Whether no more output is to be read now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.service.as_ref().is_some_and(|service| service.is_full())
+    }
+
+    /// Whether the service has not got everything yet.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.service.as_ref().is_some_and(|service| service.is_owed())
+    }
+
+    /// What is polled for, besides output.
+    #[must_use]
+    pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        self.service.as_ref()?.interest()
+    }
+
+    /// When [`serve`](Self::serve) is to be called though nothing happened.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.service.as_ref()?.deadline()
+    }
+
+    /// What is polled for has happened, or the deadline is there.
+    pub fn serve(&mut self, flags: PollFlags) {
+        if let Some(service) = &mut self.service {
+            if flags.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR) {
+                service.hung_up();
+            } else {
+                service.serve();
+            }
+        }
+    }
+}
+
+fn open_file(directory: &Path, id: &ContainerId, options: &LogFileOptions) -> io::Result<LogWriter> {
+    let path = form::path(directory, id, options.kind);
+    if let Some(parent) = path.parent().filter(|parent| *parent != directory) {
+        match rustix::fs::mkdir(parent, rustix::fs::Mode::RWXU) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let form = Form::from(options.kind);
+    let &LogFileOptions { max_size, max_files, compress, .. } = options;
+    let limits = Limits { max_size, max_files, compress };
+    LogWriter::open(path, form, form.attributes(&options.attributes), limits)
+}
