@@ -99,6 +99,7 @@ impl Store {
         let trash = Trash::start(Arc::clone(&layout))?;
         trash.take_over()?;
         let database = repair::open_database(&layout)?;
+        repair::mend(&database, &layout)?;
         let mut catalog = Catalog::read(&database, &layout)?;
         repair::hide_damaged(&mut catalog, &layout)?;
         let formats = stack::choose(&layout, options.layers)?;

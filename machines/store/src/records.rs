@@ -8,8 +8,8 @@ use dhow_model::{Container, ContainerId, Result};
 use dhow_sys::trace::mark;
 use rusqlite::Connection;
 
-use crate::Core;
 use crate::error::Context as _;
+use crate::{Core, repair};
 
 /// Records in the database; what people may want to read is also in `containers/<id>/config.json`.
 #[derive(Debug, Clone)]
@@ -23,12 +23,7 @@ impl Records for RecordStore {
             let mut query = connection.prepare_cached("SELECT id, body FROM container ORDER BY sequence")?;
             query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })?;
-        bodies
-            .iter()
-            .map(|(id, body)| {
-                serde_json::from_str(body).context(|| format!("the record of container {id} is damaged"))
-            })
-            .collect()
+        Ok(bodies.iter().filter_map(|(id, body)| self.container(id, body)).collect())
     }
 
     fn put_container(&self, container: &Container, durability: Durability) -> Result<()> {
@@ -48,6 +43,26 @@ impl Records for RecordStore {
         self.core.database.write(durability, move |connection| {
             connection.prepare_cached("DELETE FROM container WHERE id = ?1")?.execute([&id]).map(drop)
         })
+    }
+}
+
+impl RecordStore {
+    /// One that cannot be read, here or in its copy, is left out, and nothing of it is removed.
+    fn container(&self, id: &str, body: &str) -> Option<Container> {
+        let unreadable = match serde_json::from_str(body) {
+            Ok(container) => return Some(container),
+            Err(error) => error,
+        };
+        match repair::container(&self.core.database, &self.core.layout, id) {
+            Ok(container) => {
+                tracing::error!(container = id, %unreadable, "a record is made again from its config.json");
+                Some(container)
+            }
+            Err(error) => {
+                tracing::error!(container = id, %unreadable, error = error.report(), "a record is lost");
+                None
+            }
+        }
     }
 }
 

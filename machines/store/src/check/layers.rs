@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use dhow_model::{Error, Kind, Result, Timestamp};
 use dhow_oci::Digest;
 use dhow_oci::image::DiffId;
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 
 use super::Check;
 use crate::Core;
@@ -30,20 +32,26 @@ impl Check<'_> {
         }
         self.report.layers += 1;
         let object = format!("layer {diff_id}");
-        match self.core.write_tar(diff_id, &mut std::io::sink()) {
-            Ok(bytes) => self.report.bytes += bytes,
+        let bytes = match self.core.write_tar(diff_id, &mut std::io::sink()) {
+            Ok(bytes) => bytes,
             Err(error) => return self.damaged(diff_id, object, &error),
-        }
+        };
+        self.report.bytes += bytes;
         self.core.damaged().remove(diff_id);
-        match self.core.verify_index(diff_id) {
-            Ok(true) => {}
-            Ok(false) => {
-                let problem = "the index is not that of the tar".to_owned();
-                self.mend(object.clone(), problem, |core| core.renew_index(diff_id));
+        if !self.core.knows_tar_size(diff_id, bytes) {
+            let problem = "layer.json does not say how many bytes its tar has".to_owned();
+            self.mend(object.clone(), problem, |core| core.write_tar_size(diff_id, bytes));
+            if !self.repair {
+                return Ok(());
             }
-            Err(error) => self.mend(object.clone(), error.report(), |core| core.renew_index(diff_id)),
         }
-        self.row(diff_id, object)
+        let problem = match self.core.verify_index(diff_id) {
+            Ok(true) => return self.row(diff_id, object),
+            Ok(false) => "the index is not that of the tar".to_owned(),
+            Err(error) => error.report(),
+        };
+        self.mend(object.clone(), problem, |core| core.renew_index(diff_id));
+        if self.repair { self.row(diff_id, object) } else { Ok(()) }
     }
 
     /// Set aside when it may be touched: then a load brings it again.
@@ -104,13 +112,19 @@ impl Core {
     fn set_aside(&self, diff_id: &DiffId) -> Result<Option<PathBuf>> {
         let aside = self.layout.damaged();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&aside).on("make", &aside)?;
-        let to = aside.join(format!("{}-{}", diff_id.hex(), Timestamp::now().unix_seconds()));
+        let now = Timestamp::now().unix_seconds();
         let from = self.layout.layer(diff_id);
-        match std::fs::rename(&from, &to) {
-            Ok(()) => Ok(Some(to)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).on("set aside", &from),
+        // The same layer may be set aside more than once.
+        for number in 0.. {
+            let to = aside.join(format!("{}-{now}-{number}", diff_id.hex()));
+            match rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(Some(to)),
+                Err(Errno::EXIST) => {}
+                Err(Errno::NOENT) => break,
+                Err(error) => return Err(error).on("set aside", &from),
+            }
         }
+        Ok(None)
     }
 
     /// Why the layer is not used, if it is not.

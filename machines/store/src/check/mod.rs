@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | a layer's tar, or its tree with the recipe | bytes whose digest is its name | nothing: it is set aside, and comes back with the next load |
 //! | a layer's index | what is made of the tar | the tar |
+//! | a tree's `layer.json` | how many bytes its tar has | the tar |
 //! | a layer's row | the bytes that its files take | the files |
 //! | a configuration | bytes whose digest is its name, naming layers that are here | nothing |
 //! | a manifest | bytes whose digest is its name | it is let go: `save` writes another |
+//! | a container's record | readable | its `config.json` |
 //! | `images.json`, `config.json`, `volume.json` | what the database has | the database |
 //! | a snapshot | the layers of its image, and its directories | the image |
 //! | layers, blobs and directories that no record names | none | they are removed |

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use dhow_model::{ContainerId, Result, Volume};
+use dhow_model::{Container, ContainerId, Result, Volume};
 
 use super::Check;
+use crate::catalog::Snapshot;
 use crate::error::Context as _;
 use crate::records::replace_file;
 use crate::repair;
@@ -80,7 +81,10 @@ impl Check<'_> {
                     (Vec::new(), vec![id.to_string()]),
                 );
             }
-            Some(_) => {}
+            Some(snapshot) => self.snapshot(id, &snapshot),
+        }
+        if serde_json::from_str::<Container>(body).is_err() {
+            return self.unreadable(id);
         }
         // What owes the disk nothing has no copy.
         let copy = std::fs::read(directory.join("config.json")).ok();
@@ -90,6 +94,31 @@ impl Check<'_> {
             self.mend(path.display().to_string(), problem, |_| {
                 replace_file(&directory, "config.json", body.as_bytes())
             });
+        }
+    }
+
+    /// While its image is here its layers are known twice.
+    fn snapshot(&mut self, id: &ContainerId, snapshot: &Snapshot) {
+        let image = snapshot.image.and_then(|image| self.core.catalog().images.get(&image).cloned());
+        let Some(image) = image.filter(|image| image.layers() != &*snapshot.layers) else { return };
+        let problem = "the layers on record are not those of its image".to_owned();
+        self.mend(format!("container {id}"), problem, |core| {
+            let snapshot = Snapshot { image: snapshot.image, layers: image.layers().into() };
+            core.record_snapshot(id, &snapshot)?;
+            core.catalog_mut().snapshots.insert(id.clone(), snapshot);
+            Ok(())
+        });
+    }
+
+    fn unreadable(&mut self, id: &ContainerId) {
+        let (object, problem) = (format!("container {id}"), "its record cannot be read".to_owned());
+        let copy = std::fs::read(self.core.layout.container(id).join("config.json")).ok();
+        if copy.is_some_and(|copy| serde_json::from_slice::<Container>(&copy).is_ok()) {
+            self.mend(object, problem, |core| {
+                repair::container(&core.database, &core.layout, id.as_str()).map(drop)
+            });
+        } else {
+            self.lost(object, problem, (Vec::new(), vec![id.to_string()]));
         }
     }
 

@@ -1,10 +1,13 @@
 //! What each start mends: a crash leaves garbage, never a lie; the garbage goes here.
 //!
-//! A database that is damaged is set aside and made again from the plain files ([`rebuild`]).
+//! A database that is damaged is set aside and made again from the plain files ([`rebuild`]); single
+//! records that cannot be read are made again from theirs ([`rows`]).
 
 mod rebuild;
+mod rows;
 
 pub(crate) use rebuild::read_volume;
+pub(crate) use rows::{container, mend};
 
 use std::collections::HashSet;
 use std::ffi::OsString;

@@ -29,8 +29,7 @@ const RECORD_MAX: u64 = 16 << 20;
 
 /// Moves the database out of the way; people may still read something from it.
 pub(super) fn set_aside(database: &Path) -> Result<PathBuf> {
-    let aside = database.with_file_name(format!("damaged-{}", Timestamp::now().unix_seconds()));
-    std::fs::create_dir(&aside).on("make", &aside)?;
+    let aside = directory_for(database)?;
     for suffix in ["", "-wal", "-shm"] {
         let name = format!("state.sqlite{suffix}");
         let from = database.with_file_name(&name);
@@ -42,6 +41,19 @@ pub(super) fn set_aside(database: &Path) -> Result<PathBuf> {
         }
     }
     Ok(aside)
+}
+
+fn directory_for(database: &Path) -> Result<PathBuf> {
+    let now = Timestamp::now().unix_seconds();
+    let mut number = 0;
+    loop {
+        let aside = database.with_file_name(format!("damaged-{now}-{number}"));
+        match std::fs::create_dir(&aside) {
+            Ok(()) => return Ok(aside),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error).on("make", &aside),
+        }
+    }
 }
 
 /// Writes all records that the files tell of.
@@ -111,7 +123,7 @@ pub(crate) fn read_volume(path: &Path) -> Result<Volume> {
     read_json(&path.join("volume.json"))
 }
 
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     use std::io::Read as _;
     let file = std::fs::File::open(path).on("open", path)?;
     let mut bytes = Vec::new();

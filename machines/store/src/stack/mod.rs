@@ -6,7 +6,7 @@
 //!
 //! | [`LayerFormat`] | in `layers/<diff id>/` | below overlayfs |
 //! |---|---|---|
-//! | [`Tar`](LayerFormat::Tar), [`tarred`] | `layer.tar` as it came, `index.erofs` | the index, mounted with the tar as its device ([`mounts`]) |
+//! | [`Tar`](LayerFormat::Tar), [`tarred`] | `layer.tar` as it came, `index.erofs` with its [`seal`] | the index, mounted with the tar as its device ([`mounts`]) |
 //! | [`Directory`](LayerFormat::Directory), [`unpack`](mod@unpack) | `fs/`, the [`recipe`] (or `layer.tar`), `layer.json` | `fs/` |
 //!
 //! Each layer has one of them, and a stack may mix both. Which one new layers get is found out when the
@@ -19,6 +19,7 @@ mod mounts;
 mod pins;
 mod probe;
 mod recipe;
+mod seal;
 mod tarball;
 mod tarred;
 mod unpack;

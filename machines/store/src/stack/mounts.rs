@@ -79,22 +79,26 @@ impl Known {
 
 fn look(layout: &Layout, diff_id: &DiffId) -> Result<Lower> {
     let directory = layout.layer(diff_id);
-    if !directory.join(tarred::INDEX).exists() {
-        return Ok(Lower::Directory(directory.join("fs")));
+    let tree = directory.join("fs");
+    if tree.is_dir() {
+        return Ok(Lower::Directory(tree));
     }
     match tarred::mount(&directory) {
         Ok(root) => Ok(Lower::Mounted(Arc::<OwnedFd>::new(root))),
         Err(error) if is_damage(&error) => {
-            Err(Error::new(Kind::Corrupt, format!("the index of layer {diff_id} is damaged")).because(error))
+            let what = format!("layer {diff_id} is damaged: see `dhow system check --repair`");
+            Err(Error::new(Kind::Corrupt, what).because(error))
         }
         Err(error) => Err(error).context(|| format!("cannot mount layer {diff_id}")),
     }
 }
 
-/// What EROFS says of an index that is none (`EFSCORRUPTED` is `EUCLEAN`).
+/// A file that is gone or not as it was written, and what EROFS says of an index that is none
+/// (`EFSCORRUPTED` is `EUCLEAN`).
 fn is_damage(error: &std::io::Error) -> bool {
     let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-    matches!(errno, Some(rustix::io::Errno::INVAL | rustix::io::Errno::UCLEAN | rustix::io::Errno::IO))
+    matches!(error.kind(), std::io::ErrorKind::InvalidData | std::io::ErrorKind::NotFound)
+        || matches!(errno, Some(rustix::io::Errno::INVAL | rustix::io::Errno::UCLEAN | rustix::io::Errno::IO))
 }
 
 #[cfg(test)]

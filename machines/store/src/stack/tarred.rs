@@ -21,6 +21,7 @@ use rustix::mount::{
 use sha2::{Digest as _, Sha256};
 
 use super::fan::{Taker, fan};
+use super::seal::{self, Sealing};
 use super::unpack::unpack;
 use super::{NewLayer, Telling};
 use crate::erofs::{Index, Options, Tar, index_of};
@@ -87,9 +88,9 @@ fn write(directory: &Path, input: Taker) -> Result<(tar::Result<Index>, u64)> {
 
 fn write_index(index: Index, tar: &Tar, directory: &Path) -> tar::Result<()> {
     let file = File::create_new(directory.join(INDEX))?;
-    let mut out = io::BufWriter::with_capacity(INDEX_BUFFER, file);
+    let mut out = Sealing::new(io::BufWriter::with_capacity(INDEX_BUFFER, file));
     index.finish(tar, &mut out)?;
-    Ok(out.flush()?)
+    Ok(out.finish(tar.size)?)
 }
 
 /// Makes the index of the tar in `from` again, in the directory `to`; the digest has been verified.
@@ -155,10 +156,11 @@ impl Read for Written {
 
 /// Mounts a layer, attached nowhere.
 ///
-/// Both files are named by their handles: options of mounts have little room for long paths.
+/// What is not as it was written is refused. Both files are named by their handles: options of mounts have little room for long paths.
 pub(super) fn mount(directory: &Path) -> io::Result<OwnedFd> {
     let open = |name| rustix::fs::open(directory.join(name), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let (index, tar) = (open(INDEX)?, open(TAR)?);
+    seal::verify(&index, &tar)?;
     let path = |file: &OwnedFd| format!("/proc/self/fd/{}", file.as_raw_fd());
     let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&context, "source", path(&index))?;

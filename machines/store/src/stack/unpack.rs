@@ -70,7 +70,8 @@ pub(super) fn unpack(stage: &Stage, name: &str, archive: impl Read) -> Result<Ne
     })
 }
 
-fn write_info(directory: &Path, info: &LayerInfo) -> Result<()> {
+/// Writes it.
+pub(super) fn write_info(directory: &Path, info: &LayerInfo) -> Result<()> {
     let path = directory.join("layer.json");
     let text = serde_json::to_vec(info).on("write", &path)?;
     std::fs::write(&path, text).on("write", &path)

@@ -8,6 +8,7 @@ use std::path::Path;
 use dhow_model::Result;
 use dhow_oci::image::DiffId;
 
+use super::unpack::{LayerInfo, read_info, write_info};
 use super::{LayerFormat, format_of, tarred};
 use crate::Core;
 use crate::error::Context as _;
@@ -37,6 +38,17 @@ impl Core {
         std::fs::rename(stage.path().join(tarred::INDEX), &place).on("put in its place", &place)?;
         self.mounts.forget(diff_id);
         Ok(())
+    }
+
+    /// Whether what is written beside a tree is right; beside a tar nothing is.
+    pub(crate) fn knows_tar_size(&self, diff_id: &DiffId, bytes: u64) -> bool {
+        let directory = self.layout.layer(diff_id);
+        !directory.join("fs").is_dir() || read_info(&directory).is_ok_and(|info| info.tar_size == bytes)
+    }
+
+    /// Writes it again.
+    pub(crate) fn write_tar_size(&self, diff_id: &DiffId, bytes: u64) -> Result<()> {
+        write_info(&self.layout.layer(diff_id), &LayerInfo { tar_size: bytes })
     }
 }
 
