@@ -25,6 +25,7 @@ impl Engine {
             registry: registry::Registry::default(),
             execs: execs::Registry::default(),
             events: Events::default(),
+            samplers: crate::containers::stats::Samplers::default(),
             claimed_volumes: std::sync::Mutex::default(),
         });
         let records = engine.ports.records.containers()?;

@@ -61,6 +61,7 @@ pub struct Engine {
     registry: registry::Registry,
     execs: execs::Registry,
     events: Events,
+    samplers: containers::stats::Samplers,
     /// Held while a volume is made or removed.
     claimed_volumes: std::sync::Mutex<volumes::claims::Claimed>,
 }

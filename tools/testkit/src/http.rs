@@ -5,6 +5,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -44,6 +45,42 @@ impl Response {
     }
 }
 
+/// JSON documents of a stream; it ends when the engine ends it.
+pub struct Lines {
+    connection: Connection,
+    waiting: Vec<u8>,
+}
+
+impl Lines {
+    /// How long to wait for the next one.
+    ///
+    /// # Errors
+    /// When it cannot be set.
+    pub fn patience(&self, patience: Duration) -> Result<()> {
+        Ok(self.connection.stream.get_ref().set_read_timeout(Some(patience))?)
+    }
+
+    fn next_line(&mut self) -> Result<Option<Value>> {
+        loop {
+            if let Some(end) = self.waiting.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.waiting.drain(..=end).collect();
+                return Ok(Some(serde_json::from_slice(&line)?));
+            }
+            if !self.connection.read_chunk(&mut self.waiting)? {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Iterator for Lines {
+    type Item = Result<Value>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_line().transpose()
+    }
+}
+
 impl Connection {
     /// Connects to a socket.
     ///
@@ -75,6 +112,20 @@ impl Connection {
         message.extend_from_slice(body);
         self.stream.get_mut().write_all(&message)?;
         self.read_response(method == "HEAD")
+    }
+
+    /// Asks for a stream of lines, each a JSON document, and reads them one after the other.
+    ///
+    /// # Errors
+    /// When the connection breaks, or the answer is not 200.
+    pub fn follow(mut self, path: &str) -> Result<Lines> {
+        write!(self.stream.get_mut(), "GET {path} HTTP/1.1\r\nHost: dhow\r\n\r\n")?;
+        let status_line = self.line()?;
+        if !status_line.contains(" 200 ") {
+            bail!("{path}: {status_line}");
+        }
+        while !self.line()?.is_empty() {}
+        Ok(Lines { connection: self, waiting: Vec::new() })
     }
 
     fn read_response(&mut self, head_only: bool) -> Result<Response> {

@@ -10,6 +10,7 @@ pub mod pause;
 pub mod remove;
 pub mod rename;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod top;
 pub mod wait;

@@ -12,6 +12,7 @@ mod images;
 mod logs;
 mod records;
 mod runtime;
+mod sample;
 mod snapshots;
 mod upkeep;
 mod volumes;
@@ -27,6 +28,7 @@ pub use runtime::{
     Adopted, AttachOptions, ExecPlan, MountedTree, RootfsPlan, Runtime, RuntimeEvent, RuntimeProgram,
     StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
 };
+pub use sample::{BlockCount, CpuSample, DirectionCounts, InterfaceCounts, MemorySample, Sample};
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
 pub use upkeep::{CheckReport, Finding, FindingState, Upkeep};
 pub use volumes::{VolumeRequest, Volumes};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Sample;
 use super::logs::{LogEntries, LogFileKind, LogOptions, LogQuery};
 use crate::container::{Exit, Running};
 use crate::{ContainerId, Result};
@@ -58,6 +59,12 @@ pub trait Runtime: Send + Sync {
 
     /// The host's ids of all processes of the container.
     fn processes(&self, id: &ContainerId) -> Result<Vec<i32>>;
+
+    /// What the container uses now.
+    ///
+    /// # Errors
+    /// Conflict when it does not run.
+    fn sample(&self, id: &ContainerId) -> Result<Sample>;
 
     /// Reads the log; blocking. With [`LogQuery::follow`] it goes on until the container has ended.
     fn logs(&self, id: &ContainerId, kind: LogFileKind, query: LogQuery) -> Result<LogEntries>;

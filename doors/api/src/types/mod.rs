@@ -14,4 +14,5 @@ pub(crate) mod inspect;
 pub(crate) mod network;
 pub(crate) mod prune;
 pub(crate) mod spelling;
+pub(crate) mod stats;
 pub(crate) mod system;

@@ -281,4 +281,11 @@ impl Cgroup {
         };
         value_of(&read_value(directory.fd(), file).ok()?, "oom_kill")
     }
+
+    /// How often the limit of memory could not be kept by taking memory back (version 2).
+    #[must_use]
+    pub fn oom_events(&self) -> Option<u64> {
+        let directory = self.directory(Controller::Memory)?;
+        value_of(&read_value(directory.fd(), "memory.events").ok()?, "oom")
+    }
 }

@@ -12,6 +12,7 @@ mod adopt;
 pub mod failure;
 mod filters;
 mod release;
+mod sample;
 mod start;
 mod table;
 mod watch;
@@ -23,8 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dhow_model::container::Running;
 use dhow_model::ports::{
-    Adopted, AttachOptions, ExecPlan, LogEntries, LogFileKind, LogQuery, Runtime, RuntimeEvent, StartFailure,
-    StartPlan, Target, TerminalSize,
+    Adopted, AttachOptions, ExecPlan, LogEntries, LogFileKind, LogQuery, Runtime, RuntimeEvent, Sample,
+    StartFailure, StartPlan, Target, TerminalSize,
 };
 use dhow_model::{ContainerId, Error, Result};
 
@@ -173,6 +174,10 @@ impl Runtime for LauncherRuntime {
 
     fn processes(&self, id: &ContainerId) -> Result<Vec<i32>> {
         release::processes(&self.shared, id)
+    }
+
+    fn sample(&self, id: &ContainerId) -> Result<Sample> {
+        sample::take(&self.shared, id)
     }
 
     fn logs(&self, id: &ContainerId, kind: LogFileKind, query: LogQuery) -> Result<LogEntries> {

@@ -117,7 +117,8 @@ fn cgroup_of(shared: &Shared, id: &ContainerId) -> Result<String> {
     }
 }
 
-fn find(shared: &Shared, path: &str) -> Result<Option<Cgroup>> {
+/// The cgroup of that name, if it is there.
+pub(super) fn find(shared: &Shared, path: &str) -> Result<Option<Cgroup>> {
     if path.is_empty() {
         return Ok(None);
     }

@@ -8,6 +8,7 @@ use super::{Handling, exec, not_found};
 mod files;
 mod life;
 mod look;
+mod stats;
 pub(super) mod streams;
 
 /// The handler of `/containers/{rest}`.
@@ -39,7 +40,7 @@ fn one(call: Call, id: &str, verb: &str) -> Handling {
         ("GET", "json") => Box::pin(look::inspect(call, id)),
         ("GET", "top") => Box::pin(look::top(call, id)),
         ("GET", "changes") => Box::pin(look::changes(call, id)),
-        ("GET", "stats") => unserved("statistics"),
+        ("GET", "stats") => Box::pin(stats::stats(call, id)),
         ("GET", "export") => Box::pin(files::export(call, id)),
         ("HEAD", "archive") => Box::pin(files::stat(call, id)),
         ("GET", "archive") => Box::pin(files::read(call, id)),
