@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         measured("extract", || extract(File::open(archive)?, into.as_fd(), &ExtractOptions::layer()))?;
     println!("{} entries, {} bytes, {}", extracted.entries, extracted.size, extracted.diff_id);
     let created = measured("create", || create(into.as_fd(), &CreateOptions::layer(), &mut io::sink()))?;
-    println!("{} bytes, {}", created.size, created.digest);
+    println!("{} bytes, {:?}", created.size, created.digest);
     let parent = File::open(std::path::Path::new(directory).join(".."))?;
     measured("remove", || {
         remove(parent.as_fd(), last(directory)).map_err(|error| std::io::Error::from(error).into())

@@ -131,7 +131,7 @@ fn a_committed_layer_shows_what_the_container_saw() {
     }
     let layer = fresh(scratch.path(), "layer");
     let extracted = extract(&tar, &layer, &ExtractOptions::layer()).unwrap();
-    assert_eq!(extracted.diff_id, created.digest);
+    assert_eq!(Some(extracted.diff_id), created.digest);
     // The new layer on the old base, seen through an overlay, against what the container saw.
     overlay.run("", "cp -a . ../seen-by-container");
     let above = Overlay { scratch: scratch.path().to_owned(), lowers: vec!["layer", "base"] };

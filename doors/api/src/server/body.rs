@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 
 /// The most that a JSON body may have; a container's settings are some kilobytes.
 const JSON_LIMIT: usize = 4 * 1024 * 1024;
@@ -158,27 +159,41 @@ async fn drain(mut incoming: Incoming) {
     }
 }
 
+/// Pieces of a body that are read before they are asked for: on a busy machine each hand-over from thread
+/// to thread takes its time.
+const READ_AHEAD: usize = 4;
+
 /// A body as a blocking reader, for a verb that runs on a thread of its own.
 ///
 /// A client that goes away makes the next read fail, and so the verb undoes what it began.
 #[derive(Debug)]
 pub(crate) struct BlockingBody {
-    body: Body,
+    pieces: mpsc::Receiver<std::result::Result<Bytes, hyper::Error>>,
     current: Bytes,
 }
 
 impl BlockingBody {
-    /// Reads `body`.
-    pub(crate) const fn new(body: Body) -> Self {
-        Self { body, current: Bytes::new() }
+    /// Reads `body`, from now on.
+    pub(crate) fn new(mut body: Body) -> Self {
+        let (sender, pieces) = mpsc::channel(READ_AHEAD);
+        let runtime = body.runtime.clone();
+        runtime.spawn(async move {
+            while let Some(piece) = body.next().await {
+                let failed = piece.is_err();
+                // Nobody reads any more: the body is drained when it is dropped.
+                if sender.send(piece).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Self { pieces, current: Bytes::new() }
     }
 }
 
 impl Read for BlockingBody {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            let runtime = self.body.runtime.clone();
-            let Some(piece) = runtime.block_on(self.body.next()) else { return Ok(0) };
+            let Some(piece) = self.pieces.blocking_recv() else { return Ok(0) };
             self.current = piece.map_err(|error| io::Error::new(io::ErrorKind::UnexpectedEof, error))?;
         }
         let count = self.current.len().min(out.len());

@@ -50,7 +50,7 @@ pub(super) fn pack(stage: &Stage, name: &str, format: LayerFormat, upper: &Path)
     let tree = File::open(upper).on("open", upper)?;
     let (reader, mut writer) = std::io::pipe().context(|| "cannot make a pipe")?;
     let (written, received) = std::thread::scope(|scope| {
-        let options = CreateOptions { root_entry: true, ..CreateOptions::layer() };
+        let options = CreateOptions { root_entry: true, hashed: false, ..CreateOptions::layer() };
         let writing = scope.spawn(move || create(tree.as_fd(), &options, &mut writer).map(drop));
         let received = receive(stage, name, format, reader);
         (writing.join(), received)

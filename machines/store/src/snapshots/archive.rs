@@ -10,12 +10,12 @@ use dhow_model::ports::{ArchiveOptions, ArchiveTarget, Change, PathStat};
 use dhow_model::{ContainerId, Error, Result};
 use rustix::fs::{Mode, OFlags};
 
-use super::location::{Location, clean};
+use super::location::{Location, clean, resolved};
 use super::mounted::Access;
 use super::tree::check_writable;
 use crate::Core;
 use crate::error::Context as _;
-use crate::layer::{CreateOptions, ExtractOptions, create, create_path, extract};
+use crate::layer::{CreateOptions, ExtractOptions, create, create_path, extract_unhashed};
 use crate::stack::Lower;
 
 impl Core {
@@ -75,7 +75,6 @@ impl Core {
         options: ArchiveOptions,
         tar: &mut dyn Read,
     ) -> Result<()> {
-        check_writable(target, &clean(path))?;
         let tree = self.tree(target, Access::Write)?;
         let into =
             dhow_sys::path::open(&tree.root, &clean(path), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
@@ -83,11 +82,13 @@ impl Core {
             io::ErrorKind::NotADirectory => Error::invalid("extraction point is not a directory"),
             _ => not_found(error, target, path),
         })?;
+        // Where it is, and not how it was named: links lead from one mount to another.
+        check_writable(target, &resolved(&tree.root, &into).unwrap_or_else(|_| clean(path)))?;
         let extract_options = ExtractOptions {
             no_overwrite_dir_non_dir: options.no_overwrite_dir_non_dir,
             ..ExtractOptions::copy_in()
         };
-        Ok(extract(tar, into.as_fd(), &extract_options).map(drop)?)
+        Ok(extract_unhashed(tar, into.as_fd(), &extract_options).map(drop)?)
     }
 }
 

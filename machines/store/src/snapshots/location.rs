@@ -67,11 +67,10 @@ impl Location {
 
     /// Where a link leads, seen from the container's root; it need not exist.
     fn target(&self, root: &OwnedFd) -> io::Result<String> {
-        if let Ok(found) = dhow_sys::path::handle(root, &self.path) {
-            let (top, found) = (path_of(root)?, path_of(&found)?);
-            if let Ok(below) = found.strip_prefix(&top) {
-                return Ok(Path::new("/").join(below).to_string_lossy().into_owned());
-            }
+        if let Ok(found) = dhow_sys::path::handle(root, &self.path)
+            && let Ok(path) = resolved(root, &found)
+        {
+            return Ok(path.to_string_lossy().into_owned());
         }
         let text = readlinkat(&self.parent, &self.name, Vec::new())?;
         let text = Path::new(OsStr::from_bytes(text.to_bytes()));
@@ -91,6 +90,13 @@ pub(super) fn clean(path: &Path) -> PathBuf {
         }
     }
     clean
+}
+
+/// Where a handle is, seen from the tree's root.
+pub(super) fn resolved(root: &OwnedFd, handle: &OwnedFd) -> io::Result<PathBuf> {
+    let (top, found) = (path_of(root)?, path_of(handle)?);
+    let below = found.strip_prefix(&top).map_err(io::Error::other)?;
+    Ok(Path::new("/").join(below))
 }
 
 /// The path of a handle, as the kernel tells it.

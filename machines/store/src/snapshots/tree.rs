@@ -125,7 +125,9 @@ fn named(destination: &Path, error: std::io::Error) -> std::io::Error {
 /// Whether the path may be written: the rules are Docker's, and so are the words.
 pub(super) fn check_writable(target: &ArchiveTarget, path: &Path) -> Result<()> {
     let forbidden = |what: &str| Err(Error::new(dhow_model::Kind::Forbidden, what));
-    let above = target.mounts.iter().filter(|mount| path.starts_with(&mount.destination));
+    // A tmpfs is there while the container runs.
+    let there = |mount: &&MountPoint| mount.kind != MountKind::Tmpfs || target.pid.is_some();
+    let above = target.mounts.iter().filter(there).filter(|mount| path.starts_with(&mount.destination));
     match above.max_by_key(|mount| mount.destination.components().count()) {
         Some(mount) if !mount.writable => forbidden("mounted volume is marked read-only"),
         None if target.read_only => forbidden("container rootfs is marked read-only"),

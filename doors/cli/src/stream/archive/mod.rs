@@ -7,6 +7,11 @@ mod unpack;
 pub(crate) use pack::pack;
 pub(crate) use unpack::{Unpack, unpack};
 
+/// The extended attribute that holds what a program may do beyond its user.
+const CAPABILITY: &str = "security.capability";
+/// What stands before an attribute's name in an archive.
+const PAX_ATTRIBUTE: &str = "SCHILY.xattr.";
+
 /// Splits a path into its folder and the name below it; `.` at the end is kept, because it means
 /// what is inside.
 pub(crate) fn split(path: &str) -> (String, String) {

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
 
+use super::{CAPABILITY, PAX_ATTRIBUTE};
+
 /// Writes a file, or a folder with all that is in it, under the name `top`; `.` leaves the folder's
 /// own name away. Symbolic links are packed as such.
 pub(crate) fn pack(source: &Path, top: &str, out: impl Write) -> io::Result<()> {
@@ -31,11 +33,22 @@ fn append(builder: &mut Builder<impl Write>, path: &Path, name: &Path) -> io::Re
     if kind.is_file() {
         let file = File::open(path)?;
         header.set_size(found.len());
+        if let Some(capability) = capability(&file) {
+            let key = format!("{PAX_ATTRIBUTE}{CAPABILITY}");
+            builder.append_pax_extensions([(key.as_str(), capability.as_slice())])?;
+        }
         // A file that grows or shrinks meanwhile must not shift what follows it.
         let exact = io::Read::take(io::Read::chain(file, io::repeat(0)), found.len());
         return builder.append_data(&mut header, name, exact);
     }
     append_special(builder, header, &found, name)
+}
+
+fn capability(file: &File) -> Option<Vec<u8>> {
+    // The kernel's structure has 20 or 24 bytes.
+    let mut value = [0; 64];
+    let length = rustix::fs::fgetxattr(file, CAPABILITY, &mut value).ok()?;
+    Some(value[..length].to_vec())
 }
 
 fn append_inside(builder: &mut Builder<impl Write>, path: &Path, name: &Path) -> io::Result<()> {

@@ -13,10 +13,12 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, chownat, fchmod, linkat,
-    mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chownat,
+    fchmod, linkat, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat, utimensat,
 };
 use tar::{Archive, Entry, EntryType};
+
+use super::{CAPABILITY, PAX_ATTRIBUTE};
 
 /// How an archive is unpacked.
 pub(crate) struct Unpack<'a> {
@@ -193,10 +195,27 @@ fn make_file(
         other => other?,
     };
     let mut file = File::from(made);
+    let capability = capability(entry)?;
     copy(entry, &mut file, buffer)?;
     set_owner_and_time(parent, name, attributes)?;
+    if let Some(capability) = capability {
+        // As docker: who may not give it, and a file system that has none, leave it out.
+        let _ = rustix::fs::fsetxattr(&file, CAPABILITY, &capability, XattrFlags::empty());
+    }
     // After the owner, because a change of owner takes setuid away.
     file.set_permissions(Permissions::from_mode(attributes.mode))
+}
+
+/// What a program may do beyond its user; the one attribute that docker's command line keeps.
+fn capability(entry: &mut Entry<'_, impl Read>) -> io::Result<Option<Vec<u8>>> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(None) };
+    for extension in extensions {
+        let extension = extension?;
+        if extension.key_bytes().strip_prefix(PAX_ATTRIBUTE.as_bytes()) == Some(CAPABILITY.as_bytes()) {
+            return Ok(Some(extension.value_bytes().to_vec()));
+        }
+    }
+    Ok(None)
 }
 
 fn copy(entry: &mut impl Read, file: &mut File, buffer: &mut [u8]) -> io::Result<()> {

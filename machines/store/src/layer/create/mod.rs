@@ -26,6 +26,8 @@ pub struct CreateOptions {
     pub form: Form,
     /// Write an entry `./` for the directory itself.
     pub root_entry: bool,
+    /// Hash what is written.
+    pub hashed: bool,
     /// How deep the tree may be.
     pub limits: Limits,
 }
@@ -44,7 +46,7 @@ impl CreateOptions {
     /// A layer from the upper directory of an overlay (`commit`).
     #[must_use]
     pub fn layer() -> Self {
-        Self::default()
+        Self { hashed: true, ..Self::default() }
     }
 
     /// A whole tree (`export`, `cp`).
@@ -57,8 +59,8 @@ impl CreateOptions {
 /// What was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Created {
-    /// Digest of the tar: for a layer its diff id.
-    pub digest: Digest,
+    /// Digest of the tar, when asked for: for a layer its diff id.
+    pub digest: Option<Digest>,
     /// Bytes of the tar.
     pub size: u64,
 }
@@ -68,7 +70,7 @@ pub struct Created {
 /// # Errors
 /// When something cannot be read, changes while it is read, or has no place in a tar.
 pub fn create(directory: BorrowedFd<'_>, options: &CreateOptions, out: &mut dyn Write) -> Result<Created> {
-    run(out, |writer| Walk::new(options, writer).tree(directory))
+    run(options, out, |writer| Walk::new(options, writer).tree(directory))
 }
 
 /// Writes one file or directory, `name` below `parent`, under the name `rename` (`docker cp`).
@@ -81,14 +83,15 @@ pub fn create_path(
     options: &CreateOptions,
     out: &mut dyn Write,
 ) -> Result<Created> {
-    run(out, |writer| Walk::new(options, writer).path(parent, name, rename))
+    run(options, out, |writer| Walk::new(options, writer).path(parent, name, rename))
 }
 
 fn run(
+    options: &CreateOptions,
     out: &mut dyn Write,
     walk: impl FnOnce(Writer<PipeWriter>) -> Result<Writer<PipeWriter>> + Send,
 ) -> Result<Created> {
-    let (writer, reader) = pipe(Hashing::WhenRead);
+    let (writer, reader) = pipe(if options.hashed { Hashing::WhenRead } else { Hashing::Never });
     let (walked, written) = thread::scope(|scope| {
         let walking = scope.spawn(|| -> Result<()> {
             let end = walk(Writer::new(writer))?.finish()?.end();
@@ -118,6 +121,6 @@ fn write(mut reader: PipeReader, out: &mut dyn Write) -> Result<Created> {
         reader.consume(length);
     }
     out.flush().map_err(|error| Error::system("the archive cannot be written", error))?;
-    let passed = reader.finish()?.ok_or_else(|| Error::format("archive was not hashed"))?;
-    Ok(Created { digest: passed.digest, size: passed.size })
+    let (digest, size) = reader.drain()?;
+    Ok(Created { digest, size })
 }

@@ -7,7 +7,7 @@ mod place;
 mod whiteout;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::BorrowedFd;
 use std::thread;
 
@@ -22,6 +22,9 @@ use super::compression::{Blob, Compression, Decoder};
 use super::pipeline::{Hashing, Passed, PipeReader, pipe};
 use super::tree::{Missing, Tree, clean, split};
 use crate::tar::{Entry, Error, Limits, Reader, Result, Time};
+
+/// So much of an archive is read at once.
+const BUFFER: usize = 256 * 1024;
 
 /// How a tar is unpacked.
 #[derive(Debug, Clone, Default)]
@@ -127,6 +130,26 @@ pub fn extract(archive: impl Read, into: BorrowedFd<'_>, options: &ExtractOption
         contents: counts.contents,
         skipped: counts.skipped,
     })
+}
+
+/// The same as [`extract`] for who does not ask what the archive was: in this thread, and nothing is hashed.
+///
+/// # Errors
+/// Those of [`extract`].
+pub fn extract_unhashed(
+    archive: impl Read,
+    into: BorrowedFd<'_>,
+    options: &ExtractOptions,
+) -> Result<Skipped> {
+    let source = Decoder::new(archive, false, &options.limits)?;
+    let mut extractor = Extractor::new(into, options);
+    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, source), options.limits.clone());
+    extractor.entries(&mut reader)?;
+    let mut source = reader.into_inner();
+    // The rest is padding; what is wrong with it is told all the same.
+    std::io::copy(&mut source, &mut std::io::sink())?;
+    source.into_inner().finish()?;
+    Ok(extractor.counts.skipped)
 }
 
 /// Unpacks an uncompressed tar that is in memory or has been hashed elsewhere, in this thread.
