@@ -15,6 +15,10 @@ for place in $(awk '$2 ~ \"^/sys/fs/cgroup\" { print $2 }' /proc/mounts); do
     mount -o remount,bind,ro $place
 done";
 
+/// Version 2 of cgroups and nothing else, wherever the machine has put its controllers.
+const VERSION_2: &str = "umount -R /sys/fs/cgroup
+mount -t cgroup2 none /sys/fs/cgroup";
+
 /// An engine that is started when a script has run in a mount namespace of its own.
 fn engine_after(script: &str, directory: &Path) -> Result<Engine> {
     started_by(
@@ -169,5 +173,36 @@ fn inside_a_privileged_container_everything_works() -> Result<()> {
     let options = ["--privileged", "-v", "data:/var/lib/dhow", "-v", &program];
     let answer = run(&engine, &[&options[..], &["busybox", "sh", "-c", INSIDE]].concat());
     assert!(answer.ok().ends_with("alive\n33554432\nheld\nheld"), "{}{}", answer.stdout, answer.stderr);
+    Ok(())
+}
+
+/// Where version 1 has all controllers there is nothing to limit with; the rest is version 2's own.
+#[test]
+fn with_version_2_alone_containers_are_held_to_their_devices_frozen_and_killed() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let engine = engine_after(VERSION_2, directory.path())?;
+    assert_eq!(
+        engine.docker(&["info", "--format", "{{.CgroupVersion}} {{.CgroupDriver}}"]).ok(),
+        "2 cgroupfs"
+    );
+
+    let script =
+        "mknod /tmp/disk b 7 0 && head -c 1 /tmp/disk; mknod /tmp/zero c 1 5 && head -c 3 /tmp/zero | wc -c
+        grep ^0: /proc/self/cgroup; grep -c cgroup /proc/mounts";
+    let answer = run(&engine, &["busybox", "sh", "-c", script]);
+    assert_eq!(answer.ok(), "3\n0::/\n1");
+    assert!(answer.stderr.contains("head: /tmp/disk: Operation not permitted"), "{}", answer.stderr);
+
+    engine.docker(&["run", "-d", "--init", "--name", "held", "busybox", "sleep", "1000"]).ok();
+    engine.docker(&["pause", "held"]).ok();
+    let state = ["inspect", "-f", "{{.State.Status}}", "held"];
+    assert_eq!(engine.docker(&state).ok(), "paused");
+    engine.docker(&["unpause", "held"]).ok();
+    let exec = engine.docker(&["exec", "held", "sh", "-c", "mknod /tmp/disk b 7 0; head -c 1 /tmp/disk"]);
+    assert!(exec.stderr.contains("Operation not permitted"), "{}", exec.stderr);
+    engine.docker(&["pause", "held"]).ok();
+    engine.docker(&["kill", "held"]).ok();
+    assert_eq!(engine.docker(&["wait", "held"]).ok(), "137");
+    engine.docker(&["rm", "held"]).ok();
     Ok(())
 }
