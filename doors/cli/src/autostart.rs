@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::session::variable_of;
 
 /// The hidden first argument of the child.
-pub(crate) const LAUNCH: &str = "__launch-engine";
+pub const LAUNCH: &str = "__launch-engine";
 
 /// An engine that has not answered by then will not.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -22,6 +22,8 @@ mod session;
 mod settings;
 mod stream;
 
+pub use autostart::LAUNCH;
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;

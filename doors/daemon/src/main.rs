@@ -23,6 +23,13 @@ fn main() -> ExitCode {
         Some(verb) if verb == "runtime" => dhow_runtime::command::run(arguments),
         Some(verb) if verb == "daemon" => daemon::run(arguments),
         Some(verb) if verb == "debug" => debug::run(arguments),
+        Some(verb) if verb == dhow_cli::LAUNCH => {
+            // What the command was started with (a lock, the end of a pipe that somebody waits for) is not
+            // the engine's. Without the call the engine keeps it, as it would anything else.
+            let mut kept: Vec<_> = dhow_sys::trace::descriptor().into_iter().collect();
+            let _ = dhow_sys::descriptors::close_all_but(&mut kept);
+            dhow_cli::run(std::env::args_os())
+        }
         _ => dhow_cli::run(std::env::args_os()),
     }
 }

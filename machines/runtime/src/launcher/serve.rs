@@ -25,9 +25,12 @@ pub fn serve() -> ! {
     exit_now(0)
 }
 
-/// Moves the socket out of the way of standard input, which becomes /dev/null, and leaves whatever
+/// Lets go of what the engine was started with, such as somebody's lock: monitors would hold it as long as
+/// their containers run. Moves the socket out of the way of standard input, which becomes /dev/null, and leaves whatever
 /// the engine was started from. Where cgroups are is looked up once, for all monitors.
 fn prepare() -> std::io::Result<(Channel, Layout)> {
+    let mut kept: Vec<_> = dhow_sys::trace::descriptor().into_iter().collect();
+    dhow_sys::descriptors::close_all_but(&mut kept)?;
     let engine = Channel::from(rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?);
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     dup2_stdin(&null)?;
