@@ -67,6 +67,24 @@ fn section(page: &mut String, title: &str, commands: &[(&str, &str)]) {
     let _ = writeln!(page, "\n{title}:");
     let width = commands.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max(11);
     for (name, about) in commands {
-        let _ = writeln!(page, "  {name:width$} {about}");
+        // What is said beyond the first line is for the command's own page.
+        let _ = writeln!(page, "  {name:width$} {}", about.lines().next().unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_one_line_on_the_pages_of_many() {
+        for page in [Some(of_program()), of_group("container"), of_group("image")] {
+            let page = page.unwrap();
+            let (_, listed) = page.split_once("Commands:\n").unwrap();
+            let listed =
+                listed.lines().take_while(|line| !line.starts_with("Global") && !line.starts_with("Run"));
+            let odd = |line: &&str| !line.is_empty() && !line.ends_with(':') && !line.starts_with("  ");
+            assert_eq!(listed.filter(odd).collect::<Vec<_>>(), Vec::<&str>::new());
+        }
     }
 }
