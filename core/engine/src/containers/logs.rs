@@ -40,6 +40,19 @@ impl Engine {
         let record = self.container(text)?.record();
         self.ports.runtime.clear_log(&record.id, file_of(&record)?)
     }
+
+    /// Every container with the bytes that its log takes on disk.
+    ///
+    /// # Errors
+    /// When a log cannot be measured.
+    pub fn log_sizes(&self) -> Result<Vec<(Container, u64)>> {
+        let all = self.registry.all();
+        let measured = all.iter().map(|entry| {
+            let record = entry.record();
+            Ok((Container::clone(&record), self.ports.runtime.log_size(&record.id)?))
+        });
+        measured.collect()
+    }
 }
 
 fn file_of(record: &Container) -> Result<LogFileKind> {

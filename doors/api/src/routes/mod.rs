@@ -23,6 +23,7 @@ mod containers;
 mod disk;
 mod exec;
 mod images;
+mod logs;
 mod networks;
 mod swarm;
 mod system;
@@ -61,6 +62,10 @@ fn route(call: Call) -> Handling {
         ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs" | "plugins", ..] => {
             Box::pin(std::future::ready(swarm::answer(&call.method, &parts)))
         }
+        ["dhow", "containers", id, "logs", "clear"] if call.is("POST") => {
+            Box::pin(logs::clear(call, (*id).to_owned()))
+        }
+        ["dhow", "system", "logs"] if call.is("GET") => Box::pin(logs::sizes(call)),
         _ => system::route(call, &parts),
     }
 }

@@ -52,7 +52,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let usage: Usage = session.send(Request::get(&["system", "df"]))?.json()?;
     let format = parsed.text_or_empty("format");
     if parsed.is_on("verbose") && matches!(format, "" | "table") {
-        return session.print(&in_full(usage)?);
+        return session.print(&(in_full(usage)? + &logs(session)?));
     }
     let listing = match format {
         "" | "table" => {
@@ -65,6 +65,40 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         custom => Listing::new(custom),
     };
     session.print(&listing.show(totals(&usage))?)
+}
+
+/// What logs take, which no other row counts: none, where the engine is not ours.
+fn logs(session: &Session) -> Result<String> {
+    let Ok(answer) = session.send(Request::get(&["dhow", "system", "logs"])) else {
+        return Ok(String::new());
+    };
+    let logs: Vec<Log> = answer.json()?;
+    let listing = Listing::new("table {{.Names}}\\t{{.Driver}}\\t{{.Size}}");
+    Ok(format!("\nLogs space usage:\n\n{}", listing.show(logs.into_iter().filter(|log| log.size > 0))?))
+}
+
+/// The log of a container.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Log {
+    name: String,
+    driver: String,
+    size: i64,
+}
+
+impl Row for Log {
+    const TYPE: &'static str = "*formatter.diskUsageLogContext";
+    const FIELDS: &'static [(&'static str, &'static str)] =
+        &[("Driver", "LOG DRIVER"), ("Names", "NAMES"), ("Size", "SIZE")];
+
+    fn field(&self, name: &str) -> Option<Json> {
+        Some(Json::String(match name {
+            "Driver" => self.driver.clone(),
+            "Names" => self.name.clone(),
+            "Size" => units::human_size(units::float(self.size)),
+            _ => return None,
+        }))
+    }
 }
 
 /// One kind of object, summed up.

@@ -18,6 +18,7 @@ pub(crate) const COMMAND: Command = Command {
     arity: Arity::Exactly(1),
     arguments_end_flags: false,
     flags: &[&[
+        flag("clear", SWITCH, "Empty the log instead, whether the container runs or not"),
         flag("details", SWITCH, "Show what the log driver adds"),
         flag("follow", SWITCH, "Go on showing what is written").short('f'),
         flag(
@@ -34,6 +35,10 @@ pub(crate) const COMMAND: Command = Command {
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let name = checked(parsed.argument(0))?;
+    if parsed.is_on("clear") {
+        session.send(Request::post(&["dhow", "containers", name, "logs", "clear"]))?;
+        return Ok(());
+    }
     let moment = |flag: &str| {
         let given = parsed.text(flag).filter(|value| !value.is_empty());
         let wrong = |error: Error| Error::said(format!("invalid value for \"{flag}\": {error}"));

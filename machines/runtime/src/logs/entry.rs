@@ -39,8 +39,14 @@ impl Part {
     /// The line's number as text.
     #[must_use]
     pub fn id_text(&self) -> String {
-        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&self.id)
     }
+}
+
+/// Bytes as text.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The lines of both streams that are not at their end yet.
@@ -68,9 +74,11 @@ impl OpenLines {
     }
 }
 
-fn random() -> [u8; 32] {
+/// A number that nothing else has.
+#[must_use]
+pub fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
-    // Without random numbers parts of two lines may look like one's: no reason to lose either.
+    // Without random numbers two things may look like one: no reason to lose either.
     let _ = rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty());
     bytes
 }

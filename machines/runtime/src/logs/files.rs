@@ -52,14 +52,32 @@ impl LogFile {
     }
 }
 
+/// Rotations during one [`open_all`] that make it begin again.
+const MOST_ROTATIONS: usize = 20;
+
 /// Opens all files of the log at `path`, the oldest first; none when there is no log.
 ///
-/// The newest is opened first and its elders after it: a rotation meanwhile moves files to higher
-/// numbers only, so that each is met at least once, and one that is met twice is known by its inode.
+/// A file that is rotated and compressed meanwhile could be met twice, as itself and compressed: then
+/// all is opened anew.
 ///
 /// # Errors
 /// The kernel's, but for files that are not there.
 pub fn open_all(path: &Path) -> io::Result<Vec<LogFile>> {
+    let mut files = open_once(path)?;
+    for _ in 0..MOST_ROTATIONS {
+        let newest = files.last().map(LogFile::identity).transpose()?;
+        let now = open_current(path)?.as_ref().map(LogFile::identity).transpose()?;
+        if newest == now || now.is_none() {
+            break;
+        }
+        files = open_once(path)?;
+    }
+    Ok(files)
+}
+
+/// The newest is opened first and its elders after it: a rotation meanwhile moves files to higher
+/// numbers only, so that each is met at least once, and one that is met twice is known by its inode.
+fn open_once(path: &Path) -> io::Result<Vec<LogFile>> {
     let mut files: Vec<LogFile> = Vec::new();
     let mut known = Vec::new();
     let mut add = |file: LogFile| -> io::Result<()> {

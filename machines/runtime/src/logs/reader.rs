@@ -1,6 +1,7 @@
 //! Reads a log back: all of it or its last lines, within a span of time, and on while it grows.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -21,9 +22,8 @@ pub type Ended = Box<dyn Fn() -> bool + Send>;
 
 /// The entries of a log, one after another; blocks when it follows and there is nothing new.
 ///
-/// A file that is compressed while a reader that follows has fallen behind by more than it is found
-/// again by the time of the last entry that was read: entries of the very same nanosecond may be
-/// missed there.
+/// A file that was compressed while a reader that follows was still reading it is found again by the last
+/// entry that was read. A reader that falls behind by more than is kept goes on with the oldest that is.
 pub struct LogReader {
     path: PathBuf,
     form: Form,
@@ -32,9 +32,8 @@ pub struct LogReader {
     files: VecDeque<LogFile>,
     current: Option<Current>,
     skip: u64,
-    last: Timestamp,
-    /// Entries up to this instant were read before.
-    after: Option<Timestamp>,
+    /// What the last entry is known by.
+    last: Option<u64>,
     changes: Option<OwnedFd>,
     done: bool,
 }
@@ -68,8 +67,7 @@ impl LogReader {
             files: files.into(),
             current: None,
             skip,
-            last: Timestamp::NEVER,
-            after: None,
+            last: None,
             changes,
             done: false,
         })
@@ -83,7 +81,9 @@ impl LogReader {
                 self.skip -= 1;
                 continue;
             }
-            self.last = entry.at;
+            if self.query.follow {
+                self.last = Some(fingerprint(&entry));
+            }
             if self.query.until.is_some_and(|until| entry.at > until) {
                 break;
             }
@@ -100,9 +100,7 @@ impl LogReader {
             LogStream::Stdout => self.query.stdout,
             LogStream::Stderr => self.query.stderr,
         };
-        stream
-            && self.query.since.is_none_or(|since| entry.at >= since)
-            && self.after.is_none_or(|after| entry.at > after)
+        stream && self.query.since.is_none_or(|since| entry.at >= since)
     }
 
     /// The next entry of whichever file; none at the end of everything.
@@ -171,7 +169,7 @@ impl LogReader {
             }
         }
         if !found {
-            self.after = Some(self.last);
+            self.skip = forget_what_was_read(&mut files, self.form, self.last)?;
         }
         Ok(files)
     }
@@ -198,6 +196,35 @@ impl LogReader {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Leaves in `files` the one with the `last` entry that was read, and those after it; returns how many
+/// entries of it were read. When none has it, all of them are newer.
+fn forget_what_was_read(files: &mut VecDeque<LogFile>, form: Form, last: Option<u64>) -> io::Result<u64> {
+    let Some(last) = last else { return Ok(0) };
+    for index in (0..files.len()).rev() {
+        let mut records = files[index].records(form)?;
+        let (mut count, mut found) = (0, None);
+        while let Some(entry) = records.next_entry()? {
+            count += 1;
+            if fingerprint(&entry) == last {
+                found = Some(count);
+            }
+        }
+        files[index].file.seek(SeekFrom::Start(0))?;
+        if let Some(read) = found {
+            files.drain(..index);
+            return Ok(read);
+        }
+    }
+    Ok(0)
+}
+
+/// Two entries have the same one only when they are alike in everything.
+fn fingerprint(entry: &LogEntry) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (entry.at, entry.stream as u8, &entry.bytes).hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Iterator for LogReader {

@@ -15,7 +15,7 @@ use dhow_model::ports::{LogReceiver, LogService};
 use jiff::tz::TimeZone;
 use rustix::event::PollFlags;
 
-use super::entry::Entry;
+use super::entry::{Entry, hexadecimal, random};
 use super::link::{self, Link};
 use super::{journal, syslog};
 
@@ -51,7 +51,11 @@ impl Service {
     /// # Errors
     /// In Docker's words, when nobody is there.
     pub fn open(service: LogService) -> io::Result<Self> {
-        let LogService { receiver, drop_beyond } = service;
+        let LogService { mut receiver, drop_beyond } = service;
+        if let LogReceiver::Journald(fields) = &mut receiver {
+            // Tells the numbers of this run from those of an earlier one.
+            fields.insert("CONTAINER_LOG_EPOCH".into(), hexadecimal(&random()));
+        }
         let link = match Link::make(&receiver) {
             Err(_) if matches!(receiver, LogReceiver::Journald(_)) => {
                 return Err(io::Error::new(io::ErrorKind::NotFound, "journald is not enabled on this host"));

@@ -14,12 +14,16 @@ use super::form::{self, Form};
 use super::service::Service;
 use super::writer::{Limits, LogWriter};
 
+/// As many nanoseconds a line may be dated ahead: beyond them the clock was set back.
+const MOST_AHEAD: i128 = 1_000_000_000;
+
 /// A log that is written.
 #[derive(Debug)]
 pub struct Sink {
     file: Option<LogWriter>,
     service: Option<Box<Service>>,
     lines: OpenLines,
+    last: Timestamp,
 }
 
 impl Sink {
@@ -34,12 +38,13 @@ impl Sink {
         }
         let service = service.map(Service::open).transpose()?.map(Box::new);
         let file = file.map(|file| open_file(directory, id, &file)).transpose()?;
-        Ok(Some(Self { file, service, lines: OpenLines::default() }))
+        Ok(Some(Self { file, service, lines: OpenLines::default(), last: Timestamp::NEVER }))
     }
 
     /// Adds an entry.
     pub fn write(&mut self, stream: LogStream, at: Timestamp, bytes: &[u8]) {
         let part = self.lines.place(stream, bytes);
+        let at = if part.is_none() { self.later(at) } else { at };
         let entry = Entry { stream, at, bytes, part };
         if let Some(file) = &mut self.file {
             file.write(&entry);
@@ -47,6 +52,19 @@ impl Sink {
         if let Some(service) = &mut self.service {
             service.write(&entry);
         }
+    }
+
+    /// Lines that were read at once have times of their own: readers find their place again by them. Parts
+    /// of a line bear the time of its first.
+    fn later(&mut self, at: Timestamp) -> Timestamp {
+        let next = self.last.unix_nanos() + 1;
+        let at = if at <= self.last && next - at.unix_nanos() < MOST_AHEAD {
+            Timestamp::from_nanos(next)
+        } else {
+            at
+        };
+        self.last = at;
+        at
     }
 
     /// What was added is in the file.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use dhow_engine::Engine;
+use dhow_model::container::State;
 use dhow_model::ports::Change;
 use dhow_model::{Container, ImageId, Kind, Result, Timestamp};
 use serde_json::{Value, json};
@@ -80,7 +81,9 @@ pub(super) async fn inspect(call: Call, id: String) -> Answer {
 fn surroundings(engine: &Engine, container: &Container, size: bool) -> Result<Surroundings> {
     let directory = engine.ports().snapshots.directory(&container.id);
     let file = |name: &str| directory.join(name).to_string_lossy().into_owned();
-    let has_log = container.host_config.log_config.kind == "json-file";
+    // It is there from the first start on.
+    let started = !matches!(container.state, State::Created { .. });
+    let has_log = started && container.host_config.log_config.kind == "json-file";
     Ok(Surroundings {
         resolv_conf: file("resolv.conf"),
         hostname: file("hostname"),
