@@ -27,8 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Starts the engine and waits until it answers. `refusal` is what the client saw: it is what to
 /// tell if starting is not possible here.
 pub(crate) fn start(client: &Client, is_default: bool, refusal: client::Error) -> Result<()> {
-    let socket = client.endpoint().socket();
-    let Some(folder) = socket.parent() else {
+    let Some(folder) = client.endpoint().socket().and_then(Path::parent) else {
         return Err(refusal.into());
     };
     let Ok(lock) = lock(folder) else {

@@ -9,11 +9,12 @@
 //! are plain blocking sockets, settings are read when first asked for, threads exist only while a
 //! container is attached.
 //!
-//! Files: reads `~/.docker/config.json` and the contexts beside it; writes what the user names
+//! Files: reads `~/.docker/config.json` and the contexts beside it, which `context` changes; writes what the user names
 //! (`save -o`, `--cidfile`, …), `/run/dhow/start.lock` and the engine's log when it starts one.
 
 mod autostart;
 mod commands;
+mod contexts;
 mod error;
 mod flags;
 mod format;

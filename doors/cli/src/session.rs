@@ -4,9 +4,10 @@ use std::cell::OnceCell;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use dhow_api::client::{Client, Endpoint, Request, Response};
+use dhow_api::client::{Client, Endpoint, Request, Response, TlsFiles};
 
 use crate::autostart;
+use crate::contexts;
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed, STRING, SWITCH, flag};
 use crate::settings::{self, Settings};
@@ -16,15 +17,15 @@ pub(crate) const GLOBAL_FLAGS: &[Flag] = &[
     flag("config", STRING, "Folder of the client's settings (default \"~/.docker\")"),
     flag("context", STRING, "Name of the context whose engine is meant (overrides DOCKER_HOST)").short('c'),
     flag("debug", SWITCH, "Say more").short('D'),
-    flag("host", STRING, "Socket of the engine, such as unix:///run/dhow/dhow.sock").short('H'),
+    flag("host", STRING, "Address of the engine: unix:///path, tcp://host:port, ssh://user@host").short('H'),
     flag("log-level", STRING, "How much to log (debug, info, warn, error, fatal)").short('l'),
     flag("autostart", SWITCH, "Start the engine if none listens, also at an address given by --host"),
     flag("version", SWITCH, "Print the version and leave").short('v'),
-    flag("tls", SWITCH, "").hidden(),
-    flag("tlsverify", SWITCH, "").hidden(),
-    flag("tlscacert", STRING, "").hidden(),
-    flag("tlscert", STRING, "").hidden(),
-    flag("tlskey", STRING, "").hidden(),
+    flag("tls", SWITCH, "Use TLS; implied by --tlsverify"),
+    flag("tlsverify", SWITCH, "Use TLS and verify the engine"),
+    flag("tlscacert", STRING, "Trust certificates that are signed by this authority only"),
+    flag("tlscert", STRING, "File of the client's certificate"),
+    flag("tlskey", STRING, "File of its key"),
 ];
 
 /// The engine's socket where nothing else is said.
@@ -37,11 +38,15 @@ pub(crate) struct Session {
     settings: OnceCell<Settings>,
 }
 
-/// An address, and whether the engine may be started there.
+/// An engine, and how to get there.
+#[derive(Clone, Debug)]
 pub(crate) struct Host {
     pub(crate) address: String,
     pub(crate) context: String,
+    /// The engine may be started there.
     pub(crate) is_default: bool,
+    /// TLS, where it is TCP.
+    pub(crate) tls: Option<TlsFiles>,
 }
 
 impl Session {
@@ -59,34 +64,84 @@ impl Session {
         settings::folder(self.globals.text("config"))
     }
 
-    /// Where the engine is: `-H`, `--context`, the environment, the default socket; first wins.
+    /// The contexts of the user.
+    pub(crate) fn contexts(&self) -> contexts::Store {
+        contexts::Store::new(&self.settings_folder())
+    }
+
+    /// Where the engine is: `-H`, `--context`, the environment, the present context, the default socket;
+    /// first wins.
     pub(crate) fn host(&self) -> Result<Host> {
-        let explicit = |address: String| Host { address, context: "default".to_owned(), is_default: false };
-        if let Some(address) = self.globals.text("host") {
-            return Ok(explicit(address.to_owned()));
+        match self.context_name()? {
+            name if name == contexts::DEFAULT => self.default_host(),
+            name => self.context(&name),
         }
-        if let Some(name) = self.globals.text("context") {
-            return self.context(name);
+    }
+
+    /// The name of the context that is meant.
+    pub(crate) fn context_name(&self) -> Result<String> {
+        let (host, context) = (self.globals.text("host"), self.globals.text("context"));
+        if host.is_some() && context.is_some() {
+            return Err(Error::said("conflicting options: cannot specify both --host and --context"));
         }
-        for variable in ["DHOW_HOST", "DOCKER_HOST"] {
-            if let Some(address) = variable_of(variable) {
-                return Ok(explicit(address));
+        let by_address = host.is_some() || overriding_variable().is_some();
+        let name = match context {
+            Some(name) => Some(name.to_owned()),
+            None if by_address => None,
+            None => {
+                let chosen = variable_of("DHOW_CONTEXT").or_else(|| variable_of("DOCKER_CONTEXT"));
+                chosen.or_else(|| Some(self.settings().current_context.clone()))
             }
+        };
+        Ok(name.filter(|name| !name.is_empty()).unwrap_or_else(|| contexts::DEFAULT.into()))
+    }
+
+    /// The engine that no context says.
+    pub(crate) fn default_host(&self) -> Result<Host> {
+        let named = self.globals.text("host").map(str::to_owned);
+        let given = named.or_else(|| variable_of("DHOW_HOST")).or_else(|| variable_of("DOCKER_HOST"));
+        let context = contexts::DEFAULT.to_owned();
+        match given {
+            Some(address) => Ok(Host { address, context, is_default: false, tls: self.tls()? }),
+            None => Ok(Host { address: DEFAULT_HOST.into(), context, is_default: true, tls: None }),
         }
-        for variable in ["DHOW_CONTEXT", "DOCKER_CONTEXT"] {
-            if let Some(name) = variable_of(variable) {
-                return self.context(&name);
-            }
-        }
-        Ok(default_host())
     }
 
     fn context(&self, name: &str) -> Result<Host> {
-        if name == "default" {
-            return Ok(default_host());
+        let store = self.contexts();
+        let context = store.read(name).map_err(|error| {
+            Error::said(format!("Failed to initialize: unable to resolve docker endpoint: {error}"))
+        })?;
+        let address = context.endpoints.docker.host.clone();
+        if address.is_empty() {
+            return Err(Error::said(format!("context \"{name}\" names no docker endpoint")));
         }
-        let address = settings::context_host(&self.settings_folder(), name)?;
-        Ok(Host { address, context: name.to_owned(), is_default: false })
+        Ok(Host { address, context: name.to_owned(), is_default: false, tls: store.tls_of(&context) })
+    }
+
+    /// By flags and variables: `--tlsverify` asks for TLS and that the engine's certificate be good, `--tls`
+    /// for the first alone.
+    fn tls(&self) -> Result<Option<TlsFiles>> {
+        let given = |name: &str| self.globals.is_given(name).then(|| self.globals.is_on(name));
+        let verify = given("tlsverify").or_else(|| variable_of("DOCKER_TLS_VERIFY").map(|_| true));
+        let wanted = verify.is_some() || given("tls").unwrap_or_else(|| variable_of("DOCKER_TLS").is_some());
+        if !wanted {
+            return Ok(None);
+        }
+        let folder = variable_of("DOCKER_CERT_PATH").map_or_else(|| self.settings_folder(), PathBuf::from);
+        let file = |flag: &str, name: &str| match self.globals.text(flag) {
+            Some(path) => PathBuf::from(path),
+            None => folder.join(name),
+        };
+        // What nobody named may be missing.
+        let own = |flag: &str, name: &str| {
+            Some(file(flag, name)).filter(|path| self.globals.is_given(flag) || path.exists())
+        };
+        Ok(Some(TlsFiles {
+            authorities: verify.unwrap_or(false).then(|| file("tlscacert", "ca.pem")),
+            certificate: own("tlscert", "cert.pem"),
+            key: own("tlskey", "key.pem"),
+        }))
     }
 
     /// A client of the engine; starts the engine where that is wanted.
@@ -96,7 +151,11 @@ impl Session {
         }
         let host = self.host()?;
         let version = variable_of("DOCKER_API_VERSION");
-        let client = Client::new(Endpoint::parse(&host.address)?, version.as_deref());
+        let mut endpoint = Endpoint::parse(&host.address)?;
+        if let Some(tls) = &host.tls {
+            endpoint = endpoint.with_tls(tls)?;
+        }
+        let client = Client::new(endpoint, version.as_deref());
         match client.connect() {
             Err(error)
                 if error.is_not_listening() && (host.is_default || self.globals.is_on("autostart")) =>
@@ -125,8 +184,9 @@ impl Session {
     }
 }
 
-fn default_host() -> Host {
-    Host { address: DEFAULT_HOST.to_owned(), context: "default".to_owned(), is_default: true }
+/// The variable that says where the engine is, whatever the present context says.
+pub(crate) fn overriding_variable() -> Option<&'static str> {
+    ["DHOW_HOST", "DOCKER_HOST"].into_iter().find(|name| variable_of(name).is_some())
 }
 
 /// A variable of the environment; an empty one is as good as none.

@@ -1,12 +1,14 @@
-//! The user's settings: `config.json` and the contexts beside it, in docker's form and, where
-//! nothing else is said, in docker's place.
+//! The user's settings: `config.json` in docker's form and, where nothing else is said, in docker's place.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::{Map, Value as Json};
 
+use crate::contexts;
 use crate::error::{Error, Result};
+use crate::format::indent::indent;
 use crate::session::variable_of;
 
 /// What of `config.json` matters here.
@@ -14,6 +16,7 @@ use crate::session::variable_of;
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Settings {
     pub(crate) detach_keys: String,
+    pub(crate) current_context: String,
     pub(crate) ps_format: String,
     pub(crate) images_format: String,
     pub(crate) volumes_format: String,
@@ -81,47 +84,23 @@ impl Settings {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Context {
-    name: String,
-    #[serde(default)]
-    endpoints: Endpoints,
-}
-
-#[derive(Default, Deserialize)]
-struct Endpoints {
-    docker: Option<DockerEndpoint>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DockerEndpoint {
-    #[serde(default)]
-    host: String,
-}
-
-/// The names and addresses of the contexts, by name.
-pub(crate) fn contexts(folder: &Path) -> Vec<(String, String)> {
-    let Ok(entries) = std::fs::read_dir(folder.join("contexts/meta")) else {
-        return Vec::new();
+/// Makes another context the present one, and touches nothing else of the file; the default one is not
+/// written down.
+pub(crate) fn set_context(folder: &Path, name: &str) -> Result<()> {
+    let path = folder.join("config.json");
+    let mut document: Map<String, Json> = match std::fs::read(&path) {
+        Ok(bytes) if !bytes.trim_ascii().is_empty() => serde_json::from_slice(&bytes)
+            .map_err(|error| Error::said(format!("{}: {error}", path.display())))?,
+        _ => Map::new(),
     };
-    let read = |entry: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(entry.path().join("meta.json")).ok()?;
-        let context: Context = serde_json::from_str(&text).ok()?;
-        Some((context.name, context.endpoints.docker.map(|docker| docker.host).unwrap_or_default()))
-    };
-    let mut contexts: Vec<_> = entries.filter_map(|entry| read(entry.ok()?)).collect();
-    contexts.sort();
-    contexts
-}
-
-/// The address of a context's engine.
-pub(crate) fn context_host(folder: &Path, name: &str) -> Result<String> {
-    let host = contexts(folder).into_iter().find(|(known, _)| known == name).map(|(_, host)| host);
-    match host {
-        Some(host) if !host.is_empty() => Ok(host),
-        Some(_) => Err(Error::said(format!("context \"{name}\" names no docker endpoint"))),
-        None => Err(Error::said(format!("context \"{name}\": context not found"))),
+    if name == contexts::DEFAULT {
+        document.remove("currentContext");
+    } else {
+        document.insert("currentContext".into(), name.into());
     }
+    let text = indent(&Json::Object(document).to_string(), "\t");
+    std::fs::create_dir_all(folder).map_err(Error::io(format!("make {}", folder.display())))?;
+    // Somebody may have made it a link to where it is kept.
+    let path = std::fs::canonicalize(&path).unwrap_or(path);
+    contexts::write(&path, text.as_bytes(), 0o600)
 }

@@ -44,7 +44,8 @@ fn engine(arguments: &[OsString]) -> ExitCode {
     std::thread::sleep(Duration::from_millis(100));
     let listener = UnixListener::bind(socket).expect("listen");
     let end = socket.with_file_name("end");
-    while !end.exists() {
+    // The story's folder, and the sign in it, may be gone before this looks.
+    while !end.exists() && socket.exists() {
         let (stream, _) = listener.accept().expect("accept");
         std::thread::spawn(move || {
             let mut reader = BufReader::new(stream);

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use serde::de::DeserializeOwned;
 
 use super::body::{Framing, read_line};
+use super::carrier::Carrier;
 use super::{Body, Endpoint, Error, Idle, Payload, Request};
 
 /// More header than this is not an answer of ours.
@@ -18,6 +19,7 @@ const ERROR_LIMIT: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Connection {
     reader: BufReader<UnixStream>,
+    carrier: Carrier,
 }
 
 /// The head of an answer, and its body yet to be read.
@@ -30,14 +32,8 @@ pub struct Response {
 
 impl Connection {
     pub(crate) fn open(endpoint: &Endpoint) -> Result<Connection, Error> {
-        let host = || endpoint.to_string();
-        match UnixStream::connect(endpoint.socket()) {
-            Ok(stream) => Ok(Connection { reader: BufReader::with_capacity(32 * 1024, stream) }),
-            Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
-                Err(Error::Forbidden { host: host(), source })
-            }
-            Err(source) => Err(Error::NotListening { host: host(), source }),
-        }
+        let (stream, carrier) = endpoint.open()?;
+        Ok(Connection { reader: BufReader::with_capacity(32 * 1024, stream), carrier })
     }
 
     pub(crate) fn reader(&mut self) -> &mut BufReader<UnixStream> {
@@ -92,7 +88,11 @@ impl Pending {
         // closes, and its answer says more than "broken pipe".
         let head = match self.connection.read_head() {
             Ok(head) => head,
-            Err(Error::Stale) => return Err(self.written.err().map_or(Error::Stale, stale_write)),
+            Err(Error::Stale) => {
+                let complaint = self.connection.carrier.complaint();
+                let written = self.written.err().map_or(Error::Stale, stale_write);
+                return Err(complaint.unwrap_or(written));
+            }
             Err(error) => return Err(error),
         };
         let closes = head.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));

@@ -3,17 +3,25 @@
 //! Plain blocking sockets on purpose: `dhow ps` is one write and a few reads, and an async
 //! runtime would cost more to start than the whole exchange takes.
 //!
+//! A connection is a socket, whatever carries it: TLS is spoken by a thread behind a socket pair, and ssh by its
+//! own program.
+//!
 //! Reading order: [`Endpoint`] (where the engine is), [`Request`], [`Client`] (sends one, reuses
 //! the connection), [`Response`] and its body, [`Hijacked`] (attach and exec), [`stdcopy`] (the
 //! frames of an attached stream).
 
 mod body;
+mod carrier;
 mod connection;
 mod endpoint;
 mod error;
 mod hijack;
+mod pump;
 mod request;
+mod resolve;
+mod ssh;
 pub mod stdcopy;
+mod tls;
 
 pub use body::Body;
 pub use connection::Response;
@@ -21,6 +29,7 @@ pub use endpoint::Endpoint;
 pub use error::Error;
 pub use hijack::{Hijacked, Writer};
 pub use request::{Payload, Query, Request};
+pub use tls::TlsFiles;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,6 +82,13 @@ impl Client {
         let connection = Connection::open(&self.endpoint)?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(())
+    }
+
+    /// A connection to the engine as it is, for who speaks to it themselves.
+    pub fn dial(&self) -> Result<std::os::unix::net::UnixStream, Error> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = idle.map_or_else(|| Connection::open(&self.endpoint), Ok)?;
+        Ok(connection.into_reader().into_inner())
     }
 
     /// The engine's address.

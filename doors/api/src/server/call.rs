@@ -17,6 +17,7 @@ use super::filters::Filters;
 use super::hijack::Client;
 use super::query::{self, Query};
 use super::version::ApiVersion;
+use super::websocket::Handshake;
 
 /// A request, taken apart.
 pub(crate) struct Call {
@@ -116,6 +117,14 @@ impl Call {
     /// The body as a stream for a verb.
     pub(crate) fn into_reader(self) -> BlockingBody {
         BlockingBody::new(self.body)
+    }
+
+    /// The opening of a WebSocket.
+    ///
+    /// # Errors
+    /// Invalid argument when the request is none.
+    pub(crate) fn handshake(&mut self) -> Result<Handshake> {
+        Handshake::new(&self.headers, self.upgrade.take())
     }
 
     /// The client's side of a connection to be hijacked. A JSON body was read before.

@@ -19,6 +19,8 @@ pub(crate) enum Framing {
     Add,
     /// Frames, for a client that reads raw bytes: it gets standard output alone, as from Docker.
     Strip(Frame),
+    /// Frames, for a client that reads raw bytes of whichever stream it asked for.
+    StripAll(Frame),
 }
 
 /// Where in a frame the last piece ended.
@@ -43,13 +45,14 @@ impl Framing {
         match self {
             Self::Same => piece.into(),
             Self::Add => stdcopy::frame(LogStream::Stdout, piece).into(),
-            Self::Strip(frame) => frame.strip(piece).into(),
+            Self::Strip(frame) => frame.strip(piece, Some(LogStream::Stdout)).into(),
+            Self::StripAll(frame) => frame.strip(piece, None).into(),
         }
     }
 }
 
 impl Frame {
-    fn strip(&mut self, mut piece: &[u8]) -> Vec<u8> {
+    fn strip(&mut self, mut piece: &[u8], only: Option<LogStream>) -> Vec<u8> {
         let mut payload = Vec::new();
         while !piece.is_empty() {
             if self.left == 0 {
@@ -67,7 +70,7 @@ impl Frame {
                 continue;
             }
             let count = self.left.min(piece.len());
-            if self.header.first() == Some(&(LogStream::Stdout as u8)) {
+            if only.is_none_or(|only| self.header.first() == Some(&(only as u8))) {
                 payload.extend_from_slice(&piece[..count]);
             }
             piece = &piece[count..];
@@ -93,6 +96,8 @@ mod tests {
                 framed.chunks(length).flat_map(|piece| framing.pass(piece).into_owned()).collect();
             assert_eq!(raw, b"abc", "in pieces of {length}");
         }
+        let mut all = Framing::StripAll(Frame::default());
+        assert_eq!(all.pass(framed).as_ref(), b"aberrc");
         assert_eq!(Framing::between(true, false).pass(b"hi").as_ref(), b"\x01\0\0\0\0\0\0\x02hi");
         assert_eq!(Framing::between(true, true).pass(b"hi").as_ref(), b"hi");
     }

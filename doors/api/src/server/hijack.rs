@@ -131,7 +131,9 @@ async fn upgraded(
 
 /// The connection itself: what the client has sent already comes first, and what is written waits until
 /// the client has read the head.
-async fn taken_over(upgrade: OnUpgrade) -> io::Result<(impl AsyncReadExt + Unpin, WriteHalf<Wire<Socket>>)> {
+pub(super) async fn taken_over(
+    upgrade: OnUpgrade,
+) -> io::Result<(impl AsyncReadExt + Unpin, WriteHalf<Wire<Socket>>)> {
     let upgraded = upgrade.await.map_err(io::Error::other)?;
     let parts = upgrade::downcast::<TokioIo<Wire<Socket>>>(upgraded);
     let parts = parts.map_err(|_| io::Error::other("this connection cannot be taken over"))?;

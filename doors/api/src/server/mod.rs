@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`version`] (which API version is spoken), [`call`] (one request on its way to a
 //! handler), [`query`], [`filters`], [`moment`] and [`body`] (what a request says), [`answer`],
-//! [`problem`], [`stream`] and [`threads`] (what is answered), [`hijack`], [`framing`], [`wire`] and [`hold`]
+//! [`problem`], [`stream`] and [`threads`] (what is answered), [`hijack`], [`websocket`], [`framing`], [`wire`] and [`hold`]
 //! (connections that stop being HTTP), [`socket`] (the ways in), [`accept`] (the accept loop).
 
 pub(crate) mod accept;
@@ -23,6 +23,7 @@ pub(crate) mod stdcopy;
 pub(crate) mod stream;
 pub(crate) mod threads;
 pub(crate) mod version;
+pub(crate) mod websocket;
 pub(crate) mod wire;
 
 #[cfg(test)]

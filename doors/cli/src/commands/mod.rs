@@ -17,6 +17,7 @@ mod context;
 mod cp;
 mod create;
 mod df;
+mod dial;
 mod diff;
 mod each;
 mod events;
@@ -80,12 +81,19 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &commit::COMMAND,
     &completion::COMMAND,
     &completion::MAN,
+    &context::CREATE,
+    &context::EXPORT,
+    &context::IMPORT,
     &context::INSPECT,
     &context::LIST,
+    &context::REMOVE,
     &context::SHOW,
+    &context::UPDATE,
+    &context::USE,
     &cp::COMMAND,
     &create::COMMAND,
     &df::COMMAND,
+    &dial::COMMAND,
     &diff::COMMAND,
     &events::COMMAND,
     &exec::COMMAND,

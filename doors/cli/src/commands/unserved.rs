@@ -33,13 +33,6 @@ const UNSERVED: &[&str] = &[
     "image build",
     "image pull",
     "image push",
-    "context create",
-    "context export",
-    "context import",
-    "context rm",
-    "context update",
-    "context use",
-    "system dial-stdio",
     "volume update",
 ];
 

@@ -18,7 +18,7 @@ pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
         ["create"] if call.is("POST") => Box::pin(life::create(call)),
         ["prune"] if call.is("POST") => Box::pin(life::prune(call)),
         [id] if call.is("DELETE") => Box::pin(life::remove(call, id.into())),
-        [_, "attach", "ws"] => unserved("attaching by WebSocket"),
+        [id, "attach", "ws"] if call.is("GET") => Box::pin(streams::attach_websocket(call, id.into())),
         [_, "checkpoints", ..] => unserved("checkpointing"),
         [id, verb] => one(call, id, verb),
         _ => not_found(),

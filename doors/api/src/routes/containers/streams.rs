@@ -13,19 +13,57 @@ use tokio::net::UnixStream;
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
 use crate::server::detach::DetachKeys;
+use crate::server::framing::{Frame, Framing};
 use crate::server::query::Query;
 use crate::server::stdcopy::{self, LineFormat};
+use crate::server::websocket::Talk;
 use crate::server::{moment, stream};
 
 pub(super) async fn attach(call: Call, id: String) -> Answer {
-    let query = &call.query;
-    let options = AttachOptions {
+    let options = asked_for(&call.query);
+    let keys = DetachKeys::parse(call.query.text("detachKeys"))?;
+    let Attached { terminal, process, first } = attached(&call, id, options).await?;
+    let version = call.version;
+    let mut client = call.into_client();
+    if terminal && options.stdin {
+        client = client.detached_by(keys);
+    }
+    Ok(client.join(stdcopy::media_type(terminal, version), first.into(), process))
+}
+
+/// The same over WebSocket. Before 1.42 whoever asked got all streams, and before 1.28 as text.
+pub(super) async fn attach_websocket(mut call: Call, id: String) -> Answer {
+    let options = match call.version.before(42) {
+        true => AttachOptions { stdin: true, stdout: true, stderr: true },
+        false => asked_for(&call.query),
+    };
+    let keys = DetachKeys::parse(call.query.text("detachKeys"))?;
+    let handshake = call.handshake()?;
+    let Attached { terminal, process, first } = attached(&call, id, options).await?;
+    let mut framing = if terminal { Framing::Same } else { Framing::StripAll(Frame::default()) };
+    let first = framing.pass(&first).into_owned();
+    let keys = Some(keys).filter(|_| terminal && options.stdin);
+    let talk = Talk { text: call.version.before(28), framing, keys };
+    Ok(handshake.join(talk, first.into(), process, call.end))
+}
+
+fn asked_for(query: &Query) -> AttachOptions {
+    AttachOptions {
         stdin: query.is_set("stdin"),
         stdout: query.is_set("stdout"),
         stderr: query.is_set("stderr"),
-    };
-    let keys = DetachKeys::parse(query.text("detachKeys"))?;
-    let (replay, live, version) = (query.is_set("logs"), query.is_set("stream"), call.version);
+    }
+}
+
+/// What an attached client is joined with.
+struct Attached {
+    terminal: bool,
+    process: Option<UnixStream>,
+    first: Vec<u8>,
+}
+
+async fn attached(call: &Call, id: String, options: AttachOptions) -> Result<Attached> {
+    let (replay, live) = (call.query.is_set("logs"), call.query.is_set("stream"));
     let (terminal, process, first) = call
         .run(move |engine| {
             let terminal = engine.container(&id)?.record().config.tty;
@@ -36,11 +74,7 @@ pub(super) async fn attach(call: Call, id: String) -> Answer {
         })
         .await?;
     let process = process.map(|attached| asynchronous(attached.stream)).transpose()?;
-    let mut client = call.into_client();
-    if terminal && options.stdin {
-        client = client.detached_by(keys);
-    }
-    Ok(client.join(stdcopy::media_type(terminal, version), first.into(), process))
+    Ok(Attached { terminal, process, first })
 }
 
 /// A stream of the runtime as one of the asynchronous door.
