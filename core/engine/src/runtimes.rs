@@ -13,6 +13,12 @@ pub const OWN: &str = "dhow";
 /// path.
 const KNOWN: [&str; 2] = ["runc", "crun"];
 
+/// Whether a runtime may be asked for by this name where it is not configured.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    name == OWN || name.starts_with('/') || KNOWN.contains(&name)
+}
+
 impl Engine {
     /// The program of a runtime's name; none is our own.
     ///

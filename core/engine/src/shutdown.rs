@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use crate::containers::stop::StopRequest;
+use crate::containers::stop::{StopRequest, settled};
 use crate::{Engine, Entry};
 
 impl Engine {
@@ -27,9 +27,7 @@ impl Engine {
         self.shutting_down.store(true, Ordering::Relaxed);
         let mut stopping = JoinSet::new();
         for entry in self.registry.all() {
-            if entry.record().state.running().is_some() {
-                stopping.spawn(end(Arc::clone(self), entry));
-            }
+            stopping.spawn(end(Arc::clone(self), entry));
         }
         let all = async { while stopping.join_next().await.is_some() {} };
         let Ok(seconds) = u64::try_from(settings.shutdown_timeout) else { return all.await };
@@ -40,7 +38,11 @@ impl Engine {
 }
 
 async fn end(engine: Arc<Engine>, entry: Arc<Entry>) {
-    let record = entry.record();
+    // A start that is on its way comes to its end first; there are no further ones.
+    let Ok(record) = settled(&entry).await else { return };
+    if record.state.running().is_none() {
+        return;
+    }
     match engine.end_process(&entry, &StopRequest::default()).await {
         Ok(()) => engine.tell_container(&record, "stop", &[]),
         Err(error) => tracing::warn!(container = record.id.short(), "stop: {}", error.report()),

@@ -73,7 +73,7 @@ fn what_is_wrong_in_a_file_is_told_in_dockerds_words() -> Result<()> {
              [unix:///run/a.sock], from file: [tcp://127.0.0.1:2376])",
         ),
         (
-            r#"{"debug": false, "labels": ["a=b"]}"#,
+            r#"{"labels": ["a=b"], "debug": false}"#,
             &["--debug", "--label", "c=d"],
             "debug: (from flag: true, from file: false), labels: (from flag: [c=d], from file: [a=b])",
         ),
@@ -90,6 +90,7 @@ fn what_is_wrong_in_a_file_is_told_in_dockerds_words() -> Result<()> {
             "invalid bind address (gopher://x): unsupported proto 'gopher'",
         ),
         (r#"{"runtimes": {"dhow": {"path": "/bin/true"}}}"#, &[], "runtime name 'dhow' is reserved"),
+        (r#"{"default-runtime": "mine"}"#, &[], "specified default runtime 'mine' does not exist"),
         (r#"{"tlsverify": true, "tlscert": "/no/such/file"}"#, &[], "could not load X509 key pair"),
     ] {
         let refused = validate(text, flags)?;

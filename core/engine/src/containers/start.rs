@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dhow_model::container::{Exit, Intent, Refusal, Running, State};
 use dhow_model::ports::{StartFailure, StartPlan, StdioPlan, TerminalSize};
-use dhow_model::{Container, Result, Timestamp};
+use dhow_model::{Container, Error, Kind, Result, Timestamp};
 
 use super::refused;
 use crate::plan::{cdi, files, logs, spec};
@@ -31,6 +31,9 @@ impl Engine {
     pub fn start_container(self: &Arc<Self>, text: &str) -> Result<()> {
         let entry = self.container(text)?;
         let turn = entry.turn();
+        if self.is_shutting_down() {
+            return Err(Error::new(Kind::Unavailable, "the engine is shutting down"));
+        }
         let started = self.start_entry(&entry, Cause::Asked);
         drop(turn);
         if started.is_err() && entry.record().state.exit().is_some() {

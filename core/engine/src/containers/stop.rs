@@ -217,7 +217,7 @@ pub(super) fn does_not_end(record: &Container) -> Error {
 }
 
 /// As [`Entry::settled`], where nothing may block.
-async fn settled(entry: &Arc<Entry>) -> Result<Arc<Container>> {
+pub(crate) async fn settled(entry: &Arc<Entry>) -> Result<Arc<Container>> {
     let record = entry.record();
     if record.state.running().is_some() {
         return Ok(record);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use dhow_engine::Settings;
-use dhow_engine::runtimes::OWN;
+use dhow_engine::runtimes::{OWN, is_known};
 use dhow_model::container::{LogConfig, Ulimit};
 use dhow_model::ports::RuntimeProgram;
 use dhow_store::LayerFormat;
@@ -282,7 +282,12 @@ fn runtimes(flags: &Flags, file: &File) -> Result<(BTreeMap<String, RuntimeProgr
         );
     }
     let default = either(&flags.containers.default_runtime, &file.default_runtime);
-    Ok((runtimes, default.filter(|name| !name.is_empty()).unwrap_or_else(|| OWN.into())))
+    let default = default.filter(|name| !name.is_empty()).unwrap_or_else(|| OWN.into());
+    ensure!(
+        runtimes.contains_key(&default) || is_known(&default),
+        "specified default runtime '{default}' does not exist"
+    );
+    Ok((runtimes, default))
 }
 
 fn layer_format(text: Option<&str>) -> Result<Option<LayerFormat>> {

@@ -136,9 +136,11 @@ pub(super) fn read(flags: &Flags, given: &Given) -> Result<File> {
 }
 
 fn content(path: &Path, optional: bool) -> Result<String> {
-    let words = |error: &std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => format!("open {}: no such file or directory", path.display()),
-        _ => format!("open {}: {error}", path.display()),
+    let words = |error: &std::io::Error| {
+        let words = error.to_string().to_lowercase();
+        // As Go says it, without the number.
+        let words = words.split(" (os error").next().unwrap_or_default();
+        format!("open {}: {words}", path.display())
     };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && optional => Ok(String::new()),
@@ -186,7 +188,8 @@ fn check(keys: &Map<String, Value>, given: &Given) -> Result<()> {
         };
         Some(format!("{key}: (from flag: {flag}, from file: {})", go(value)))
     };
-    let conflicts: Vec<String> = keys.iter().filter_map(conflict).collect();
+    let mut conflicts: Vec<String> = keys.iter().filter_map(conflict).collect();
+    conflicts.sort();
     if !conflicts.is_empty() {
         let conflicts = conflicts.join(", ");
         bail!(
