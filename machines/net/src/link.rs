@@ -228,7 +228,22 @@ pub struct Change<'a> {
     pub master: Option<Index>,
     /// Its hardware address.
     pub mac: Option<Mac>,
+    /// It takes packets of the host's loopback addresses (`route_localnet`), of which a port that is published
+    /// on 127.0.0.1 needs those that come back. The firewall drops all others: it comes first.
+    pub loopback: Option<bool>,
+    /// As a port of a bridge: no other port that is isolated too is reached through the bridge.
+    pub isolated: Option<bool>,
+    /// As a port of a bridge: frames may go out where they came in. A container reaches itself by its published
+    /// port without, unless the host filters what bridges switch (`br_netfilter`).
+    pub hairpin: Option<bool>,
 }
+
+/// `IFLA_INET_CONF`, and in it `IPV4_DEVCONF_ROUTE_LOCALNET`.
+const INET_SETTINGS: u16 = 1;
+const ROUTE_LOCALNET: u16 = 26;
+/// `IFLA_BRPORT_MODE`, `IFLA_BRPORT_ISOLATED`.
+const PORT_HAIRPIN: u16 = 4;
+const PORT_ISOLATED: u16 = 33;
 
 fn changed(link: Index, change: &Change<'_>) -> Message {
     let flags = if change.up == Some(true) { UP } else { 0 };
@@ -237,6 +252,24 @@ fn changed(link: Index, change: &Change<'_>) -> Message {
     change.name.map(|name| message.text(libc::IFLA_IFNAME, name));
     change.master.map(|master| message.number(libc::IFLA_MASTER, master.0));
     change.mac.map(|mac| message.put(libc::IFLA_ADDRESS, &mac));
+    if let Some(loopback) = change.loopback {
+        message.nest(libc::IFLA_AF_SPEC, |families| {
+            families.nest(FOUR.into(), |four| {
+                four.nest(INET_SETTINGS, |settings| {
+                    settings.number(ROUTE_LOCALNET, loopback.into());
+                });
+            });
+        });
+    }
+    if change.isolated.is_some() || change.hairpin.is_some() {
+        message.nest(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_SLAVE_KIND, "bridge");
+            info.nest(libc::IFLA_INFO_SLAVE_DATA, |port| {
+                change.isolated.map(|isolated| port.put(PORT_ISOLATED, &[isolated.into()]));
+                change.hairpin.map(|hairpin| port.put(PORT_HAIRPIN, &[hairpin.into()]));
+            });
+        });
+    }
     message
 }
 

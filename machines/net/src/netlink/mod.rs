@@ -5,6 +5,8 @@
 
 mod message;
 mod socket;
+mod transaction;
 
 pub(crate) use message::{Attributes, Message, attributes};
-pub(crate) use socket::{Failure, Socket};
+pub(crate) use socket::{Failure, Heard, Socket};
+pub(crate) use transaction::Refused;

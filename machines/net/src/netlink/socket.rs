@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
 use super::message::{Attributes, Message, attributes};
 
@@ -22,6 +22,7 @@ const HEADER: usize = 16;
 const SENTENCE: u16 = 1;
 /// As much as the kernel ever puts in one packet of an answer.
 const LARGEST_ANSWER: usize = 1 << 16;
+const LARGEST_TRANSACTION: usize = 32 << 20;
 
 /// What the kernel refuses, and why.
 #[derive(Debug)]
@@ -59,6 +60,14 @@ impl Socket {
     pub(crate) fn route() -> io::Result<Self> {
         // NETLINK_ROUTE is 0, for which rustix has no name.
         Self::open(None)
+    }
+
+    /// For firewalls and connections (`NETLINK_NETFILTER`).
+    pub(crate) fn netfilter() -> io::Result<Self> {
+        let socket = Self::open(Some(netlink::NETFILTER))?;
+        // A transaction is one packet. What this may not be raised to fails when it is sent.
+        let _ = sockopt::set_socket_send_buffer_size_force(&socket.socket, LARGEST_TRANSACTION);
+        Ok(socket)
     }
 
     fn open(protocol: Option<Protocol>) -> io::Result<Self> {
@@ -149,11 +158,78 @@ impl Socket {
         Ok(first)
     }
 
-    fn receive(&self, mut each: impl FnMut(&Answer<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// Sends all in one packet, and asks for an acknowledgement of the last before `end`.
+    pub(super) fn send_marked(&mut self, all: &[&Message], end: &Message) -> Result<u32, Failure> {
+        let first = self.sequence.wrapping_add(1).max(1);
+        let mut bytes = Vec::new();
+        for (index, message) in all.iter().enumerate() {
+            let last = if index + 1 == all.len() { ACKNOWLEDGE } else { 0 };
+            self.sequence = first.wrapping_add(u32::try_from(index).unwrap_or_default());
+            bytes.extend(message.finish(REQUEST | last, self.sequence));
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        bytes.extend(end.finish(REQUEST, self.sequence));
+        rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, &bytes, SendFlags::empty()))?;
+        Ok(first)
+    }
+
+    /// The number by which the kernel knows this socket.
+    pub(crate) fn number(&self) -> io::Result<u32> {
+        let own = SocketAddrNetlink::try_from(rustix::net::getsockname(&self.socket)?)?;
+        Ok(own.pid())
+    }
+
+    /// Hears from now on what a multicast group is told.
+    pub(crate) fn listen(&self, group: u32) -> io::Result<()> {
+        // What this may not be raised to is lost sooner, and that is noticed.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&self.socket, LARGEST_TRANSACTION / 4);
+        dhow_sys::netlink::join_group(&self.socket, group)
+    }
+
+    /// Shows what was told to the groups by now; fails when some of it was lost.
+    pub(crate) fn hear(&self, mut each: impl FnMut(&Heard<'_>)) -> Result<(), Failure> {
+        let mut lost = Ok(());
+        loop {
+            let read = self.receive_with(RecvFlags::DONTWAIT, |answer| {
+                each(&Heard { kind: answer.kind, by: answer.port, payload: answer.payload });
+                Ok(())
+            });
+            match read {
+                Err(failure) if failure.errno == Errno::AGAIN => return lost,
+                Err(failure) if failure.errno == Errno::NOBUFS => lost = Err(failure),
+                other => other?,
+            }
+        }
+    }
+
+    /// Reads the outcomes that are there by now.
+    pub(super) fn drain(&self, mut each: impl FnMut(u32, Result<(), Failure>)) -> Result<(), Failure> {
+        loop {
+            let read = self.receive_with(RecvFlags::DONTWAIT, |answer| {
+                if answer.kind == ERROR {
+                    each(answer.sequence, answer.outcome());
+                }
+                Ok(())
+            });
+            match read {
+                Err(failure) if failure.errno == Errno::AGAIN => return Ok(()),
+                other => other?,
+            }
+        }
+    }
+
+    fn receive(&self, each: impl FnMut(&Answer<'_>) -> Result<(), Failure>) -> Result<(), Failure> {
+        self.receive_with(RecvFlags::empty(), each)
+    }
+
+    fn receive_with(
+        &self,
+        flags: RecvFlags,
+        mut each: impl FnMut(&Answer<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut buffer = vec![0_u8; LARGEST_ANSWER];
-        let (length, _) = rustix::io::retry_on_intr(|| {
-            rustix::net::recv(&self.socket, &mut buffer[..], RecvFlags::empty())
-        })?;
+        let (length, _) =
+            rustix::io::retry_on_intr(|| rustix::net::recv(&self.socket, &mut buffer[..], flags))?;
         let mut rest = &buffer[..length];
         while let Some((answer, next)) = Answer::split(rest) {
             each(&answer)?;
@@ -163,10 +239,25 @@ impl Socket {
     }
 }
 
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// What a multicast group was told.
+pub(crate) struct Heard<'a> {
+    pub(crate) kind: u16,
+    /// The number of the socket by which somebody asked for it.
+    pub(crate) by: u32,
+    pub(crate) payload: &'a [u8],
+}
+
 struct Answer<'a> {
     kind: u16,
     flags: u16,
     sequence: u32,
+    port: u32,
     payload: &'a [u8],
 }
 
@@ -177,7 +268,7 @@ impl<'a> Answer<'a> {
         let length = usize::try_from(word(0)?).ok()?;
         let payload = bytes.get(HEADER..length)?;
         let next = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((Self { kind: half(4)?, flags: half(6)?, sequence: word(8)?, payload }, next))
+        Some((Self { kind: half(4)?, flags: half(6)?, sequence: word(8)?, port: word(12)?, payload }, next))
     }
 
     /// An error message: 0 is an acknowledgement.

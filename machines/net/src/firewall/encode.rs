@@ -1,0 +1,334 @@
+//! A table as the kernel reads it: one message for each table, set, chain, rule, element.
+
+use super::constants as nf;
+use super::language::{
+    Chain, Element, Family, Field, Hook, Set, Side, State, Table, Term, Value, Verdict, edge, octets,
+};
+use super::text::rule_text;
+use crate::link::Address;
+use crate::netlink::Message;
+
+/// The subsystem of nfnetlink (`NFNL_SUBSYS_NFTABLES`).
+pub(super) const SUBSYSTEM: u16 = 10;
+/// `NLM_F_CREATE`, and that with `NLM_F_EXCL` or `NLM_F_APPEND`.
+const CREATE: u16 = 0x400;
+const EXCLUSIVE: u16 = 0x600;
+const APPEND: u16 = 0xc00;
+/// A set's elements have more fields than one: nft's number of such a type has 6 bits for each.
+const BITS: u32 = 6;
+/// Tells nft, and nobody else, that keys are in the machine's order: it shows names backwards without.
+const KEYS_ARE_NAMES: [u8; 6] = [0, 4, 1, 0, 0, 0];
+
+/// One message of a transaction, and what to say when the kernel refuses it.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) what: String,
+    pub(super) message: Message,
+}
+
+/// A message about this family's tables.
+pub(super) fn request(kind: u16, flags: u16) -> Message {
+    Message::new(SUBSYSTEM << 8 | kind, flags, &[nf::NFPROTO_INET, 0, 0, 0])
+}
+
+/// The table itself, with flags.
+pub(super) fn add_table(name: &str, flags: u32) -> Step {
+    let mut message = request(nf::NFT_MSG_NEWTABLE, CREATE);
+    message.text(nf::NFTA_TABLE_NAME, name);
+    if flags > 0 {
+        number(&mut message, nf::NFTA_TABLE_FLAGS, flags);
+    }
+    Step { what: format!("add the table inet {name}"), message }
+}
+
+/// Takes the table away, with all that is in it.
+pub(super) fn delete_table(name: &str) -> Step {
+    let mut message = request(nf::NFT_MSG_DELTABLE, 0);
+    message.text(nf::NFTA_TABLE_NAME, name);
+    Step { what: format!("delete the table inet {name}"), message }
+}
+
+/// All that is in a table.
+pub(super) fn contents(table: &Table) -> Vec<Step> {
+    let name = table.name.as_str();
+    let mut steps: Vec<Step> = (1..).zip(&table.sets).map(|(id, set)| add_set(name, set, id)).collect();
+    steps.extend(table.chains.iter().map(|chain| add_chain(name, chain)));
+    for chain in &table.chains {
+        steps.extend(chain.rules.iter().map(|rule| add_rule(name, chain, rule)));
+    }
+    steps.extend(table.elements.iter().map(|element| add_element(name, element)));
+    steps
+}
+
+fn add_set(table: &str, set: &Set, id: u32) -> Step {
+    let mut message = request(nf::NFT_MSG_NEWSET, EXCLUSIVE);
+    message.text(nf::NFTA_SET_TABLE, table).text(nf::NFTA_SET_NAME, set.name);
+    let mut flags = if set.data.is_empty() { 0 } else { nf::NFT_SET_MAP };
+    if set.interval {
+        flags |= nf::NFT_SET_INTERVAL | nf::NFT_SET_CONCAT;
+    }
+    number(&mut message, nf::NFTA_SET_FLAGS, flags);
+    number(&mut message, nf::NFTA_SET_KEY_TYPE, kind(set.key));
+    number(&mut message, nf::NFTA_SET_KEY_LEN, length(set.key));
+    if !set.data.is_empty() {
+        number(&mut message, nf::NFTA_SET_DATA_TYPE, kind(set.data));
+        number(&mut message, nf::NFTA_SET_DATA_LEN, length(set.data));
+    }
+    number(&mut message, nf::NFTA_SET_ID, id);
+    if set.interval {
+        message.nest(nf::NFTA_SET_DESC, |desc| {
+            desc.nest(nf::NFTA_SET_DESC_CONCAT, |fields| {
+                set.key.iter().for_each(|field| part(fields, *field))
+            });
+        });
+    }
+    if set.key == [Field::From] {
+        message.put(nf::NFTA_SET_USERDATA, &KEYS_ARE_NAMES);
+    }
+    Step { what: format!("add the set {}", set.name), message }
+}
+
+fn part(fields: &mut Message, field: Field) {
+    fields.nest(nf::NFTA_LIST_ELEM, |one| number(one, nf::NFTA_SET_FIELD_LEN, field.length()));
+}
+
+fn kind(fields: &[Field]) -> u32 {
+    fields.iter().fold(0, |all, field| all << BITS | field.kind())
+}
+
+fn length(fields: &[Field]) -> u32 {
+    fields.iter().map(|field| field.padded()).sum()
+}
+
+fn add_chain(table: &str, chain: &Chain) -> Step {
+    let mut message = request(nf::NFT_MSG_NEWCHAIN, EXCLUSIVE);
+    message.text(nf::NFTA_CHAIN_TABLE, table).text(nf::NFTA_CHAIN_NAME, chain.name);
+    if let Some(Hook { kind, place, priority }) = chain.hook {
+        message.nest(nf::NFTA_CHAIN_HOOK, |hook| {
+            number(hook, nf::NFTA_HOOK_HOOKNUM, place as u32);
+            number(hook, nf::NFTA_HOOK_PRIORITY, priority.cast_unsigned());
+        });
+        number(&mut message, nf::NFTA_CHAIN_POLICY, nf::NF_ACCEPT.cast_unsigned());
+        message.text(nf::NFTA_CHAIN_TYPE, kind);
+    }
+    Step { what: format!("add the chain {}", chain.name), message }
+}
+
+fn add_rule(table: &str, chain: &Chain, rule: &[Term]) -> Step {
+    let mut message = request(nf::NFT_MSG_NEWRULE, APPEND);
+    message.text(nf::NFTA_RULE_TABLE, table).text(nf::NFTA_RULE_CHAIN, chain.name);
+    message.nest(nf::NFTA_RULE_EXPRESSIONS, |all| rule.iter().for_each(|one| term(all, one)));
+    Step { what: format!("add the rule \"{}\" to {}", rule_text(rule), chain.name), message }
+}
+
+/// An element that is not there yet.
+pub(super) fn add_element(table: &str, element: &Element) -> Step {
+    let what = format!("add {element} to {}", element.set.name);
+    Step { what, message: element_message(nf::NFT_MSG_NEWSETELEM, EXCLUSIVE, table, element) }
+}
+
+/// An element that is there.
+pub(super) fn delete_element(table: &str, element: &Element) -> Step {
+    let what = format!("delete {element} from {}", element.set.name);
+    Step { what, message: element_message(nf::NFT_MSG_DELSETELEM, 0, table, element) }
+}
+
+fn element_message(kind: u16, flags: u16, table: &str, element: &Element) -> Message {
+    let mut message = request(kind, flags);
+    message.text(nf::NFTA_SET_ELEM_LIST_TABLE, table).text(nf::NFTA_SET_ELEM_LIST_SET, element.set.name);
+    message.nest(nf::NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
+        list.nest(nf::NFTA_LIST_ELEM, |one| element_parts(one, element));
+    });
+    message
+}
+
+fn element_parts(message: &mut Message, element: &Element) {
+    let bytes =
+        |values: &[Value], end: fn(&Value) -> Vec<u8>| values.iter().flat_map(end).collect::<Vec<u8>>();
+    value(message, nf::NFTA_SET_ELEM_KEY, &bytes(&element.key, Value::low));
+    if element.set.interval {
+        value(message, nf::NFTA_SET_ELEM_KEY_END, &bytes(&element.key, Value::high));
+    }
+    if !element.data.is_empty() {
+        value(message, nf::NFTA_SET_ELEM_DATA, &bytes(&element.data, Value::low));
+    }
+}
+
+fn term(all: &mut Message, term: &Term) {
+    match term {
+        Term::Family(family) => {
+            meta(all, nf::NFT_META_NFPROTO, 0);
+            compare(all, nf::NFT_CMP_EQ, &[family.number()]);
+        }
+        Term::NotFrom(name) => {
+            meta(all, nf::NFT_META_IIFNAME, 0);
+            compare(all, nf::NFT_CMP_NEQ, &Value::Name((*name).to_owned()).low());
+        }
+        Term::In(fields, set) => {
+            load_all(all, fields);
+            lookup(all, set);
+        }
+        Term::Within(field, subnet) => {
+            load(all, *field, 0);
+            within(all, *subnet);
+        }
+        Term::State(state) => state_bits(all, *state),
+        Term::Translated => connection(all, nf::NFT_CT_STATUS, nf::IPS_DST_NAT),
+        Term::Local => local(all),
+        Term::Masquerade => expression(all, "masq", |_| ()),
+        Term::Translate(side, family, fields, map) => {
+            load_all(all, fields);
+            lookup(all, map);
+            translate(all, *side, *family, map);
+        }
+        Term::Verdict(decided) => verdict(all, *decided),
+    }
+}
+
+fn expression(all: &mut Message, name: &str, fill: impl FnOnce(&mut Message)) {
+    all.nest(nf::NFTA_LIST_ELEM, |one| {
+        one.text(nf::NFTA_EXPR_NAME, name).nest(nf::NFTA_EXPR_DATA, fill);
+    });
+}
+
+/// Fields lie in registers one after the other.
+fn load_all(all: &mut Message, fields: &[Field]) {
+    let mut at = 0;
+    for field in fields {
+        load(all, *field, at);
+        at += field.padded() / 4;
+    }
+}
+
+fn load(all: &mut Message, field: Field, at: u32) {
+    match field {
+        Field::From => meta(all, nf::NFT_META_IIFNAME, at),
+        Field::To => meta(all, nf::NFT_META_OIFNAME, at),
+        Field::Protocol => meta(all, nf::NFT_META_L4PROTO, at),
+        Field::Port => payload(all, (nf::NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2), at),
+        Field::Source4 => payload(all, (nf::NFT_PAYLOAD_NETWORK_HEADER, 12, 4), at),
+        Field::Destination4 => payload(all, (nf::NFT_PAYLOAD_NETWORK_HEADER, 16, 4), at),
+        Field::Source6 => payload(all, (nf::NFT_PAYLOAD_NETWORK_HEADER, 8, 16), at),
+        Field::Destination6 => payload(all, (nf::NFT_PAYLOAD_NETWORK_HEADER, 24, 16), at),
+    }
+}
+
+fn meta(all: &mut Message, key: u32, at: u32) {
+    expression(all, "meta", |data| {
+        number(data, nf::NFTA_META_DREG, nf::NFT_REG32_00 + at);
+        number(data, nf::NFTA_META_KEY, key);
+    });
+}
+
+/// From a header: which, where, how many bytes.
+fn payload(all: &mut Message, (base, offset, length): (u32, u32, u32), at: u32) {
+    expression(all, "payload", |data| {
+        number(data, nf::NFTA_PAYLOAD_DREG, nf::NFT_REG32_00 + at);
+        number(data, nf::NFTA_PAYLOAD_BASE, base);
+        number(data, nf::NFTA_PAYLOAD_OFFSET, offset);
+        number(data, nf::NFTA_PAYLOAD_LEN, length);
+    });
+}
+
+fn compare(all: &mut Message, operation: u32, wanted: &[u8]) {
+    expression(all, "cmp", |data| {
+        number(data, nf::NFTA_CMP_SREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_CMP_OP, operation);
+        value(data, nf::NFTA_CMP_DATA, wanted);
+    });
+}
+
+fn mask(all: &mut Message, bits: &[u8]) {
+    let length = u32::try_from(bits.len()).unwrap_or_default();
+    expression(all, "bitwise", |data| {
+        number(data, nf::NFTA_BITWISE_SREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_BITWISE_DREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_BITWISE_LEN, length);
+        value(data, nf::NFTA_BITWISE_MASK, bits);
+        value(data, nf::NFTA_BITWISE_XOR, &vec![0; bits.len()]);
+    });
+}
+
+fn within(all: &mut Message, subnet: Address) {
+    let (first, last) = (octets(edge(subnet, false)), octets(edge(subnet, true)));
+    if first != last {
+        let bits: Vec<u8> = first.iter().zip(&last).map(|(first, last)| !(first ^ last)).collect();
+        mask(all, &bits);
+    }
+    compare(all, nf::NFT_CMP_EQ, &first);
+}
+
+fn state_bits(all: &mut Message, state: State) {
+    connection(all, nf::NFT_CT_STATE, state.names().0);
+}
+
+fn connection(all: &mut Message, key: u32, bits: u32) {
+    expression(all, "ct", |data| {
+        number(data, nf::NFTA_CT_DREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_CT_KEY, key);
+    });
+    mask(all, &bits.to_ne_bytes());
+    compare(all, nf::NFT_CMP_NEQ, &[0; 4]);
+}
+
+fn local(all: &mut Message) {
+    expression(all, "fib", |data| {
+        number(data, nf::NFTA_FIB_DREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_FIB_RESULT, nf::NFT_FIB_RESULT_ADDRTYPE);
+        number(data, nf::NFTA_FIB_FLAGS, nf::NFTA_FIB_F_DADDR);
+    });
+    compare(all, nf::NFT_CMP_EQ, &nf::RTN_LOCAL.to_ne_bytes());
+}
+
+/// A rule ends here when the set has no such element.
+fn lookup(all: &mut Message, set: &Set) {
+    expression(all, "lookup", |data| {
+        data.text(nf::NFTA_LOOKUP_SET, set.name);
+        number(data, nf::NFTA_LOOKUP_SREG, nf::NFT_REG32_00);
+        if !set.data.is_empty() {
+            number(data, nf::NFTA_LOOKUP_DREG, nf::NFT_REG32_00);
+        }
+    });
+}
+
+fn translate(all: &mut Message, side: Side, family: Family, map: &Set) {
+    expression(all, "nat", |data| {
+        let kind = if matches!(side, Side::Source) { nf::NFT_NAT_SNAT } else { nf::NFT_NAT_DNAT };
+        number(data, nf::NFTA_NAT_TYPE, kind);
+        number(data, nf::NFTA_NAT_FAMILY, family.number().into());
+        number(data, nf::NFTA_NAT_REG_ADDR_MIN, nf::NFT_REG32_00);
+        if let [address, Field::Port] = map.data {
+            number(data, nf::NFTA_NAT_REG_PROTO_MIN, nf::NFT_REG32_00 + address.padded() / 4);
+        }
+    });
+}
+
+fn verdict(all: &mut Message, verdict: Verdict) {
+    let (code, chain) = match verdict {
+        Verdict::Accept => (nf::NF_ACCEPT, None),
+        Verdict::Drop => (nf::NF_DROP, None),
+        Verdict::Return => (nf::NFT_RETURN, None),
+        Verdict::Jump(chain) => (nf::NFT_JUMP, Some(chain)),
+        Verdict::Goto(chain) => (nf::NFT_GOTO, Some(chain)),
+    };
+    expression(all, "immediate", |data| {
+        number(data, nf::NFTA_IMMEDIATE_DREG, nf::NFT_REG_VERDICT);
+        data.nest(nf::NFTA_IMMEDIATE_DATA, |data| {
+            data.nest(nf::NFTA_DATA_VERDICT, |data| {
+                number(data, nf::NFTA_VERDICT_CODE, code.cast_unsigned());
+                chain.map(|chain| data.text(nf::NFTA_VERDICT_CHAIN, chain));
+            });
+        });
+    });
+}
+
+fn value(message: &mut Message, kind: u16, bytes: &[u8]) {
+    message.nest(kind, |data| {
+        data.put(nf::NFTA_DATA_VALUE, bytes);
+    });
+}
+
+/// In nftables, numbers of attributes are in the order of the network.
+fn number(message: &mut Message, kind: u16, value: u32) {
+    message.put(kind, &value.to_be_bytes());
+}

@@ -1,0 +1,235 @@
+//! One engine's table in the kernel.
+
+use std::io;
+
+use rustix::io::Errno;
+
+use super::connections;
+use super::constants as nf;
+use super::encode::{self, SUBSYSTEM, Step};
+use super::language::Element;
+use super::plan;
+use super::rules::{Network, Port, Rules};
+use crate::netlink::{Failure, Message, Refused, Socket, attributes};
+
+/// `struct nfgenmsg`.
+const START: usize = 4;
+const OWNED: u32 = nf::NFT_TABLE_F_OWNER | nf::NFT_TABLE_F_PERSIST;
+
+/// A table, and the rules that are in it. It stays in force when this is dropped.
+#[derive(Debug)]
+pub struct Firewall {
+    socket: Socket,
+    name: String,
+    rules: Rules,
+    /// Flags of the table: whether the kernel lets nobody else change it.
+    flags: u32,
+    /// The kernel's number of the table that we made last.
+    handle: Option<u64>,
+}
+
+/// Who may change our table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ownership {
+    /// This engine alone, where the kernel can keep it so: flushing all tables leaves ours.
+    Exclusive,
+    /// Everybody who may change the others.
+    Shared,
+}
+
+/// What the kernel has by our table's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Found {
+    flags: u32,
+    owner: u32,
+    handle: u64,
+}
+
+impl Firewall {
+    /// For a table of this name, in the network namespace that this thread is in. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// The kernel's; `InvalidInput` for a name that no table can have.
+    pub fn open(name: &str, ownership: Ownership) -> io::Result<Self> {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(good) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{name:?} cannot be a table's name"),
+            ));
+        }
+        let socket = Socket::netfilter()?;
+        let flags = if ownership == Ownership::Exclusive { OWNED } else { 0 };
+        Ok(Self { socket, name: name.to_owned(), rules: Rules::default(), flags, handle: None })
+    }
+
+    /// Name of the table.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The rules that are in force by this.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Puts these rules in place of whatever is there, in one transaction: no packet meets half of them.
+    /// Connections that there are go on.
+    ///
+    /// # Errors
+    /// The kernel's, naming what it refused: nothing was changed then.
+    pub fn replace(&mut self, rules: Rules) -> io::Result<()> {
+        rules.check()?;
+        let contents = plan::table(&self.name, &rules);
+        let mut steps = self.clear()?;
+        let at = steps.len();
+        steps.push(encode::add_table(&self.name, self.flags));
+        steps.extend(encode::contents(&contents));
+        match self.commit(&steps) {
+            // This kernel has no owners of tables, or none that a table outlives.
+            Err((Some(index), _)) if index == at && self.flags > 0 => {
+                self.flags = 0;
+                return self.replace(rules);
+            }
+            done => done.map_err(|(_, error)| error)?,
+        }
+        self.handle = self.find()?.map(|found| found.handle);
+        self.rules = rules;
+        Ok(())
+    }
+
+    /// Puts the same rules in place again.
+    pub(super) fn restore(&mut self) -> io::Result<()> {
+        self.replace(self.rules.clone())
+    }
+
+    /// The table is the one that we made, whatever may have been changed in it.
+    pub(super) fn is_there(&mut self) -> bool {
+        self.find().is_ok_and(|found| found.map(|found| found.handle) == self.handle)
+    }
+
+    /// The number by which the kernel knows our socket.
+    pub(super) fn number(&self) -> io::Result<u32> {
+        self.socket.number()
+    }
+
+    /// Adds a network: before its first container is joined, for until then nothing keeps it apart.
+    ///
+    /// # Errors
+    /// The kernel's, naming what it refused: nothing was changed then.
+    pub fn add_network(&mut self, network: Network) -> io::Result<()> {
+        network.check()?;
+        self.change(&[], &plan::network_elements(&network))?;
+        self.rules.networks.push(network);
+        Ok(())
+    }
+
+    /// Removes a network, and what is published of it.
+    ///
+    /// # Errors
+    /// The kernel's, naming what it refused: nothing was changed then.
+    pub fn remove_network(&mut self, bridge: &str) -> io::Result<()> {
+        let networks = self.rules.networks.iter().filter(|network| network.bridge == bridge);
+        let mut gone: Vec<Element> = networks.flat_map(plan::network_elements).collect();
+        let ports = self.rules.ports.iter().filter(|port| port.bridge == bridge);
+        gone.extend(ports.flat_map(plan::port_elements));
+        self.change(&gone, &[])?;
+        self.rules.networks.retain(|network| network.bridge != bridge);
+        let (gone, left) =
+            std::mem::take(&mut self.rules.ports).into_iter().partition(|port| port.bridge == bridge);
+        self.rules.ports = left;
+        self.forget(&gone, &[]);
+        Ok(())
+    }
+
+    /// Takes some published ports away and adds others, in one transaction.
+    ///
+    /// # Errors
+    /// The kernel's, naming what it refused: nothing was changed then. `EEXIST` when a port is taken.
+    pub fn publish(&mut self, gone: &[Port], new: &[Port]) -> io::Result<()> {
+        new.iter().try_for_each(Port::check)?;
+        let gone_elements: Vec<Element> = gone.iter().flat_map(plan::port_elements).collect();
+        let new_elements: Vec<Element> = new.iter().flat_map(plan::port_elements).collect();
+        self.change(&gone_elements, &new_elements)?;
+        self.rules.ports.retain(|port| !gone.contains(port));
+        self.rules.ports.extend_from_slice(new);
+        self.forget(gone, new);
+        Ok(())
+    }
+
+    /// Takes the table away, and all that is in it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove(mut self) -> io::Result<()> {
+        let steps = self.clear()?;
+        if steps.is_empty() {
+            return Ok(());
+        }
+        self.commit(&steps).map_err(|(_, error)| error)
+    }
+
+    /// The ports are as they should be, and what remembers them ends by itself in minutes: this is no reason to
+    /// say that they are not.
+    fn forget(&mut self, gone: &[Port], new: &[Port]) {
+        if let Err(error) = connections::forget(&mut self.socket, gone, new) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    fn change(&mut self, gone: &[Element], new: &[Element]) -> io::Result<()> {
+        let gone = gone.iter().map(|element| encode::delete_element(&self.name, element));
+        let new = new.iter().map(|element| encode::add_element(&self.name, element));
+        let steps: Vec<Step> = gone.chain(new).collect();
+        if steps.is_empty() {
+            return Ok(());
+        }
+        self.commit(&steps).map_err(|(_, error)| error)
+    }
+
+    /// What makes room for a new table.
+    fn clear(&mut self) -> io::Result<Vec<Step>> {
+        let Some(found) = self.find()? else { return Ok(Vec::new()) };
+        let mut steps = Vec::new();
+        if found.flags & nf::NFT_TABLE_F_OWNER != 0 && found.owner == 0 {
+            // Its owner is gone; it is ours by adoption.
+            steps.push(encode::add_table(&self.name, OWNED));
+        }
+        steps.push(encode::delete_table(&self.name));
+        Ok(steps)
+    }
+
+    fn find(&mut self) -> io::Result<Option<Found>> {
+        let mut question = encode::request(nf::NFT_MSG_GETTABLE, 0);
+        question.text(nf::NFTA_TABLE_NAME, &self.name);
+        let read = |answer: &[u8]| {
+            let all = attributes(answer.get(START..)?);
+            let number = |kind| all.get(kind).and_then(read_number).unwrap_or_default();
+            let handle = u64::from_be_bytes(all.get(nf::NFTA_TABLE_HANDLE)?.try_into().ok()?);
+            Some(Found { flags: number(nf::NFTA_TABLE_FLAGS), owner: number(nf::NFTA_TABLE_OWNER), handle })
+        };
+        match self.socket.ask(&question, read) {
+            Err(failure) if failure.errno == Errno::NOENT => Ok(None),
+            Err(failure) => Err(told(&format!("look for the table inet {}", self.name), &failure)),
+            Ok(found) => Ok(Some(found)),
+        }
+    }
+
+    fn commit(&mut self, steps: &[Step]) -> Result<(), (Option<usize>, io::Error)> {
+        let messages: Vec<&Message> = steps.iter().map(|step| &step.message).collect();
+        self.socket.transaction(SUBSYSTEM, &messages).map_err(|Refused { index, failure }| {
+            let what = index.and_then(|index| steps.get(index)).map(|step| step.what.as_str());
+            (index, told(what.unwrap_or("change the firewall"), &failure))
+        })
+    }
+}
+
+fn read_number(bytes: &[u8]) -> Option<u32> {
+    bytes.try_into().ok().map(u32::from_be_bytes)
+}
+
+fn told(what: &str, failure: &Failure) -> io::Error {
+    io::Error::new(io::Error::from(failure.errno).kind(), format!("cannot {what}: {failure}"))
+}
