@@ -11,7 +11,7 @@ use std::time::Duration;
 use dhow_net::firewall::{Neighbours, Network, Port, Protocol, Reach, Source};
 use dhow_net::link::{Address, Change, Index, Pair, Route};
 use dhow_net::sandbox::Sandbox;
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 /// How long an answer may be on its way: what is dropped is known by its silence only.
 /// Neighbours of IPv6 that do not hear the first question are asked again after a second.
@@ -46,7 +46,7 @@ pub(crate) fn lab() -> Option<Lab> {
         }
         made => made.unwrap(),
     };
-    let mut outside = Sandbox::new().unwrap();
+    let mut outside = without_loopback();
     let here = End { name: "wire0", addresses: [address(HOST4, 24), address(HOST6, 64)] };
     let there = End { name: "eth0", addresses: [address("192.0.2.9", 24), address("2001:db8::9", 64)] };
     join(&mut host, None, &here, &mut outside, &there);
@@ -56,6 +56,17 @@ pub(crate) fn lab() -> Option<Lab> {
         write("ipv6/conf/all/forwarding", "1");
     });
     Some(Lab { host, outside })
+}
+
+/// A namespace whose `lo` was never up: it can send to loopback addresses by another link.
+fn without_loopback() -> Sandbox {
+    let made = thread::spawn(|| {
+        #[allow(deprecated, reason = "the other form differs in its name only")]
+        rustix::thread::unshare(UnshareFlags::NEWNET).unwrap();
+        let thread = rustix::thread::gettid().as_raw_nonzero();
+        Sandbox::at(format!("/proc/{}/task/{thread}/ns/net", std::process::id()).into()).unwrap()
+    });
+    made.join().unwrap()
 }
 
 /// Writes a setting of the namespace that this thread is in.
@@ -122,7 +133,7 @@ impl Lab {
 
     /// A container of a network: 10.<network>.0.<number> and fd0<network>::<number>.
     pub(crate) fn container(&mut self, network: u8, number: u8) -> Sandbox {
-        let mut container = Sandbox::new().unwrap();
+        let mut container = without_loopback();
         let bridge = self.host.links().find(&format!("br{network}")).unwrap().unwrap().index;
         let four = address(&format!("10.{network}.0.{number}"), 24);
         let six = address(&format!("fd0{network}::{number}"), 64);
@@ -244,9 +255,6 @@ pub(crate) fn nft(sandbox: &Sandbox, arguments: &[&str], input: &str) -> Option<
 /// From here on, `sandbox` sends what is for 127.0.0.0/8 to a host instead of to itself.
 pub(crate) fn send_loopback_to(sandbox: &mut Sandbox, gateway: &str) {
     let end = sandbox.links().find("eth0").unwrap().unwrap().index;
-    let lo = sandbox.links().find("lo").unwrap().unwrap().index;
-    let down = Change { up: Some(false), ..Default::default() };
-    sandbox.links().change(lo, &down).unwrap();
     within(sandbox, || write("ipv4/conf/all/route_localnet", "1"));
     let route = Route {
         destination: Some(address("127.0.0.0", 8)),
