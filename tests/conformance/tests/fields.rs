@@ -9,8 +9,15 @@ use serde_json::{Value, json};
 /// Docker's `HostConfig` and `Config` in API 1.56, each field set to something.
 const FIELDS: &str = include_str!("../fields.json");
 
+/// What became of a field.
+enum Taken {
+    Served,
+    Refused,
+    Wrong(String),
+}
+
 /// Creates a container, and says what is wrong with how the field was taken.
-fn judged(engine: &Engine, body: &Value, parent: &str, field: &str, value: &Value) -> Result<Option<String>> {
+fn judged(engine: &Engine, body: &Value, parent: &str, field: &str, value: &Value) -> Result<Taken> {
     let answer = engine.connect()?.request("POST", "/v1.56/containers/create", body)?;
     let told = answer.json()?;
     let text = told.to_string();
@@ -18,15 +25,27 @@ fn judged(engine: &Engine, body: &Value, parent: &str, field: &str, value: &Valu
         let words =
             ["not supported yet", "unknown or invalid runtime", "invalid isolation", "No such container"];
         let named = words.iter().any(|words| text.contains(words));
-        return Ok((!named).then(|| format!("{field}: {} {text}", answer.status)));
+        let refused =
+            || if named { Taken::Refused } else { Taken::Wrong(format!("{} {text}", answer.status)) };
+        return Ok(refused());
     }
     if text.contains("discarded") {
-        return Ok(None);
+        return Ok(Taken::Served);
     }
     let id = told["Id"].as_str().unwrap_or_default();
     let shown = engine.connect()?.request("GET", &format!("/v1.56/containers/{id}/json"), &Value::Null)?;
     let shown = &shown.json()?[parent][field];
-    Ok((shown != value).then(|| format!("{field}: {value} is shown as {shown}")))
+    Ok(if shown == value { Taken::Served } else { Taken::Wrong(format!("{value} is shown as {shown}")) })
+}
+
+/// What is refused is in the list with its reason, and nothing else is there.
+fn verdict(field: &str, taken: Taken, listed: bool) -> Option<String> {
+    match taken {
+        Taken::Wrong(why) => Some(format!("{field}: {why}")),
+        Taken::Refused if !listed => Some(format!("{field} is refused, and not in the list of those")),
+        Taken::Served if listed => Some(format!("{field} is served, and in the list of refused ones")),
+        Taken::Served | Taken::Refused => None,
+    }
 }
 
 #[test]
@@ -36,12 +55,14 @@ fn every_field_is_honoured_or_refused_by_name() -> Result<()> {
     let mut wrong = Vec::new();
     for (field, value) in fields["HostConfig"].as_object().into_iter().flatten() {
         let body = json!({"Image": "busybox", "HostConfig": {field: value}});
-        wrong.extend(judged(&engine, &body, "HostConfig", field, value)?);
+        let taken = judged(&engine, &body, "HostConfig", field, value)?;
+        wrong.extend(verdict(field, taken, fields["Refused"].get(field).is_some()));
     }
     for (field, value) in fields["Config"].as_object().into_iter().flatten() {
         let mut body = json!({"Image": "busybox"});
         body[field] = value.clone();
-        wrong.extend(judged(&engine, &body, "Config", field, value)?);
+        let taken = judged(&engine, &body, "Config", field, value)?;
+        wrong.extend(verdict(field, taken, fields["Refused"].get(field).is_some()));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

@@ -53,6 +53,8 @@ pub struct Options {
     pub no_new_privileges: Option<bool>,
     /// No path is hidden.
     pub unmasked: bool,
+    /// The container's own cgroups can be written.
+    pub writable_cgroups: bool,
 }
 
 /// Reads `SecurityOpt`.
@@ -70,20 +72,32 @@ pub fn options(host: &HostConfig) -> Result<Options> {
             ("apparmor", value) if !value.is_empty() => options.apparmor = Some(value.into()),
             ("label", value) if !value.is_empty() => options.labels.push(value.into()),
             ("systempaths", "unconfined") => options.unmasked = true,
-            ("writable-cgroups", _) => {
-                return Err(Error::not_implemented(
-                    "security option \"writable-cgroups\" is not supported yet",
-                ));
-            }
+            ("writable-cgroups", "true" | "1") => options.writable_cgroups = true,
+            ("writable-cgroups", "false" | "0") => options.writable_cgroups = false,
             _ => return Err(Error::invalid(format!("invalid --security-opt 2: {text:?}"))),
         }
     }
-    if options.labels.iter().any(|label| label != "disable") {
+    Ok(options)
+}
+
+/// Refuses what this machine cannot do, or we cannot on it.
+///
+/// # Errors
+/// Invalid argument or not implemented, naming the option.
+pub fn possible(options: &Options, host: &HostConfig, facts: &HostFacts) -> Result<()> {
+    // Without SELinux a label says nothing, and Docker takes any.
+    if facts.selinux && options.labels.iter().any(|label| label != "disable") {
         return Err(Error::not_implemented(
             "security option \"label\" is not supported yet, but for label=disable",
         ));
     }
-    Ok(options)
+    // In version 1, and where the host's groups are seen, whoever writes there is not kept in its own group.
+    if options.writable_cgroups && (facts.cgroup_version != 2 || host.cgroupns_mode == "host") {
+        return Err(Error::invalid(
+            "security option writable-cgroups needs cgroup version 2 and a private cgroup namespace",
+        ));
+    }
+    Ok(())
 }
 
 /// The capabilities that a container has.
@@ -158,5 +172,28 @@ mod tests {
         let masked = masked_paths(&facts);
         assert!((0..64).all(|cpu| masked.contains(&thermal(cpu))));
         assert!(masked.iter().any(|path| path == "/proc/kcore"));
+    }
+
+    fn asked(option: &str, facts: &HostFacts) -> Result<Options> {
+        let host = HostConfig {
+            security_opt: Some(vec![option.into()]),
+            cgroupns_mode: "private".into(),
+            ..HostConfig::default()
+        };
+        let options = options(&host)?;
+        possible(&options, &host, facts).map(|()| options)
+    }
+
+    #[test]
+    fn what_an_option_says_depends_on_the_machine() {
+        let second = HostFacts { cgroup_version: 2, ..HostFacts::default() };
+        let labelled = HostFacts { selinux: true, ..HostFacts::default() };
+        assert!(asked("writable-cgroups=true", &second).unwrap().writable_cgroups);
+        assert!(!asked("writable-cgroups=false", &second).unwrap().writable_cgroups);
+        assert!(asked("writable-cgroups=true", &HostFacts { cgroup_version: 1, ..second.clone() }).is_err());
+        assert!(asked("writable-cgroups=maybe", &second).is_err());
+        assert!(asked("label=type:some_t", &second).is_ok() && asked("label=disable", &labelled).is_ok());
+        let words = asked("label=type:some_t", &labelled).unwrap_err().to_string();
+        assert!(words.contains("\"label\" is not supported yet"), "{words}");
     }
 }

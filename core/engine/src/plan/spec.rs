@@ -193,6 +193,7 @@ fn mounts(record: &Container, facts: &Facts) -> Result<Vec<Mount>> {
 
 fn system(host: &HostConfig, facts: &Facts) -> Result<Vec<Mount>> {
     let sealed = if host.privileged { "rw" } else { "ro" };
+    let cgroups = if rights::options(host)?.writable_cgroups { "rw" } else { sealed };
     let mut all = vec![
         mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
         mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -203,7 +204,7 @@ fn system(host: &HostConfig, facts: &Facts) -> Result<Vec<Mount>> {
             &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
         ),
         mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", sealed]),
-        mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", sealed]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev", cgroups]),
     ];
     let bound = ["rbind", "nosuid", "noexec", "nodev"];
     let own_queues = || mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]);

@@ -22,7 +22,7 @@ pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<()
     processors(host, facts)?;
     list("cpus", &host.cpuset_cpus)?;
     list("mems", &host.cpuset_mems)?;
-    rights::options(host)?;
+    rights::possible(&rights::options(host)?, host, facts)?;
     rights::capability_set(host, facts.capabilities)?;
     logs::check(&host.log_config)?;
     host.device_cgroup_rules.iter().flatten().try_for_each(|rule| resources::parse_rule(rule).map(drop))?;

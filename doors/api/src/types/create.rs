@@ -232,6 +232,70 @@ mod tests {
         parse(body.as_object().cloned(), ApiVersion::of(minor))
     }
 
+    /// Asks a type for the names of its fields, as serde knows them.
+    struct Names<'a>(&'a mut Vec<&'static str>);
+
+    impl<'de> serde::Deserializer<'de> for Names<'_> {
+        type Error = serde::de::value::Error;
+
+        fn deserialize_any<V: serde::de::Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(serde::de::Error::custom("only a structure has fields"))
+        }
+
+        fn deserialize_struct<V: serde::de::Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            self.0.extend(fields);
+            self.deserialize_any(visitor)
+        }
+
+        serde::forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+
+    fn fields_of<'de, T: serde::Deserialize<'de>>() -> Vec<&'static str> {
+        let mut names = Vec::new();
+        drop(T::deserialize(Names(&mut names)));
+        names.sort_unstable();
+        names
+    }
+
+    /// `fields.json` is tried, each field of it, by `dhow-conformance`.
+    #[test]
+    fn no_field_is_forgotten() {
+        let listed: Value =
+            serde_json::from_str(include_str!("../../../../tests/conformance/fields.json")).unwrap();
+        let sorted = |names: &mut Vec<&'static str>| {
+            names.sort_unstable();
+            names.clone()
+        };
+        let bodies = ["HostConfig", "NetworkingConfig"];
+        let mut config: Vec<&str> = CONFIG.iter().copied().filter(|name| !bodies.contains(name)).collect();
+        let mut host_config = HOST_CONFIG.to_vec();
+        assert_eq!(fields_of::<Config>(), sorted(&mut config));
+        assert_eq!(fields_of::<HostConfig>(), sorted(&mut host_config));
+        for (parent, names, unserved) in
+            [("Config", config, CONFIG_UNSERVED), ("HostConfig", host_config, HOST_CONFIG_UNSERVED)]
+        {
+            let mut names = [names.as_slice(), unserved].concat();
+            // For older clients only, tried by the test below; and what every body has.
+            names.retain(|name| !["KernelMemory", "Image"].contains(name));
+            let tried: Vec<&str> = listed[parent].as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(sorted(&mut names), tried, "{parent}");
+            for name in unserved.iter().filter(|name| **name != "KernelMemory") {
+                assert!(
+                    listed["Refused"][name].is_string(),
+                    "{name} is refused, and the list does not say why"
+                );
+            }
+        }
+    }
+
     #[test]
     fn what_clients_send_is_read() {
         let body = json!({

@@ -10,7 +10,7 @@ use super::api::{self, Api};
 use super::cgroup::Group;
 use super::peers::{Arena, Runtime};
 use super::series::Contender;
-use super::{archive, many};
+use super::{archive, copy, many};
 
 /// One piece of work that is compared.
 pub(crate) struct Case {
@@ -36,6 +36,9 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "load of 300 MB, 4 layers, 10,000 files", most_rounds: 5, contenders: archive::load },
     Case { name: "save of the same", most_rounds: 5, contenders: archive::save },
     Case { name: "removal of the same", most_rounds: 5, contenders: archive::removal },
+    Case { name: "cp of 200 MB in", most_rounds: 10, contenders: copy::inward },
+    Case { name: "cp of 200 MB out", most_rounds: 10, contenders: copy::outward },
+    Case { name: "diff and commit of a layer of 5,000 files", most_rounds: 10, contenders: copy::layer },
     Case { name: "ps -a of 200 containers, whole command line", most_rounds: 50, contenders: many::ps },
     Case { name: "images of 100, whole command line", most_rounds: 50, contenders: many::images },
 ];

@@ -9,6 +9,7 @@ pub(crate) mod api;
 mod archive;
 mod cases;
 mod cgroup;
+mod copy;
 mod many;
 pub(crate) mod memory;
 mod peers;

@@ -51,6 +51,11 @@ pub(crate) struct Runtime {
 }
 
 impl Arena {
+    /// A directory that goes with it, for files of the cases.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Starts all engines, each with a busybox image.
     pub(crate) fn new() -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("dhow-bench-").tempdir()?;
