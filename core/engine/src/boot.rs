@@ -25,6 +25,7 @@ impl Engine {
             registry: registry::Registry::default(),
             execs: execs::Registry::default(),
             events: Events::default(),
+            counts: crate::metrics::Counts::default(),
             samplers: crate::containers::stats::Samplers::default(),
             claimed_volumes: std::sync::Mutex::default(),
         });

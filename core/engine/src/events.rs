@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
+use dhow_model::container::MountKind;
 use dhow_model::event::EventKind;
 use dhow_model::{Container, Event, Timestamp};
 use tokio::sync::broadcast;
@@ -64,6 +65,35 @@ impl Engine {
         self.tell(EventKind::Container, action, container.id.as_str(), attributes);
     }
 
+    /// Tells that a container got its volumes, or gave them back.
+    pub(crate) fn tell_mounts(&self, container: &Container, mounted: bool) {
+        for mount in container.mounts.iter().filter(|mount| mount.kind == MountKind::Volume) {
+            let mut attributes =
+                vec![("driver", mount.driver.clone()), ("container", container.id.to_string())];
+            if mounted {
+                attributes.extend([
+                    ("destination", mount.destination.to_string_lossy().into_owned()),
+                    ("read/write", mount.writable.to_string()),
+                    ("propagation", mount.propagation.clone()),
+                ]);
+            }
+            let attributes = attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            let action = if mounted { "mount" } else { "unmount" };
+            self.tell(EventKind::Volume, action, &mount.name, attributes);
+        }
+    }
+
+    /// Tells what was done to an image: its labels go along while it is there.
+    pub(crate) fn tell_image(&self, action: &str, id: &str, name: &str) {
+        let image = self.image(id).ok();
+        let labels = image.and_then(|image| image.config.config.labels.clone());
+        let mut attributes = labels.unwrap_or_default();
+        if !name.is_empty() {
+            attributes.insert("name".into(), name.into());
+        }
+        self.tell(EventKind::Image, action, id, attributes);
+    }
+
     /// Tells what was done to anything.
     pub(crate) fn tell(
         &self,
@@ -73,6 +103,7 @@ impl Engine {
         attributes: BTreeMap<String, String>,
     ) {
         let at = Timestamp::now();
+        self.counts.event();
         self.events.tell(Event { kind, action: action.into(), actor: actor.into(), attributes, at });
     }
 }

@@ -15,6 +15,7 @@ pub mod containers;
 pub mod events;
 pub mod execs;
 pub mod images;
+pub mod metrics;
 pub mod monitor;
 mod names;
 pub mod plan;
@@ -62,6 +63,7 @@ pub struct Engine {
     execs: execs::Registry,
     events: Events,
     samplers: containers::stats::Samplers,
+    counts: metrics::Counts,
     /// Held while a volume is made or removed.
     claimed_volumes: std::sync::Mutex<volumes::claims::Claimed>,
 }

@@ -64,6 +64,7 @@ impl Engine {
         }
         let seconds = restart::ran(&exit).as_secs().to_string();
         let more = [("exitCode", exit.code.to_string()), ("execDuration", seconds)];
+        self.tell_mounts(&record, false);
         self.tell_container(&record, "die", &more);
         if let Some(wait) = wait {
             self.start_later(entry, exit, wait);

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use dhow_model::container::State;
 use dhow_model::event::EventKind;
-use dhow_model::ports::{CheckReport, HostFacts, RuntimeProgram};
+use dhow_model::ports::{CheckReport, HostFacts, OwnUse, RuntimeProgram};
 use dhow_model::{Result, Timestamp};
 
 use crate::plan::cdi;
@@ -28,6 +28,8 @@ pub struct Info<'a> {
     pub images: usize,
     /// Listeners of events.
     pub listeners: usize,
+    /// What the engine's process uses.
+    pub own: OwnUse,
     /// Runtimes that can be asked for: names and programs.
     pub runtimes: Vec<(String, RuntimeProgram)>,
     /// Devices that vendors describe, by name (CDI).
@@ -53,6 +55,7 @@ impl Engine {
             stopped: count(|state| state.running().is_none()),
             images: self.ports.images.list()?.len(),
             listeners: self.events.listeners(),
+            own: self.ports.host.own_use(),
             runtimes: self.runtimes(),
             devices: cdi::Devices::read(&*self.ports.host, &self.settings().cdi_directories)?
                 .names()

@@ -32,3 +32,13 @@ pub async fn serve(
 ) {
     server::accept::serve(routes::Routes(engine), listeners, unread, shutdown).await;
 }
+
+/// Serves metrics on this socket, in the format of Prometheus, until `shutdown` is ready.
+pub async fn serve_metrics(
+    engine: Arc<Engine>,
+    listener: Listener,
+    unread: Unread<Socket>,
+    shutdown: impl Future<Output = ()>,
+) {
+    server::accept::serve(routes::metrics::Exposition(engine), vec![listener], unread, shutdown).await;
+}

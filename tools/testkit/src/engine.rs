@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::coverage;
 use crate::http::Connection;
 use crate::process::{self, Answer};
 use crate::rootfs;
@@ -76,6 +77,7 @@ impl Engine {
         if !self.extra.iter().any(|flag| flag == "--cgroup-parent") {
             command.arg("--cgroup-parent").arg(self.cgroup());
         }
+        command.args(coverage::flags(&self.extra));
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
         self.wait_until_ready()
@@ -238,7 +240,8 @@ impl Drop for Engine {
                 drop(self.dhow(&arguments));
             }
         }
-        if let Err(error) = self.stop() {
+        let ended = self.stop().and_then(|()| coverage::keep(&self.log()));
+        if let Err(error) = ended {
             eprintln!("engine of a test: {error:#}");
         }
     }

@@ -35,6 +35,7 @@ impl Engine {
     /// # Errors
     /// In Docker's words: no such container, a change that is none.
     pub fn commit_container(&self, request: Commit) -> Result<ImageId> {
+        let _timer = self.counts.time("commit");
         let entry = self.container(&request.container)?;
         let _turn = entry.turn();
         let record = entry.record();
@@ -58,6 +59,10 @@ impl Engine {
             reference: request.reference.clone(),
         };
         let id = self.frozen(&record, request.pause, || self.ports.images.commit(commit))?;
+        self.tell_image("create", &id.to_string(), &id.to_string());
+        if let Some(reference) = &request.reference {
+            self.tell_image("tag", &id.to_string(), &reference.familiar());
+        }
         let named = request.reference.map_or_else(String::new, |reference| reference.familiar());
         self.tell_container(
             &record,
@@ -85,8 +90,10 @@ impl Engine {
         if let Err(error) = self.ports.runtime.pause(&record.id) {
             return if has_ended(&error) { work() } else { Err(error) };
         }
+        self.tell_container(record, "pause", &[]);
         let done = work();
         let thawed = self.ports.runtime.resume(&record.id);
+        self.tell_container(record, "unpause", &[]);
         let thawed = thawed.or_else(|error| if has_ended(&error) { Ok(()) } else { Err(error) });
         match (done, thawed) {
             (Ok(done), Ok(())) => Ok(done),

@@ -38,6 +38,7 @@ impl Engine {
     /// # Errors
     /// In Docker's words: a wrong setting, a missing image, a name that is taken.
     pub fn create_container(&self, request: CreateRequest) -> Result<Created> {
+        let _timer = self.counts.time("create");
         let CreateRequest { name, platform, config, host_config } = request;
         let (image, image_name) = self.image_for(&config.image, platform.as_ref())?;
         let config = merge::with_image(config, image.as_ref());

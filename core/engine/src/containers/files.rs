@@ -14,6 +14,7 @@ impl Engine {
     /// # Errors
     /// `No such container: …`
     pub fn container_changes(&self, text: &str) -> Result<Vec<Change>> {
+        let _timer = self.counts.time("changes");
         self.ports.snapshots.changes(&self.container(text)?.record().id)
     }
 

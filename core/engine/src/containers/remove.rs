@@ -35,6 +35,7 @@ impl Engine {
     /// # Errors
     /// Conflict when it runs and force is not asked for.
     pub fn remove_container(self: &Arc<Self>, text: &str, removal: Removal) -> Result<()> {
+        let _timer = self.counts.time("delete");
         let entry = self.container(text)?;
         let _removal = removal.force.then(|| {
             entry.intend(STOPPED);

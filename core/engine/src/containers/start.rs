@@ -29,6 +29,7 @@ impl Engine {
     /// # Errors
     /// Not modified when it runs; in Docker's words when its program cannot be executed.
     pub fn start_container(self: &Arc<Self>, text: &str) -> Result<()> {
+        let _timer = self.counts.time("start");
         let entry = self.container(text)?;
         let turn = entry.turn();
         if self.is_shutting_down() {
@@ -96,6 +97,7 @@ impl Engine {
                 record.restart_count = 0;
             }
         })?;
+        self.tell_mounts(&record, true);
         self.tell_container(&record, "start", &[]);
         Ok(())
     }

@@ -130,6 +130,13 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// How many run, or are to.
+    pub(crate) fn active(&self) -> usize {
+        lock(&self.all).values().filter(|exec| !matches!(exec.state, ExecState::Ended(_))).count()
+    }
+}
+
 impl Engine {
     /// Notes an exec; nothing runs yet.
     ///
@@ -149,7 +156,7 @@ impl Engine {
             return Err(Error::invalid("No exec command specified"));
         }
         let id = ContainerId::from_random(self.ports.host.random()).to_string();
-        let action = format!("exec_create: {}", request.cmd.join(" "));
+        let action = told("exec_create", &request.cmd);
         let exec = Exec {
             id: id.clone(),
             container: record.id.clone(),
@@ -238,10 +245,11 @@ impl Engine {
 
     fn run_exec(&self, exec: &Exec, plan: ExecPlan) -> Result<(), StartFailure> {
         let entry = self.container(exec.container.as_str()).map_err(cannot_run)?;
-        let action = format!("exec_start: {}", exec.request.cmd.join(" "));
+        let action = told("exec_start", &exec.request.cmd);
+        // Before it: a short one has ended before its start is answered.
+        self.tell_container(&entry.record(), &action, &[("execID", exec.id.clone())]);
         let running = self.ports.runtime.exec(plan)?;
         self.exec_runs(&exec.id, running.pid);
-        self.tell_container(&entry.record(), &action, &[("execID", exec.id.clone())]);
         Ok(())
     }
 
@@ -299,6 +307,12 @@ impl Engine {
             self.tell_container(&entry.record(), "exec_die", &more);
         }
     }
+}
+
+/// An action with its command, as Docker has it: a space follows the program also where no argument does.
+fn told(action: &str, command: &[String]) -> String {
+    let (program, arguments) = command.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
+    format!("{action}: {program} {}", arguments.join(" "))
 }
 
 fn no_such(id: &str) -> Error {

@@ -41,7 +41,10 @@ impl Engine {
         let name = request.reference.as_ref().map(Reference::familiar);
         let import = ImportRequest { config, message: request.message, reference: request.reference };
         let id = self.ports.images.import(import, tar)?;
-        self.tell_image("import", &id.to_string(), &name.unwrap_or_else(|| id.to_string()));
+        if let Some(name) = name {
+            self.tell_image("tag", &id.to_string(), &name);
+        }
+        self.tell_image("import", &id.to_string(), &id.to_string());
         Ok(id)
     }
 }

@@ -78,11 +78,6 @@ impl Engine {
         self.tell_image("tag", &image.id.to_string(), &reference.familiar());
         Ok(())
     }
-
-    pub(crate) fn tell_image(&self, action: &str, id: &str, name: &str) {
-        let attributes = [("name".to_owned(), name.to_owned())].into();
-        self.tell(dhow_model::event::EventKind::Image, action, id, attributes);
-    }
 }
 
 /// `No such image: …`, with the tag that was meant.

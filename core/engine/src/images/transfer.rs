@@ -22,8 +22,7 @@ impl Engine {
     ) -> Result<Vec<Loaded>> {
         let loaded = self.ports.images.load(archive, platform, progress)?;
         for image in &loaded {
-            let name = image.references.first().map_or_else(|| image.id.to_string(), Reference::familiar);
-            self.tell_image("load", &image.id.to_string(), &name);
+            self.tell_image("load", &image.id.to_string(), &image.id.to_string());
         }
         Ok(loaded)
     }
@@ -62,8 +61,7 @@ impl Engine {
     pub fn save_images(&self, items: &[SaveItem], out: &mut dyn Write) -> Result<()> {
         self.ports.images.save(items, SaveFormat::Both, out)?;
         for item in items {
-            let name = item.references.first().map_or_else(|| item.id.to_string(), Reference::familiar);
-            self.tell_image("save", &item.id.to_string(), &name);
+            self.tell_image("save", &item.id.to_string(), &item.id.to_string());
         }
         Ok(())
     }

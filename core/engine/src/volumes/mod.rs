@@ -13,6 +13,9 @@ pub(crate) use claims::Claims;
 use crate::Engine;
 use crate::registry::{lock, shorten};
 
+/// The label by which clients tell a volume that nobody named.
+const ANONYMOUS: &str = "com.docker.volume.anonymous";
+
 /// What `prune` removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PrunedVolumes {
@@ -40,6 +43,7 @@ impl Engine {
         if request.name.is_empty() {
             request.name = ContainerId::from_random(self.ports.host.random()).to_string();
             request.anonymous = true;
+            request.labels.insert(ANONYMOUS.into(), String::new());
         }
         volume::check_name(&request.name)?;
         if !matches!(request.driver.as_str(), "" | "local") {

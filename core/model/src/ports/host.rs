@@ -1,6 +1,7 @@
 //! The host: what it is, and the few of its files that the engine's rules are about.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::Result;
 
@@ -35,8 +36,24 @@ pub trait Host: Send + Sync {
     /// no such file that can be executed.
     fn program(&self, name: &str) -> Option<PathBuf>;
 
+    /// What the engine's own process uses now.
+    fn own_use(&self) -> OwnUse;
+
     /// Bytes that are random.
     fn random(&self) -> [u8; 32];
+}
+
+/// What a process uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnUse {
+    /// Open descriptors.
+    pub descriptors: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Bytes of memory that are its own or that it shares.
+    pub memory: u64,
+    /// Time on processors.
+    pub processor_time: Duration,
 }
 
 /// What a path is.
@@ -86,8 +103,8 @@ pub struct HostFacts {
     pub memory: u64,
     /// `1` (also hybrid) or `2`.
     pub cgroup_version: u32,
-    /// Controllers whose limits can be set: `memory`, `cpu`, `cpuset`, `pids`, `blkio`, …; and `blkio.weight`,
-    /// where its scheduler is there.
+    /// Controllers whose limits can be set: `memory`, `cpu`, `cpuset`, `pids`, `blkio`, …; `blkio.weight`
+    /// where its scheduler is there, and `memory.swap` where swap is counted.
     pub controllers: Vec<String>,
     /// Kinds of namespaces that cannot be had: `net`, `cgroup`, …
     pub missing_namespaces: Vec<String>,
@@ -97,6 +114,8 @@ pub struct HostFacts {
     pub thermal: Vec<String>,
     /// Memory nodes that may be used.
     pub memory_nodes_allowed: String,
+    /// Packets go from one interface to another (`net.ipv4.ip_forward`).
+    pub forwards_packets: bool,
     /// The kernel filters system calls.
     pub seccomp: bool,
     /// AppArmor is on.

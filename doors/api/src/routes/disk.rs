@@ -25,53 +25,97 @@ struct Usage {
 }
 
 pub(super) async fn usage(call: Call) -> Answer {
-    let wanted: BTreeSet<String> = call.query.all("type").map(str::to_owned).collect();
-    if let Some(kind) =
-        wanted.iter().find(|kind| !["container", "image", "volume", "build-cache"].contains(&kind.as_str()))
-    {
-        return Err(Error::invalid(format!("unknown object type: {kind}")));
-    }
     let version = call.version;
+    let wanted = Wanted::of(&call)?;
     let shown = call
         .run(move |engine| {
-            let wants = |kind: &str| wanted.is_empty() || wanted.contains(kind);
-            let images = wants("image").then(|| images(engine, version)).transpose()?;
-            let containers = wants("container").then(|| containers(engine, version)).transpose()?;
-            let volumes = wants("volume").then(|| volumes(engine)).transpose()?;
-            Ok(shown([images, containers, volumes], version))
+            let images = wanted.has("image").then(|| images(engine, version)).transpose()?;
+            let containers = wanted.has("container").then(|| containers(engine, version)).transpose()?;
+            let volumes = wanted.has("volume").then(|| volumes(engine)).transpose()?;
+            // Nothing is built here, so nothing is cached.
+            let cache = wanted.has("build-cache").then(Usage::default);
+            Ok(wanted.shown(Parts { images, containers, volumes, cache }))
         })
         .await?;
     Ok(answer::ok(&shown))
 }
 
-/// Both forms: the older one beside the one that came with 1.52.
-fn shown([images, containers, volumes]: [Option<Usage>; 3], version: ApiVersion) -> Value {
-    let items = |usage: &Option<Usage>| usage.as_ref().map(|usage| usage.items.clone());
-    let mut answer = json!({
-        "LayersSize": images.as_ref().map_or(0, |images| images.size),
-        "Images": items(&images),
-        "Containers": items(&containers),
-        "Volumes": items(&volumes),
-        "BuildCache": [],
-    });
-    if version.before(42) {
-        answer["BuilderSize"] = 0.into();
-    }
-    if !version.before(52) {
-        let kinds = [("ImageUsage", images), ("ContainerUsage", containers), ("VolumeUsage", volumes)];
-        for (name, usage) in kinds.into_iter().filter_map(|(name, usage)| Some((name, usage?))) {
-            answer[name] = summed(usage);
+/// What a client asked for.
+struct Wanted {
+    kinds: BTreeSet<String>,
+    /// In the form that came with 1.52.
+    new: bool,
+    /// In the form before it. Both are given to a client that does not say which of them it knows.
+    old: bool,
+    version: ApiVersion,
+}
+
+/// What was found, of the kinds that were asked for.
+struct Parts {
+    images: Option<Usage>,
+    containers: Option<Usage>,
+    volumes: Option<Usage>,
+    cache: Option<Usage>,
+}
+
+impl Wanted {
+    fn of(call: &Call) -> Result<Self> {
+        let version = call.version;
+        // Older versions know no kinds.
+        let asked = call.query.all("type").filter(|_| !version.before(42));
+        let kinds: BTreeSet<String> = asked.map(str::to_owned).collect();
+        let known = ["container", "image", "volume", "build-cache"];
+        if let Some(kind) = kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
+            return Err(Error::invalid(format!("unknown object type: {kind}")));
         }
-        answer["BuildCacheUsage"] = summed(Usage::default());
+        let new = !version.before(52);
+        Ok(Self { kinds, new, old: !(new && call.query.is_set("verbose")), version })
     }
-    answer
+
+    fn has(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(kind)
+    }
+
+    fn shown(&self, parts: Parts) -> Value {
+        let mut answer = serde_json::Map::new();
+        if self.old {
+            let size = parts.images.as_ref().map(|images| images.size.into());
+            let builder = (self.version.before(42)).then(|| 0.into());
+            let items = |usage: &Option<Usage>| usage.as_ref().map(|usage| usage.items.clone().into());
+            let members = [
+                ("LayersSize", size),
+                ("Images", items(&parts.images)),
+                ("Containers", items(&parts.containers)),
+                ("Volumes", items(&parts.volumes)),
+                ("BuildCache", items(&parts.cache)),
+                ("BuilderSize", builder),
+            ];
+            answer.extend(members.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        }
+        if self.new {
+            let members = [
+                ("ImageUsage", parts.images),
+                ("ContainerUsage", parts.containers),
+                ("VolumeUsage", parts.volumes),
+                ("BuildCacheUsage", parts.cache),
+            ];
+            answer.extend(
+                members.into_iter().filter_map(|(key, usage)| Some((key.to_owned(), summed(usage?)))),
+            );
+        }
+        answer.into()
+    }
 }
 
 fn summed(usage: Usage) -> Value {
-    json!({
+    let mut summed = json!({
         "ActiveCount": usage.active, "TotalCount": usage.items.len(), "TotalSize": usage.size,
-        "Reclaimable": usage.reclaimable, "Items": usage.items,
-    })
+        "Reclaimable": usage.reclaimable,
+    });
+    if !usage.items.is_empty() {
+        summed["Items"] = usage.items.into();
+    }
+    summed
 }
 
 fn images(engine: &Engine, version: ApiVersion) -> Result<Usage> {

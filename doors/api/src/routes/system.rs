@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use dhow_model::{Error, Event, Timestamp};
+use dhow_model::event::EventKind;
+use dhow_model::{Error, Event, Result, Timestamp};
 use futures_util::StreamExt;
 use http::header::{ACCEPT, CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -82,20 +83,43 @@ async fn check(call: Call) -> Answer {
 /// Kept events since an instant, then those that come, until an instant or for ever.
 async fn events(call: Call) -> Answer {
     let filter = EventFilter::new(call.filters(event_filter::KEYS)?);
-    let (since, until) =
-        (moment::optional(call.query.text("since"))?, moment::optional(call.query.text("until"))?);
-    let (format, version) = (EventFormat::accepted(&call.headers), call.version);
+    let (since, until) = span(&call)?;
+    let version = call.version;
+    let format = EventFormat::accepted(&call.headers, version);
     let (kept, coming) = call.engine.events().listen();
-    let kept = kept.into_iter().filter(move |event| since.is_some_and(|since| event.at >= since));
+    let kept = kept.into_iter().filter(move |event| match since {
+        Some(since) => event.at >= since,
+        None => until.is_some(),
+    });
     // A listener that is too slow misses events rather than holding them up for everybody.
     let coming = BroadcastStream::new(coming).filter_map(async |event| event.ok()).take_until(passed(until));
     let shown = futures_util::stream::iter(kept)
         .chain(coming)
         .filter(move |event| {
-            std::future::ready(until.is_none_or(|until| event.at <= until) && filter.lets(event))
+            let is_in_time = until.is_none_or(|until| event.at <= until);
+            std::future::ready(is_in_time && is_known(event, version) && filter.lets(event))
         })
         .map(move |event| format.write(&event, version));
     Ok(stream::endless(format.media_type(), shown, call.end))
+}
+
+/// The instants between which events are asked for.
+fn span(call: &Call) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+    let instant = |key: &str| {
+        let wrong = |error: Error| Error::invalid(format!("invalid value for '{key}': {error}"));
+        moment::optional(call.query.text(key)).map_err(wrong)
+    };
+    let (since, until) = (instant("since")?, instant("until")?);
+    if since.zip(until).is_some_and(|(since, until)| until < since) {
+        let (since, until) = (call.query.text("since"), call.query.text("until"));
+        return Err(Error::invalid(format!("`since` time ({since}) cannot be after `until` time ({until})")));
+    }
+    Ok((since, until))
+}
+
+/// That an image was made is told since 1.46.
+fn is_known(event: &Event, version: ApiVersion) -> bool {
+    !(version.before(46) && event.kind == EventKind::Image && event.action == "create")
 }
 
 /// Ready when the instant has passed; never without one.
@@ -115,16 +139,16 @@ enum EventFormat {
 }
 
 impl EventFormat {
-    fn accepted(headers: &HeaderMap) -> Self {
+    /// Lines of JSON, which were called JSON before 1.52, unless the client accepts only another form.
+    fn accepted(headers: &HeaderMap, version: ApiVersion) -> Self {
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let wanted = accept.split(',').filter_map(|part| part.split(';').next()).map(str::trim);
-        wanted.into_iter().find_map(Self::of).unwrap_or(Self::Json)
+        let usual = if version.before(52) { Self::Json } else { Self::JsonLines };
+        wanted.into_iter().find_map(Self::of).unwrap_or(usual)
     }
 
     fn of(media_type: &str) -> Option<Self> {
-        [Self::Json, Self::Lines, Self::JsonLines, Self::Sequence]
-            .into_iter()
-            .find(|f| f.media_type() == media_type)
+        [Self::Lines, Self::JsonLines, Self::Sequence].into_iter().find(|f| f.media_type() == media_type)
     }
 
     const fn media_type(self) -> &'static str {
@@ -155,14 +179,16 @@ mod tests {
     #[test]
     fn events_are_written_as_the_client_accepts_them() {
         for (accept, format) in [
-            ("", EventFormat::Json),
-            ("*/*", EventFormat::Json),
+            ("", EventFormat::JsonLines),
+            ("*/*", EventFormat::JsonLines),
+            ("application/json", EventFormat::JsonLines),
             ("application/x-ndjson", EventFormat::Lines),
-            ("application/jsonl;q=0.9, application/json", EventFormat::JsonLines),
+            ("application/json, application/jsonl;q=0.9", EventFormat::JsonLines),
             ("application/json-seq", EventFormat::Sequence),
         ] {
             let headers: HeaderMap = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
-            assert_eq!(EventFormat::accepted(&headers), format, "{accept}");
+            assert_eq!(EventFormat::accepted(&headers, ApiVersion::NEWEST), format, "{accept}");
         }
+        assert_eq!(EventFormat::accepted(&HeaderMap::new(), ApiVersion::of(51)), EventFormat::Json);
     }
 }

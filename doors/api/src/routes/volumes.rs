@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dhow_engine::Engine;
 use dhow_model::ports::VolumeRequest;
-use dhow_model::{Error, Result, Volume};
+use dhow_model::{Error, Kind, Result, Volume};
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,9 +23,16 @@ pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
         ("POST", ["create"]) => Box::pin(create(call)),
         ("POST", ["prune"]) => Box::pin(prune(call)),
         ("GET", [name]) => Box::pin(inspect(call, (*name).into())),
+        ("PUT", [_]) => Box::pin(std::future::ready(Err(no_cluster()))),
         ("DELETE", [name]) => Box::pin(remove(call, (*name).into())),
         _ => not_found(),
     }
+}
+
+/// Only volumes of a swarm can be changed.
+fn no_cluster() -> Error {
+    let words = "volume update only valid for cluster volumes, but swarm is unavailable";
+    Error::new(Kind::Unavailable, words)
 }
 
 /// A volume on the wire.
@@ -117,8 +125,7 @@ async fn remove(call: Call, name: String) -> Answer {
 /// Since 1.42 only anonymous volumes go, unless `all` is asked for.
 async fn prune(call: Call) -> Answer {
     let mut filters = call.filters(&["label", "label!", "all"])?;
-    let asked = filters.0.remove("all").and_then(|values| values.first().cloned());
-    let all = asked.map_or(Ok(call.version.before(42)), |value| truth("all", &value))?;
+    let all = every(&mut filters)?.unwrap_or(call.version.before(42));
     let filter = PruneFilter::new(filters)?;
     let pruned = call
         .run(move |engine| {
@@ -128,9 +135,23 @@ async fn prune(call: Call) -> Answer {
     Ok(answer::ok(&json!({"VolumesDeleted": pruned.names, "SpaceReclaimed": pruned.reclaimed})))
 }
 
+/// Whether named volumes go too, where it was said.
+fn every(filters: &mut Filters) -> Result<Option<bool>> {
+    let values: Vec<String> = filters.0.remove("all").unwrap_or_default().into_iter().collect();
+    match values.as_slice() {
+        [] => Ok(None),
+        [value] => truth("all", value).map(Some),
+        _ => Err(Error::invalid(format!(
+            "invalid filter 'all=[{}]': only one value is expected",
+            values.join(" ")
+        ))),
+    }
+}
+
 /// Which volumes a list shows.
 struct VolumeFilter {
-    names: Vec<String>,
+    names: BTreeSet<String>,
+    patterns: Vec<Regex>,
     drivers: BTreeSet<String>,
     labels: BTreeSet<String>,
     dangling: Option<bool>,
@@ -138,14 +159,19 @@ struct VolumeFilter {
 
 impl VolumeFilter {
     fn new(mut filters: Filters) -> Result<Self> {
+        let dangling = filters.take_truth("dangling")?;
         let mut take = |key: &str| filters.0.remove(key).unwrap_or_default();
-        let dangling = take("dangling").first().map(|value| truth("dangling", value)).transpose()?;
-        let names = take("name").into_iter().collect();
-        Ok(Self { names, drivers: take("driver"), labels: take("label"), dangling })
+        let names = take("name");
+        // What is no pattern matches itself only, as Docker has it.
+        let patterns = names.iter().filter_map(|name| Regex::new(name).ok()).collect();
+        Ok(Self { names, patterns, drivers: take("driver"), labels: take("label"), dangling })
     }
 
     fn lets(&self, volume: &Volume, used: &BTreeSet<String>) -> bool {
-        (self.names.is_empty() || self.names.iter().any(|name| volume.name.contains(name.as_str())))
+        let is_named = self.names.is_empty()
+            || self.names.contains(&volume.name)
+            || self.patterns.iter().any(|pattern| pattern.is_match(&volume.name));
+        is_named
             && (self.drivers.is_empty() || self.drivers.contains(&volume.driver))
             && self.labels.iter().all(|label| has_label(&volume.labels, label))
             && self.dangling.is_none_or(|dangling| dangling != used.contains(&volume.name))

@@ -35,6 +35,24 @@ impl Filters {
         Ok(Self(keys.collect()))
     }
 
+    /// Takes a key out that is true or false; nothing when it is not there.
+    ///
+    /// # Errors
+    /// Invalid argument for other values, and for both at once.
+    pub(crate) fn take_truth(&mut self, key: &str) -> Result<Option<bool>> {
+        let Some(values) = self.0.remove(key) else { return Ok(None) };
+        let has = |words: [&str; 2]| words.iter().any(|word| values.contains(*word));
+        let (yes, no) = (has(["1", "true"]), has(["0", "false"]));
+        if yes != no {
+            return Ok(Some(yes));
+        }
+        if values.is_empty() {
+            return Err(Error::invalid(format!("invalid filter '{key}'")));
+        }
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        Err(Error::invalid(format!("invalid filter '{key}=[{}]'", values.join(" "))))
+    }
+
     /// Fails when a key is none of `known`.
     ///
     /// # Errors
@@ -58,6 +76,19 @@ mod tests {
         assert_eq!(old, new);
         assert_eq!(Filters::parse("").unwrap(), Filters::default());
         assert_eq!(Filters::parse("{}").unwrap(), Filters::default());
+    }
+
+    #[test]
+    fn truth_is_one_word_or_the_other() {
+        let truth = |values: &str| {
+            let mut filters = Filters::parse(&format!(r#"{{"dangling":{values}}}"#)).unwrap();
+            filters.take_truth("dangling").map_err(|error| error.to_string())
+        };
+        assert_eq!((truth(r#"["1"]"#), truth(r#"["false"]"#)), (Ok(Some(true)), Ok(Some(false))));
+        assert_eq!(truth(r#"["maybe"]"#), Err("invalid filter 'dangling=[maybe]'".into()));
+        assert_eq!(truth(r#"["true","0"]"#), Err("invalid filter 'dangling=[0 true]'".into()));
+        assert_eq!(truth("[]"), Err("invalid filter 'dangling'".into()));
+        assert_eq!(Filters::default().take_truth("dangling").unwrap(), None);
     }
 
     #[test]

@@ -13,9 +13,10 @@ pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Timestamp> {
     if let Some(nanos) = unix(text) {
         return Ok(Timestamp::from_nanos(nanos));
     }
-    if let Some(ago) = duration(text) {
+    if let Some(ago) = duration(text.trim_start_matches(['+', '-'])) {
         let ago = i128::try_from(ago.as_nanos()).map_err(|_| wrong())?;
-        return Ok(Timestamp::from_nanos(now.unix_nanos() - ago));
+        let sign = if text.starts_with('-') { 1 } else { -1 };
+        return Ok(Timestamp::from_nanos(now.unix_nanos() + sign * ago));
     }
     civil(text).ok_or_else(wrong)
 }
@@ -35,10 +36,11 @@ pub(crate) fn optional(text: &str) -> Result<Option<Timestamp>> {
 fn unix(text: &str) -> Option<i128> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let seconds: i64 = seconds.parse().ok()?;
-    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+    if fraction.len() > 20 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let nanos: i128 = format!("{fraction:0<9}").parse().ok()?;
+    // Less than a nanosecond is cut off.
+    let nanos: i128 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     Some(i128::from(seconds) * 1_000_000_000 + nanos)
 }
 
@@ -91,6 +93,10 @@ mod tests {
             ("10m", 1_699_999_400, 0),
             ("1h30m", 1_699_994_600, 0),
             ("1.5h", 1_699_994_600, 0),
+            ("-10m", 1_700_000_600, 0),
+            ("1600000000.", 1_600_000_000, 0),
+            ("1600000000.0000000019", 1_600_000_000, 1),
+            ("2020-09-13T12:26", 1_599_999_960, 0),
         ] {
             let read = parse(text, now).unwrap().unix_nanos();
             assert_eq!(read, i128::from(seconds) * 1_000_000_000 + nanos, "{text}");
@@ -99,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_no_instant_is_quoted() {
-        for text in ["yesterday", "1.2.3", "5x", "1600000000.0000000001", "m"] {
+        for text in ["yesterday", "1.2.3", "5x", "1600000000.000000000000000000001", "m"] {
             assert!(parse(text, Timestamp::now()).is_err(), "{text}");
         }
         assert_eq!(optional("").unwrap(), None);

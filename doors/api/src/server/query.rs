@@ -1,5 +1,6 @@
 //! The query of a request: pairs, read as Docker reads them.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use dhow_model::{Error, Result};
@@ -34,6 +35,12 @@ impl Query {
     /// Every value of `key`.
     pub(crate) fn all(&self, key: &str) -> impl Iterator<Item = &str> {
         self.0.iter().filter(move |(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The keys that are there, with commas between.
+    pub(crate) fn keys(&self) -> String {
+        let keys: BTreeSet<&str> = self.0.iter().map(|(key, _)| key.as_str()).collect();
+        keys.into_iter().collect::<Vec<_>>().join(",")
     }
 
     /// Whether `key` is set to anything but nothing, `0`, `no`, `false` or `none`.

@@ -71,11 +71,13 @@ impl ContainerFilter {
     ///
     /// # Errors
     /// Invalid argument that names key and value; not found for a container that `before` names.
-    pub(crate) fn new(filters: Filters, lookup: &impl Lookup) -> Result<Self> {
+    pub(crate) fn new(mut filters: Filters, lookup: &impl Lookup) -> Result<Self> {
+        // Nothing here is a task of a swarm.
+        let tasks_only = filters.take_truth("is-task")?.unwrap_or(false).then_some(Test::Nothing);
         let all = filters.0.contains_key("status");
         let tests = filters.0.into_iter().filter(|(_, values)| !values.is_empty());
         let tests = tests.map(|(key, values)| test(&key, values, lookup)).collect::<Result<Vec<_>>>()?;
-        Ok(Self { tests: tests.into_iter().flatten().collect(), all })
+        Ok(Self { tests: tests.into_iter().flatten().chain(tasks_only).collect(), all })
     }
 
     /// Whether it is shown.
@@ -87,51 +89,74 @@ impl ContainerFilter {
 fn test(key: &str, values: BTreeSet<String>, lookup: &impl Lookup) -> Result<Option<Test>> {
     let first = || values.first().cloned().unwrap_or_default();
     Ok(Some(match key {
-        "name" => Test::Name(patterns(key, &values)?),
-        "id" => Test::Id(patterns(key, &values)?),
+        "name" => Test::Name(patterns(values)),
+        "id" => Test::Id(patterns(values)),
         "label" => Test::Labels(values),
-        "status" => Test::States(one_of(key, values, STATES)?),
+        "status" => Test::States(one_of(key, "state", values, STATES)?),
         "exited" => Test::ExitCodes(exit_codes(&values)?),
         "volume" => Test::Volumes(values),
         "network" => Test::Networks(values),
-        "expose" => Test::Exposed(values),
+        "expose" => Test::Exposed(ports(key, &values)?),
         "ancestor" => {
             let found = values.iter().map(|name| lookup.with_descendants(name));
             Test::Images(found.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
         }
         "before" => Test::Before(lookup.created(&first())?),
         "since" => Test::Since(lookup.created(&first())?),
-        // No container publishes a port, probes its health or is a task of a swarm yet.
-        "publish" => Test::Nothing,
-        "health" => match one_of(key, values, HEALTHS)?.contains("none") {
+        // No container publishes a port or probes its health yet.
+        "publish" => {
+            ports(key, &values)?;
+            Test::Nothing
+        }
+        "health" => match one_of(key, "health", values, HEALTHS)?.contains("none") {
             true => return Ok(None),
             false => Test::Nothing,
-        },
-        "is-task" => match truth(key, &first())? {
-            true => Test::Nothing,
-            false => return Ok(None),
         },
         _ => return Ok(None),
     }))
 }
 
-fn invalid(key: &str, value: &str) -> Error {
-    Error::invalid(format!("invalid filter '{key}={value}'"))
+/// What is meant as it is written, and what it matches as a pattern; what is none is meant as it is.
+fn patterns(values: BTreeSet<String>) -> Vec<Regex> {
+    let pattern =
+        |value: &String| Regex::new(value).ok().or_else(|| Regex::new(&regex_lite::escape(value)).ok());
+    values.iter().filter_map(pattern).collect()
 }
 
-fn patterns(key: &str, values: &BTreeSet<String>) -> Result<Vec<Regex>> {
-    values.iter().map(|value| Regex::new(value).map_err(|_| invalid(key, value))).collect()
-}
-
-fn one_of(key: &str, values: BTreeSet<String>, known: &[&str]) -> Result<BTreeSet<String>> {
+fn one_of(key: &str, noun: &str, values: BTreeSet<String>, known: &[&str]) -> Result<BTreeSet<String>> {
     match values.iter().find(|value| !known.contains(&value.as_str())) {
-        Some(value) => Err(invalid(key, value)),
+        Some(value) => Err(Error::invalid(format!(
+            "invalid filter '{key}={value}': invalid value for {noun} ({value}): must be one of {}",
+            known.join(", ")
+        ))),
         None => Ok(values),
     }
 }
 
 fn exit_codes(values: &BTreeSet<String>) -> Result<BTreeSet<i32>> {
-    values.iter().map(|value| value.parse().map_err(|_| invalid("exited", value))).collect()
+    let wrong = |value: &str| {
+        let why = format!("strconv.Atoi: parsing {value:?}: invalid syntax");
+        Error::invalid(format!("invalid filter 'exited={value}': {why}"))
+    };
+    values.iter().map(|value| value.parse().map_err(|_| wrong(value))).collect()
+}
+
+/// Ports as `80`, `80/udp` or `8000-8010/tcp`, each by itself.
+fn ports(key: &str, values: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+    let mut ports = BTreeSet::new();
+    for value in values {
+        if value.contains(':') {
+            return Err(Error::internal(format!("filter for '{key}' should not contain ':': {value}")));
+        }
+        let (range, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let number = |text: &str| {
+            let wrong = || Error::internal(format!("error while looking up for {key} {value}: invalid port"));
+            text.parse::<u16>().map_err(|_| wrong())
+        };
+        ports.extend((number(first)?..=number(last)?).map(|port| format!("{port}/{protocol}")));
+    }
+    Ok(ports)
 }
 
 /// A value that is to be true or false, as Go's parser reads it.
@@ -157,13 +182,17 @@ impl Test {
                 matches!(&container.state, State::Exited(exit) if wanted.contains(&exit.code))
             }
             Self::Volumes(wanted) => container.mounts.iter().any(|mount| {
-                wanted.contains(&mount.name) || wanted.contains(mount.destination.to_string_lossy().as_ref())
+                let has = |path: &std::path::Path| wanted.contains(path.to_string_lossy().as_ref());
+                // A volume is meant by its name, what is bound by its source.
+                let is_source =
+                    if mount.name.is_empty() { has(&mount.source) } else { wanted.contains(&mount.name) };
+                is_source || has(&mount.destination)
             }),
-            Self::Networks(wanted) => network::of(&container.host_config)
-                .is_some_and(|name| wanted.contains(name) || wanted.contains(&network::id(name))),
-            Self::Exposed(wanted) => container.config.exposed_ports.keys().any(|port| {
-                wanted.contains(port) || port.strip_suffix("/tcp").is_some_and(|port| wanted.contains(port))
+            Self::Networks(wanted) => network::of(&container.host_config).is_some_and(|name| {
+                let id = network::id(name);
+                wanted.iter().any(|wanted| wanted == name || id.starts_with(wanted.as_str()))
             }),
+            Self::Exposed(wanted) => container.config.exposed_ports.keys().any(|port| wanted.contains(port)),
             Self::Images(wanted) => container.image.is_some_and(|image| wanted.contains(&image)),
             Self::Before(created) => container.created < *created,
             Self::Since(created) => container.created > *created,

@@ -50,7 +50,9 @@ impl<'a> Message<'a> {
             legacy: legacy.then(|| Legacy {
                 status: &event.action,
                 id: &event.actor,
-                from: event.attributes.get("image").map(String::as_str),
+                // Docker has it of every container, and of no image.
+                from: (event.kind == EventKind::Container)
+                    .then(|| event.attributes.get("image").map_or("", String::as_str)),
             }),
             kind: event.kind,
             action: &event.action,

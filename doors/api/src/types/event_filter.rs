@@ -73,9 +73,10 @@ fn is_action(action: &str, wanted: &str) -> bool {
     action == wanted || action.split_once(':').is_some_and(|(name, _)| name == wanted)
 }
 
+/// By id or name, or the beginning of either.
 fn is_thing(event: &Event, wanted: &str) -> bool {
     let name = event.attributes.get("name").map_or("", String::as_str);
-    event.actor == wanted || name == wanted.trim_start_matches('/') || event.actor.starts_with(wanted)
+    event.actor.starts_with(wanted) || name.starts_with(wanted.trim_start_matches('/'))
 }
 
 /// An image by name, with or without tag, of an image's event or a container's.
@@ -122,6 +123,7 @@ mod tests {
             (r#"{"container":["web"]}"#, true),
             (r#"{"container":["/web"]}"#, true),
             (r#"{"container":["0123"]}"#, true),
+            (r#"{"container":["we"]}"#, true),
             (r#"{"container":["other"]}"#, false),
             (r#"{"image":["busybox"]}"#, true),
             (r#"{"label":["tier=front"]}"#, true),

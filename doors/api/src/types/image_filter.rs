@@ -6,19 +6,20 @@ use dhow_model::{Error, Image, Result, Timestamp};
 use dhow_oci::Reference;
 use regex_lite::Regex;
 
-use super::container_filter::{has_label, truth};
+use super::container_filter::has_label;
 use super::image::created;
 use crate::server::filters::Filters;
 use crate::server::moment;
 
 /// The keys that a list knows.
-pub(crate) const KEYS: &[&str] = &["before", "dangling", "label", "reference", "since", "until"];
+pub(crate) const KEYS: &[&str] = &["before", "dangling", "label", "label!", "reference", "since", "until"];
 
 /// A filter of images, checked and with its references resolved.
 #[derive(Debug, Default)]
 pub(crate) struct ImageFilter {
     dangling: Option<bool>,
     labels: BTreeSet<String>,
+    other_labels: BTreeSet<String>,
     references: Vec<Regex>,
     before: Option<Timestamp>,
     since: Option<Timestamp>,
@@ -30,13 +31,15 @@ impl ImageFilter {
     /// # Errors
     /// Invalid argument that names key and value; not found for an image that `before` names.
     pub(crate) fn new(mut filters: Filters, created_at: impl Fn(&str) -> Result<Timestamp>) -> Result<Self> {
+        let dangling = filters.take_truth("dangling")?;
         let mut take = |key: &str| filters.0.remove(key).unwrap_or_default();
         let image = |values: BTreeSet<String>| values.first().map(|name| created_at(name)).transpose();
         let until = take("until").first().map(|text| moment::parse(text, Timestamp::now())).transpose()?;
         let before = image(take("before"))?;
         Ok(Self {
-            dangling: take("dangling").first().map(|value| truth("dangling", value)).transpose()?,
+            dangling,
             labels: take("label"),
+            other_labels: take("label!"),
             references: take("reference").iter().map(|glob| pattern(glob)).collect::<Result<_>>()?,
             before: [before, until].into_iter().flatten().min(),
             since: image(take("since"))?,
@@ -58,6 +61,7 @@ impl ImageFilter {
         let shown = (all || !unnamed || !parents.contains(&image.id))
             && self.dangling.is_none_or(|dangling| dangling == unnamed)
             && self.labels.iter().all(|label| has_label(&labels, label))
+            && !self.other_labels.iter().any(|label| has_label(&labels, label))
             && self.before.is_none_or(|before| made < before)
             && self.since.is_none_or(|since| made > since);
         if !self.references.is_empty() {

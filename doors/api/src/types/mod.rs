@@ -11,6 +11,7 @@ pub(crate) mod human;
 pub(crate) mod image;
 pub(crate) mod image_filter;
 pub(crate) mod inspect;
+pub(crate) mod metrics;
 pub(crate) mod network;
 pub(crate) mod prune;
 pub(crate) mod spelling;

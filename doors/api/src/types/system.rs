@@ -9,7 +9,7 @@ use super::inspect::DRIVER;
 use crate::server::version::ApiVersion;
 
 /// Where this build came from, when whoever built it said so.
-const COMMIT: &str = match option_env!("DHOW_COMMIT") {
+pub(super) const COMMIT: &str = match option_env!("DHOW_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
@@ -46,7 +46,7 @@ pub(crate) fn version(engine_version: &str, host: &HostFacts) -> Value {
 }
 
 /// The kernel's name of an architecture in the words of images.
-fn go_architecture(machine: &str) -> &str {
+pub(super) fn go_architecture(machine: &str) -> &str {
     match machine {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -59,7 +59,12 @@ fn go_architecture(machine: &str) -> &str {
 /// The answer of `/info`.
 pub(crate) fn info(info: &system::Info<'_>, version: ApiVersion) -> Value {
     let mut members = counts(info);
-    for more in [host(info.host), limits(info.host), configuration(info), nothing(version)] {
+    for more in [
+        host(info.host, info.settings.no_new_privileges),
+        limits(info.host),
+        configuration(info),
+        nothing(version),
+    ] {
         if let (Value::Object(members), Value::Object(more)) = (&mut members, more) {
             members.extend(more);
         }
@@ -81,12 +86,13 @@ fn counts(info: &system::Info<'_>) -> Value {
         "Images": info.images,
         "NEventsListener": info.listeners,
         "SystemTime": info.now,
-        "NFd": -1,
-        "NGoroutines": 0,
+        // Threads stand for Go's routines.
+        "NFd": info.own.descriptors,
+        "NGoroutines": info.own.threads,
     })
 }
 
-fn host(host: &HostFacts) -> Value {
+fn host(host: &HostFacts, no_new_privileges: bool) -> Value {
     json!({
         "Name": host.name,
         "KernelVersion": host.kernel,
@@ -98,17 +104,18 @@ fn host(host: &HostFacts) -> Value {
         "MemTotal": host.memory,
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": host.cgroup_version.to_string(),
-        "SecurityOptions": security_options(host),
+        "SecurityOptions": security_options(host, no_new_privileges),
         "Warnings": Some(&host.warnings).filter(|warnings| !warnings.is_empty()),
     })
 }
 
-fn security_options(host: &HostFacts) -> Vec<&'static str> {
+fn security_options(host: &HostFacts, no_new_privileges: bool) -> Vec<&'static str> {
     let options = [
         (host.apparmor, "name=apparmor"),
         (host.seccomp, "name=seccomp,profile=builtin"),
         (host.selinux, "name=selinux"),
         (!host.lacks_namespace("cgroup"), "name=cgroupns"),
+        (no_new_privileges, "name=no-new-privileges"),
     ];
     options.into_iter().filter_map(|(has, option)| has.then_some(option)).collect()
 }
@@ -118,14 +125,14 @@ fn limits(host: &HostFacts) -> Value {
     let has = |name: &str| host.controllers.iter().any(|controller| controller == name);
     json!({
         "MemoryLimit": has("memory"),
-        "SwapLimit": has("memory"),
+        "SwapLimit": has("memory") && has("memory.swap"),
         "CpuCfsPeriod": has("cpu"),
         "CpuCfsQuota": has("cpu"),
         "CPUShares": has("cpu"),
         "CPUSet": has("cpuset"),
         "PidsLimit": has("pids"),
         "OomKillDisable": has("memory") && host.cgroup_version == 1,
-        "IPv4Forwarding": true,
+        "IPv4Forwarding": host.forwards_packets,
     })
 }
 
@@ -165,7 +172,6 @@ fn runtimes(info: &system::Info<'_>) -> Value {
 /// What Docker has and this engine has nothing of.
 fn nothing(version: ApiVersion) -> Value {
     let mut members = json!({
-        "SystemStatus": null,
         "IndexServerAddress": "https://index.docker.io/v1/",
         "RegistryConfig": {
             "InsecureRegistryCIDRs": [],
@@ -184,10 +190,19 @@ fn nothing(version: ApiVersion) -> Value {
             "Error": "", "RemoteManagers": null,
         },
         "Isolation": "",
-        "ContainerdCommit": {"ID": ""},
-        "RuncCommit": {"ID": ""},
-        "InitCommit": {"ID": ""},
+        "ContainerdCommit": {"ID": "N/A"},
+        "RuncCommit": {"ID": "N/A"},
+        "InitCommit": {"ID": "N/A"},
     });
+    if version.before(49) {
+        for commit in ["ContainerdCommit", "RuncCommit", "InitCommit"] {
+            members[commit]["Expected"] = members[commit]["ID"].clone();
+        }
+    }
+    if version.before(47) {
+        members["RegistryConfig"]["AllowNondistributableArtifactsCIDRs"] = Value::Null;
+        members["RegistryConfig"]["AllowNondistributableArtifactsHostnames"] = Value::Null;
+    }
     if version.before(50) {
         // Removed from Docker with the kernel's bridge filter.
         members["BridgeNfIptables"] = false.into();

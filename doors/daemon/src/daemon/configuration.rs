@@ -1,6 +1,7 @@
 //! Flags and configuration file, made one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -28,6 +29,8 @@ pub(super) struct Configuration {
     pub(super) settings: Settings,
     pub(super) store: dhow_store::Options,
     pub(super) log: LogStyle,
+    /// Where metrics are served, when they are.
+    pub(super) metrics: Option<SocketAddr>,
 }
 
 /// Who may speak to the engine, and where.
@@ -58,6 +61,7 @@ impl Configuration {
             settings: settings(flags, &file, &data_root)?,
             store: dhow_store::Options { layers: layer_format(format.as_deref())? },
             log: log_style(flags, &file)?,
+            metrics: metrics(either(&flags.metrics_addr, &file.metrics_addr).as_deref())?,
             pidfile: either(&flags.pidfile, &file.pidfile).unwrap_or_else(|| exec_root.join("dhow.pid")),
             data_root,
             exec_root,
@@ -72,6 +76,16 @@ fn either<T: Clone>(flag: &Option<T>, file: &Option<T>) -> Option<T> {
 
 fn both<T: Clone>(flags: &[T], file: &[T]) -> Vec<T> {
     flags.iter().chain(file).cloned().collect()
+}
+
+/// An address of this machine and a port, as Go writes them: without the address it is every one.
+fn metrics(text: Option<&str>) -> Result<Option<SocketAddr>> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let whole = match text.strip_prefix(':') {
+        Some(port) => format!("[::]:{port}"),
+        None => text.replacen("localhost:", "127.0.0.1:", 1),
+    };
+    whole.parse().map(Some).with_context(|| format!("invalid address for metrics: {text}"))
 }
 
 /// Monitors have another working directory.

@@ -66,6 +66,7 @@ pub(super) struct File {
     pub(super) log_level: Option<String>,
     pub(super) log_format: Option<String>,
     pub(super) raw_logs: Option<bool>,
+    pub(super) metrics_addr: Option<String>,
     pub(super) labels: Vec<String>,
     pub(super) live_restore: Option<bool>,
     pub(super) shutdown_timeout: Option<i64>,

@@ -42,7 +42,6 @@ pub(super) const UNSERVED: &[&str] = &[
     "ip6tables",
     "iptables",
     "ipv6",
-    "metrics-addr",
     "mtu",
     "network-control-plane-mtu",
     "network-diagnostic-port",
@@ -94,6 +93,9 @@ pub(super) struct Flags {
     pub(super) validate: bool,
     #[command(flatten)]
     pub(super) log: LogFlags,
+    /// Where metrics are served, in the format of Prometheus: address:port
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) metrics_addr: Option<String>,
     /// A label of the engine
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(super) labels: Vec<String>,

@@ -18,6 +18,7 @@ mod sockets;
 mod tls;
 
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use dhow_api::Socket;
 use dhow_engine::Engine;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use configuration::Configuration;
 use flags::{Flags, Given};
@@ -81,7 +83,10 @@ fn start(flags: Flags, given: Given) -> Result<()> {
     let engine =
         compose::engine(&configuration, launcher, runtime.handle()).context("failed to start daemon")?;
     let sockets = Sockets::bind(&configuration.access, tls, inherited).context("failed to load listeners")?;
-    runtime.block_on(serve(Reload { flags, given, log, running: configuration }, engine, sockets))
+    let metrics =
+        configuration.metrics.map(Sockets::metrics).transpose().context("failed to serve metrics")?;
+    let reload = Reload { flags, given, log, running: configuration };
+    runtime.block_on(serve(reload, engine, sockets, metrics))
 }
 
 /// A shell gives 1024 descriptors; each container takes two, each client one or more. The launcher, which
@@ -96,7 +101,12 @@ fn raise_descriptors() {
     }
 }
 
-async fn serve(mut reload: Reload, engine: Arc<Engine>, mut sockets: Sockets) -> Result<()> {
+async fn serve(
+    mut reload: Reload,
+    engine: Arc<Engine>,
+    mut sockets: Sockets,
+    metrics: Option<TcpListener>,
+) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -120,9 +130,24 @@ async fn serve(mut reload: Reload, engine: Arc<Engine>, mut sockets: Sockets) ->
         tracing::info!("the engine ends; containers {}", if live { "go on" } else { "are stopped" });
         reloaded.shut_down().await;
     };
-    let unread = |client: &Socket| dhow_sys::channel::unread(client).unwrap_or(0);
+    let watched = metrics.map(|listener| metrics_server(&engine, listener)).transpose()?;
     dhow_api::serve(engine, listeners, unread, end).await;
+    if let Some(watched) = watched {
+        watched.abort();
+    }
     background.abort();
     watchdog.abort();
     Ok(())
+}
+
+/// How many written bytes a client has not read.
+fn unread(client: &Socket) -> usize {
+    dhow_sys::channel::unread(client).unwrap_or(0)
+}
+
+/// Serves metrics until it is ended.
+fn metrics_server(engine: &Arc<Engine>, listener: TcpListener) -> Result<JoinHandle<()>> {
+    tracing::info!("metrics API listening on {}", listener.local_addr()?);
+    let (listener, engine) = (sockets::plain(listener)?, Arc::clone(engine));
+    Ok(tokio::spawn(dhow_api::serve_metrics(engine, listener, unread, std::future::pending())))
 }

@@ -1,6 +1,6 @@
 //! The sockets that the engine listens on.
 
-use std::net::TcpListener as StdTcpListener;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener as StdListener, UnixStream};
@@ -105,13 +105,23 @@ impl Sockets {
         Ok(())
     }
 
+    /// Binds the address for metrics.
+    pub(super) fn metrics(address: SocketAddr) -> Result<StdTcpListener> {
+        StdTcpListener::bind(address).with_context(|| format!("listen tcp {address}: bind"))
+    }
+
     /// The listeners, for the workers.
     pub(super) fn listeners(&mut self) -> Result<Vec<Listener>> {
-        self.bound.drain(..).map(|bound| listener(bound, self.tls.as_ref())).collect()
+        self.bound.drain(..).map(|bound| listener_of(bound, self.tls.as_ref())).collect()
     }
 }
 
-fn listener(bound: Bound, tls: Option<&Arc<ServerConfig>>) -> Result<Listener> {
+/// The listener for metrics, for the workers: without TLS.
+pub(super) fn plain(listener: StdTcpListener) -> Result<Listener> {
+    listener_of(Bound::Tcp(listener), None)
+}
+
+fn listener_of(bound: Bound, tls: Option<&Arc<ServerConfig>>) -> Result<Listener> {
     Ok(match bound {
         Bound::Unix(listener) => {
             listener.set_nonblocking(true)?;

@@ -15,8 +15,9 @@ use crate::container::plan::namespaces;
 use crate::container::{NAMESPACES, lack_of};
 
 /// Controllers whose absence a user should know of, and what then cannot be set.
-const WANTED: [(&str, &str); 5] = [
+const WANTED: [(&str, &str); 6] = [
     ("memory", "No memory limit support"),
+    ("memory.swap", "No swap limit support"),
     ("pids", "No pids limit support"),
     ("cpu", "No cpu cfs quota support"),
     ("cpuset", "No cpuset support"),
@@ -30,6 +31,7 @@ pub(super) fn gather() -> Result<HostFacts> {
     let version = if layout.version() == Version::V2 { 2 } else { 1 };
     let mut controllers = controllers(&layout);
     controllers.extend(weighs_block_devices(version).then(|| "blkio.weight".to_owned()));
+    controllers.extend(counts_swap(&layout).then(|| "memory.swap".to_owned()));
     let last = identity::last_capability();
     let capabilities = identity::bounding_set(last);
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
@@ -48,6 +50,7 @@ pub(super) fn gather() -> Result<HostFacts> {
         processors_allowed: own_status("Cpus_allowed_list"),
         memory_nodes_allowed: own_status("Mems_allowed_list"),
         controllers,
+        forwards_packets: is_on("/proc/sys/net/ipv4/ip_forward", "1"),
         seccomp: fs::exists("/proc/sys/kernel/seccomp/actions_avail").unwrap_or(false),
         apparmor: is_on("/sys/module/apparmor/parameters/enabled", "Y"),
         selinux: fs::exists("/sys/fs/selinux/enforce").unwrap_or(false),
@@ -126,6 +129,25 @@ fn weighs_block_devices(version: u32) -> bool {
     }
     let groups = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
     groups.into_iter().any(|group| exists(&group.path(), ["io.weight", "io.bfq.weight"]))
+}
+
+/// Whether swap is counted and can be limited: the kernel may be told not to (`swapaccount=0`). The file is in every
+/// group but the root of version 2.
+fn counts_swap(layout: &Layout) -> bool {
+    let (memory, swap) = match layout.version() {
+        Version::V1 => ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
+        Version::V2 => ("memory.max", "memory.swap.max"),
+    };
+    // Where no group is there yet that would have either, nothing speaks against it.
+    has_file(layout, swap) || !has_file(layout, memory)
+}
+
+fn has_file(layout: &Layout, file: &str) -> bool {
+    layout.hierarchies.iter().any(|hierarchy| {
+        let below = fs::read_dir(&hierarchy.mount.mount_point).into_iter().flatten().flatten();
+        let directories = below.map(|entry| entry.path()).chain([hierarchy.mount.mount_point.clone()]);
+        directories.into_iter().any(|directory| fs::exists(directory.join(file)).unwrap_or(false))
+    })
 }
 
 fn warnings(layout: &Layout, controllers: &[String], capabilities: u64, last: u32) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! The host as the engine knows it: [`LocalHost`] implements [`dhow_model::ports::Host`].
 
 mod facts;
+mod own;
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -8,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _}
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dhow_model::ports::{DeviceNode, Host, HostFacts, PathKind};
+use dhow_model::ports::{DeviceNode, Host, HostFacts, OwnUse, PathKind};
 use dhow_model::{Error, Kind, Result};
 
 /// The deepest directory of devices that is looked into.
@@ -125,6 +126,10 @@ impl Host for LocalHost {
         }
         let search = std::env::var_os("PATH").unwrap_or_else(|| SEARCH_PATH.into());
         std::env::split_paths(&search).map(|place| place.join(name)).find(|path| executable(path))
+    }
+
+    fn own_use(&self) -> OwnUse {
+        own::read()
     }
 
     fn random(&self) -> [u8; 32] {

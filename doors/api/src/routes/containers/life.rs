@@ -102,5 +102,6 @@ pub(super) async fn prune(call: Call) -> Answer {
         engine.prune_containers(|container| filter.lets(container.created, &container.config.labels))
     };
     let pruned = call.run(verb).await?;
-    Ok(answer::ok(&json!({"ContainersDeleted": pruned.ids, "SpaceReclaimed": pruned.reclaimed})))
+    let ids = Some(pruned.ids).filter(|ids| !ids.is_empty());
+    Ok(answer::ok(&json!({"ContainersDeleted": ids, "SpaceReclaimed": pruned.reclaimed})))
 }

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
-use crate::types::container_filter::truth;
 use crate::types::prune::PruneFilter;
 use crate::types::{create, image};
 
@@ -55,8 +54,7 @@ fn shown(removed: &Removed) -> Value {
 
 pub(super) async fn prune(call: Call) -> Answer {
     let mut filters = call.filters(&["dangling", "label", "label!", "until"])?;
-    let dangling = filters.0.remove("dangling").and_then(|values| values.first().cloned());
-    let unnamed_only = dangling.map_or(Ok(true), |value| truth("dangling", &value))?;
+    let unnamed_only = filters.take_truth("dangling")?.unwrap_or(true);
     let filter = PruneFilter::new(filters)?;
     let wanted = move |one: &Image| {
         let labels = one.config.config.labels.clone().unwrap_or_default();
@@ -64,5 +62,6 @@ pub(super) async fn prune(call: Call) -> Answer {
     };
     let pruned = call.run(move |engine| engine.prune_images(unnamed_only, wanted)).await?;
     let removed: Vec<Value> = pruned.removed.iter().map(shown).collect();
+    let removed = Some(removed).filter(|removed| !removed.is_empty());
     Ok(answer::ok(&json!({"ImagesDeleted": removed, "SpaceReclaimed": pruned.reclaimed})))
 }
