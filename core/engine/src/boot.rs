@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dhow_model::container::{Exit, State};
+use dhow_model::container::{Exit, Intent, State};
 use dhow_model::ports::Adopted;
 use dhow_model::{Container, ContainerId, Result, Timestamp};
 
 use crate::containers::remove::Removal;
-use crate::{Engine, Entry, Events, Ports, Settings, execs, registry};
+use crate::{Engine, Entry, Events, Ports, Settings, execs, health, registry};
 
 impl Engine {
     /// Opens the engine over its ports: every container on record is known, and everything that runs
@@ -51,6 +51,7 @@ impl Engine {
         if let Err(error) = found {
             tracing::error!(container = id.short(), "find it again: {}", error.report());
         }
+        self.watch_health_again(&entry);
         if removing || (entry.record().host_config.auto_remove && entry.record().state.exit().is_some()) {
             let removal = Removal { force: true, volumes: true };
             if let Err(error) = self.remove_container(id.as_str(), removal) {
@@ -61,7 +62,7 @@ impl Engine {
 
     /// The record may be one step behind: an engine that is killed between a deed and its record leaves
     /// a process that no record knows, a frozen one, or the exit of a run that was never recorded.
-    fn find_again(self: &Arc<Self>, entry: &Arc<Entry>) -> Result<()> {
+    fn find_again(&self, entry: &Entry) -> Result<()> {
         let record = entry.record();
         let adopted = self.ports.runtime.adopt(&record.id).unwrap_or_else(|error| {
             tracing::error!(container = record.id.short(), "adopt: {}", error.report());
@@ -71,7 +72,11 @@ impl Engine {
             (Adopted::Running(_), State::Running(_)) => self.thaw(&record),
             (Adopted::Running(_), State::Paused(_)) => self.ports.runtime.pause(&record.id)?,
             (Adopted::Running(running), _) => {
-                entry.set_state(&self.ports, State::Running(running))?;
+                entry.intend(Intent::default());
+                entry.advance(&self.ports, |record| {
+                    record.state = State::Running(running);
+                    health::begun(record);
+                })?;
                 self.thaw(&record);
             }
             (Adopted::Exited(exit), State::Running(_) | State::Paused(_)) => {
@@ -79,7 +84,10 @@ impl Engine {
             }
             (Adopted::Exited(exit), state) => {
                 if *state != State::Removing && state.exit() != Some(&exit) {
-                    entry.set_state(&self.ports, State::Exited(exit))?;
+                    // One that was being started again, and ended before that was recorded, is still owed a start.
+                    let owed = matches!(state, State::Restarting(_));
+                    let ended = if owed { State::Restarting(exit) } else { State::Exited(exit) };
+                    entry.set_state(&self.ports, ended)?;
                 }
                 self.ports.runtime.release(&record.id)?;
             }

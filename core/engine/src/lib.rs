@@ -2,7 +2,8 @@
 //!
 //! [`Engine`] holds the ports and what is known: [`containers`], [`execs`], [`images`] and
 //! [`volumes`] are its verbs, [`plan`] works out what a container needs (pure), [`monitor`] is the one
-//! road back from the runtime, `restart` what starts containers again, [`boot`] what a new engine does first,
+//! road back from the runtime, `restart` what starts containers again, `health` what probes them,
+//! [`boot`] what a new engine does first,
 //! [`shutdown`] how it ends, [`events`] what listeners hear, [`runtimes`] which program makes a container,
 //! [`system`] what the engine says of itself.
 //!
@@ -14,6 +15,7 @@ pub mod boot;
 pub mod containers;
 pub mod events;
 pub mod execs;
+mod health;
 pub mod images;
 pub mod metrics;
 pub mod monitor;

@@ -1,13 +1,14 @@
 //! The one road back: what the runtime tells, to state, record, event and those who wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dhow_model::Container;
 use dhow_model::container::{Exit, State};
 use dhow_model::ports::{RuntimeEvent, Target};
 
 use crate::containers::remove::Removal;
-use crate::{Engine, Entry, restart};
+use crate::{Engine, Entry, health, restart};
 
 impl Engine {
     /// Takes what the runtime tells. Called on a thread of its own, in the order in which it happened.
@@ -29,21 +30,24 @@ impl Engine {
                 let Ok(entry) = self.registry.find(target.id.as_str()) else { return };
                 // A start that is still on its way holds the turn: its state is written before this one.
                 let turn = entry.turn();
-                self.ended(&entry, exit);
+                let owed = self.ended(&entry, exit);
                 drop(turn);
+                if let Some((exit, wait)) = owed {
+                    self.start_later(&entry, exit, wait);
+                }
                 self.after_end(&entry);
             }
         }
     }
 
-    /// Records the end of a container's process. The caller has the container's turn.
-    pub(crate) fn ended(self: &Arc<Self>, entry: &Arc<Entry>, exit: Exit) {
+    /// Records the end of a container's process: when it is to be started again, that is told. The caller has
+    /// the container's turn.
+    pub(crate) fn ended(&self, entry: &Entry, exit: Exit) -> Option<(Exit, Duration)> {
         let record = entry.record();
-        if record.state.running().is_none() {
-            return;
-        }
+        record.state.running()?;
         let wait = self.restart_wait(entry, &exit);
         let end = |record: &mut Container| {
+            health::ended(record);
             record.restart_count += u32::from(wait.is_some());
             record.state = match wait {
                 Some(_) => State::Restarting(exit.clone()),
@@ -66,9 +70,7 @@ impl Engine {
         let more = [("exitCode", exit.code.to_string()), ("execDuration", seconds)];
         self.tell_mounts(&record, false);
         self.tell_container(&record, "die", &more);
-        if let Some(wait) = wait {
-            self.start_later(entry, exit, wait);
-        }
+        wait.map(|wait| (exit, wait))
     }
 
     /// What follows an end: a container that asked for it is removed.

@@ -1,10 +1,12 @@
 //! `pause` and `unpause`: the freezer, which no process can notice or refuse.
 
+use std::sync::Arc;
+
 use dhow_model::container::{Refusal, State};
 use dhow_model::{Error, Result};
 
 use super::refused;
-use crate::Engine;
+use crate::{Engine, health};
 
 impl Engine {
     /// Freezes every process of a container.
@@ -24,7 +26,10 @@ impl Engine {
             return Err(refused(&record)(Refusal::Removing));
         }
         self.ports.runtime.pause(&record.id)?;
-        entry.set_state(&self.ports, State::Paused(running.clone()))?;
+        entry.advance(&self.ports, |record| {
+            record.state = State::Paused(running.clone());
+            health::ended(record);
+        })?;
         self.tell_container(&record, "pause", &[]);
         Ok(())
     }
@@ -33,7 +38,7 @@ impl Engine {
     ///
     /// # Errors
     /// Conflict when it is not frozen.
-    pub fn unpause_container(&self, text: &str) -> Result<()> {
+    pub fn unpause_container(self: &Arc<Self>, text: &str) -> Result<()> {
         let entry = self.container(text)?;
         let _turn = entry.turn();
         let record = entry.record();
@@ -41,6 +46,7 @@ impl Engine {
         self.ports.runtime.resume(&record.id)?;
         entry.set_state(&self.ports, State::Running(running.clone()))?;
         self.tell_container(&record, "unpause", &[]);
+        self.watch_health(&entry);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use dhow_model::{Container, Error, Kind, Result, Timestamp};
 use super::refused;
 use crate::plan::{cdi, files, logs, spec};
 use crate::restart::policy::Backoff;
-use crate::{Engine, Entry};
+use crate::{Engine, Entry, health};
 
 /// The status of a container of which nothing ran, as Docker gives it.
 const NOT_STARTED: i32 = 128;
@@ -93,12 +93,14 @@ impl Engine {
         }
         let record = entry.advance(&self.ports, |record| {
             record.state = State::Running(running);
+            health::begun(record);
             if cause == Cause::Asked {
                 record.restart_count = 0;
             }
         })?;
         self.tell_mounts(&record, true);
         self.tell_container(&record, "start", &[]);
+        self.watch_health(entry);
         Ok(())
     }
 

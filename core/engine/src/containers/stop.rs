@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dhow_model::container::{Intent, Refusal, State};
 use dhow_model::ports::Target;
-use dhow_model::{Container, Error, Kind, Result};
+use dhow_model::{Container, ContainerId, Error, Kind, Result};
 
 use super::refused;
 use crate::plan::signal;
@@ -166,6 +166,14 @@ impl Engine {
             }
             self.kill_once_more(&entry.record())?;
         }
+        Ok(())
+    }
+
+    /// Kills a container for its health; its restart policy decides as for any other end.
+    pub(crate) fn kill_unhealthy(&self, id: &ContainerId) -> Result<()> {
+        let record = self.container(id.as_str())?.record();
+        self.send(&record, SIGKILL)?;
+        self.tell_container(&record, "kill", &[("signal", SIGKILL.to_string())]);
         Ok(())
     }
 

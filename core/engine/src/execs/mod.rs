@@ -9,15 +9,17 @@ use std::sync::{Arc, Mutex};
 use dhow_model::container::{Exit, Refusal};
 use dhow_model::ports::{AttachOptions, ExecPlan, StartFailure, StdioPlan, Target, TerminalSize};
 use dhow_model::{ContainerId, Error, Result, Timestamp};
+use tokio::sync::Notify;
 
 use crate::Engine;
 use crate::containers::attach::Attached;
 use crate::containers::refused;
-use crate::plan::{exec, spec};
+use crate::plan::{exec, signal, spec};
 use crate::registry::lock;
 
 /// Asks only whether the process is there (kill(2)).
 const NO_SIGNAL: i32 = 0;
+const SIGKILL: i32 = 9;
 /// The status of a command that was found and cannot be run.
 const CANNOT_RUN: i32 = 126;
 /// Milliseconds for the end of a process to be told.
@@ -65,6 +67,8 @@ pub struct Exec {
     pub request: Arc<ExecRequest>,
     /// Where it is in its life.
     pub state: ExecState,
+    /// Told when it has ended.
+    ended: Arc<Notify>,
 }
 
 /// Where an exec is in its life.
@@ -162,6 +166,7 @@ impl Engine {
             container: record.id.clone(),
             request: Arc::new(request),
             state: ExecState::Created,
+            ended: Arc::default(),
         };
         self.execs.add(exec)?;
         self.tell_container(&record, &action, &[("execID", id.clone())]);
@@ -299,9 +304,47 @@ impl Engine {
         }
     }
 
+    /// Sends a signal to an exec.
+    ///
+    /// # Errors
+    /// Conflict when it does not run; invalid argument for a signal that is none.
+    pub fn kill_exec(&self, id: &str, name: &str) -> Result<()> {
+        let signal = if name.is_empty() { SIGKILL } else { signal::parse(name)? };
+        let exec = self.exec(id)?;
+        match exec.state {
+            ExecState::Running(_) => self.ports.runtime.signal(&target(&exec), signal),
+            _ => Err(Error::conflict(format!("exec process {id} is not running"))),
+        }
+    }
+
+    /// Kills an exec that nobody has a use for any more, and forgets it.
+    pub(crate) fn discard_exec(&self, id: &str) {
+        let Ok(exec) = self.exec(id) else { return };
+        if matches!(exec.state, ExecState::Starting | ExecState::Running(_)) {
+            // It has ended meanwhile, or its container has.
+            let _ = self.ports.runtime.signal(&target(&exec), SIGKILL);
+        }
+        lock(&self.execs.all).remove(id);
+    }
+
+    /// Waits for the end of an exec.
+    ///
+    /// # Errors
+    /// As [`exec`](Self::exec).
+    pub(crate) async fn ended_exec(&self, id: &str) -> Result<ExecState> {
+        loop {
+            let exec = self.exec(id)?;
+            if matches!(exec.state, ExecState::Ended(_)) {
+                return Ok(exec.state);
+            }
+            exec.ended.notified().await;
+        }
+    }
+
     pub(crate) fn exec_ended(&self, id: &str, exit: Exit) {
         let code = exit.code;
         let Some(exec) = self.execs.set(id, ExecState::Ended(exit)) else { return };
+        exec.ended.notify_one();
         if let Ok(entry) = self.container(exec.container.as_str()) {
             let more = [("execID", id.to_owned()), ("exitCode", code.to_string())];
             self.tell_container(&entry.record(), "exec_die", &more);

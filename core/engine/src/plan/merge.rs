@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dhow_model::container::{Config, HostConfig};
 use dhow_model::ports::HostFacts;
 use dhow_model::{ContainerId, Image};
-use dhow_oci::image::ContainerDefaults;
+use dhow_oci::image::{ContainerDefaults, Healthcheck};
 
 use crate::Settings;
 
@@ -45,10 +45,22 @@ pub fn with_image(mut config: Config, image: Option<&Image>) -> Config {
     if let Some(volumes) = &defaults.volumes {
         merge_maps(config.volumes.get_or_insert_default(), Some(volumes));
     }
-    if config.healthcheck.is_none() {
-        config.healthcheck.clone_from(&defaults.healthcheck);
-    }
+    config.healthcheck = health(config.healthcheck, defaults.healthcheck.as_ref());
     config
+}
+
+/// What was not said about a check is as in the image.
+fn health(own: Option<Healthcheck>, image: Option<&Healthcheck>) -> Option<Healthcheck> {
+    let (Some(own), Some(image)) = (&own, image) else { return own.or_else(|| image.cloned()) };
+    let time = |own: i64, image: i64| if own == 0 { image } else { own };
+    Some(Healthcheck {
+        test: own.test.clone().filter(|test| !test.is_empty()).or_else(|| image.test.clone()),
+        interval: time(own.interval, image.interval),
+        timeout: time(own.timeout, image.timeout),
+        start_period: time(own.start_period, image.start_period),
+        start_interval: time(own.start_interval, image.start_interval),
+        retries: time(own.retries, image.retries),
+    })
 }
 
 /// What was given first, then the image's pairs of other names. A name alone stays among the settings,

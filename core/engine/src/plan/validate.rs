@@ -5,6 +5,7 @@ use dhow_model::ports::HostFacts;
 use dhow_model::{Error, Result};
 
 use super::{logs, merge, resources, rights, signal};
+use crate::health;
 use crate::restart::policy;
 
 /// The least memory that Docker accepts, in bytes.
@@ -16,7 +17,8 @@ const LEAST_MEMORY: i64 = 6 << 20;
 /// Invalid argument or not implemented, naming the field.
 pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<()> {
     command(config)?;
-    unserved(config, host)?;
+    health::policy::check(config)?;
+    unserved(host)?;
     modes(host)?;
     memory(host)?;
     processors(host, facts)?;
@@ -76,9 +78,7 @@ fn hostname(name: &str) -> Result<()> {
     if valid { Ok(()) } else { Err(Error::invalid(format!("invalid hostname: {name:?}"))) }
 }
 
-fn unserved(config: &Config, host: &HostConfig) -> Result<()> {
-    let probes = config.healthcheck.as_ref().and_then(|check| check.test.as_ref());
-    let probed = probes.and_then(|test| test.first()).is_some_and(|kind| kind != "NONE");
+fn unserved(host: &HostConfig) -> Result<()> {
     let fields = [
         ("HostConfig.PortBindings", host.port_bindings.values().any(|bindings| !bindings.is_empty())),
         ("HostConfig.PublishAllPorts", host.publish_all_ports),
@@ -86,7 +86,6 @@ fn unserved(config: &Config, host: &HostConfig) -> Result<()> {
         ("HostConfig.StorageOpt", !host.storage_opt.is_empty()),
         ("HostConfig.Cgroup", !host.cgroup.is_empty()),
         ("HostConfig.VolumeDriver", !matches!(host.volume_driver.as_str(), "" | "local")),
-        ("Config.Healthcheck", probed),
     ];
     match fields.iter().find(|(_, set)| *set) {
         Some((name, _)) => Err(Error::not_implemented(format!("{name} is not supported yet"))),

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use dhow_oci::image::{Empty, Healthcheck};
 use serde::{Deserialize, Serialize};
 
+use super::HealthAction;
+
 /// What runs in the container, in Docker's field names; zero values are written, as Docker does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -37,6 +39,9 @@ pub struct Config {
     /// How health is probed; nothing means the image's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
+    /// What is done when it becomes unhealthy; not Docker's.
+    #[serde(skip_serializing_if = "HealthAction::is_none")]
+    pub healthcheck_on_failure_action: HealthAction,
     /// Windows only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub args_escaped: bool,

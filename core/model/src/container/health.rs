@@ -41,6 +41,44 @@ pub struct Probe {
     pub output: String,
 }
 
+/// What is done with a container that became unhealthy; Docker does nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthAction {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is stopped and started, as if somebody had asked for that.
+    Restart,
+    /// It is stopped, as if somebody had asked for that.
+    Stop,
+    /// It is killed; its restart policy decides as for any other end.
+    Kill,
+}
+
+impl HealthAction {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::None, Self::Restart, Self::Stop, Self::Kill];
+
+    /// The word that the API takes.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+            Self::Kill => "kill",
+        }
+    }
+
+    /// Whether nothing is done.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+    pub const fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
 impl HealthStatus {
     /// The word that the API shows.
     #[must_use]

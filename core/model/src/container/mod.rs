@@ -13,7 +13,7 @@ use dhow_oci::Platform;
 use serde::{Deserialize, Serialize};
 
 pub use config::Config;
-pub use health::{Health, HealthStatus, Probe};
+pub use health::{Health, HealthAction, HealthStatus, Probe};
 pub use host_config::{
     BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, LogConfig, Mount, PortBinding,
     RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,

@@ -55,7 +55,17 @@ struct NetworkSettings {
 #[serde(rename_all = "PascalCase")]
 struct Health {
     status: &'static str,
-    failing_streak: i64,
+    failing_streak: u32,
+}
+
+impl Health {
+    fn of(container: &Container) -> Self {
+        let none = Self { status: "none", failing_streak: 0 };
+        container.health.as_ref().map_or(none, |health| Self {
+            status: health.status.word(),
+            failing_streak: health.failing_streak,
+        })
+    }
 }
 
 impl<'a> Summary<'a> {
@@ -79,7 +89,11 @@ impl<'a> Summary<'a> {
             size_root_fs: size.map(|size| size.total),
             labels: &container.config.labels,
             state: container.state.word(),
-            status: human::status(&container.state, Timestamp::now()),
+            status: human::status(
+                &container.state,
+                container.health.as_ref().map(|health| health.status),
+                Timestamp::now(),
+            ),
             host_config: HostConfig {
                 network_mode: &host_config.network_mode,
                 annotations: Some(&host_config.annotations)
@@ -87,7 +101,7 @@ impl<'a> Summary<'a> {
             },
             network_settings: NetworkSettings { networks: network::endpoints(host_config, version) },
             mounts: mounts(container),
-            health: (!version.before(52)).then_some(Health { status: "none", failing_streak: 0 }),
+            health: (!version.before(52)).then(|| Health::of(container)),
         }
     }
 }

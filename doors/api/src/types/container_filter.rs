@@ -47,6 +47,7 @@ enum Test {
     Labels(BTreeSet<String>),
     States(BTreeSet<String>),
     ExitCodes(BTreeSet<i32>),
+    Healths(BTreeSet<String>),
     Volumes(BTreeSet<String>),
     Networks(BTreeSet<String>),
     Exposed(BTreeSet<String>),
@@ -103,15 +104,12 @@ fn test(key: &str, values: BTreeSet<String>, lookup: &impl Lookup) -> Result<Opt
         }
         "before" => Test::Before(lookup.created(&first())?),
         "since" => Test::Since(lookup.created(&first())?),
-        // No container publishes a port or probes its health yet.
+        // No container publishes a port yet.
         "publish" => {
             ports(key, &values)?;
             Test::Nothing
         }
-        "health" => match one_of(key, "health", values, HEALTHS)?.contains("none") {
-            true => return Ok(None),
-            false => Test::Nothing,
-        },
+        "health" => Test::Healths(one_of(key, "health", values, HEALTHS)?),
         _ => return Ok(None),
     }))
 }
@@ -180,6 +178,9 @@ impl Test {
             Self::States(wanted) => wanted.contains(container.state.word()),
             Self::ExitCodes(wanted) => {
                 matches!(&container.state, State::Exited(exit) if wanted.contains(&exit.code))
+            }
+            Self::Healths(wanted) => {
+                wanted.contains(container.health.as_ref().map_or("none", |health| health.status.word()))
             }
             Self::Volumes(wanted) => container.mounts.iter().any(|mount| {
                 let has = |path: &std::path::Path| wanted.contains(path.to_string_lossy().as_ref());

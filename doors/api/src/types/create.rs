@@ -29,6 +29,7 @@ const CONFIG: &[&str] = &[
     "Env",
     "Cmd",
     "Healthcheck",
+    "HealthcheckOnFailureAction",
     "ArgsEscaped",
     "Image",
     "Volumes",

@@ -1,6 +1,6 @@
 //! An inspected container (`GET /containers/{id}/json`).
 
-use dhow_model::container::{Config, State};
+use dhow_model::container::{Config, Probe, State};
 use dhow_model::ports::SnapshotUsage;
 use dhow_model::{Container, Timestamp};
 use serde::Serialize;
@@ -75,7 +75,7 @@ impl<'a> Inspection<'a> {
             created: container.created,
             path: words.next().unwrap_or_default(),
             args: words.collect(),
-            state: Status::new(&container.state),
+            state: Status::new(container),
             image: container.image.map(|id| id.to_string()).unwrap_or_default(),
             resolv_conf_path: around.resolv_conf,
             hostname_path: around.hostname,
@@ -117,10 +117,28 @@ struct Status<'a> {
     error: &'a str,
     started_at: Timestamp,
     finished_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<Health<'a>>,
+}
+
+/// What probing found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Health<'a> {
+    status: &'static str,
+    failing_streak: u32,
+    log: &'a [Probe],
+}
+
+impl<'a> Health<'a> {
+    fn new(health: &'a dhow_model::container::Health) -> Self {
+        Self { status: health.status.word(), failing_streak: health.failing_streak, log: &health.log }
+    }
 }
 
 impl<'a> Status<'a> {
-    fn new(state: &'a State) -> Self {
+    fn new(container: &'a Container) -> Self {
+        let state = &container.state;
         let (running, exit) = (state.running(), state.exit());
         Self {
             status: state.word(),
@@ -134,6 +152,7 @@ impl<'a> Status<'a> {
             error: exit.map_or("", |exit| &exit.error),
             started_at: running.map(|r| r.started).or(exit.map(|e| e.started)).unwrap_or_default(),
             finished_at: exit.map(|exit| exit.finished).unwrap_or_default(),
+            health: container.health.as_ref().map(Health::new),
         }
     }
 }

@@ -144,6 +144,7 @@ pub(crate) const RESOURCES: &[Flag] = &[
 pub(crate) const HEALTH: &[Flag] = &[
     flag("health-cmd", STRING, "Command that checks the container's health"),
     flag("health-interval", DURATION, "Time between two checks (ms|s|m|h)"),
+    flag("health-on-failure", STRING, "What to do when it is unhealthy (none|restart|stop|kill)"),
     flag("health-retries", INT, "Failures in a row that mean unhealthy"),
     flag("health-start-interval", DURATION, "Time between two checks in the start period (ms|s|m|h)"),
     flag("health-start-period", DURATION, "Time to start before failures count (ms|s|m|h)"),

@@ -59,3 +59,12 @@ impl Health {
         }
     }
 }
+
+/// What is done with a container that becomes unhealthy; `None` where the flag says nothing.
+pub(crate) fn on_failure(parsed: &Parsed) -> Result<Option<String>, String> {
+    match parsed.text("health-on-failure") {
+        None => Ok(None),
+        Some(word @ ("none" | "restart" | "stop" | "kill")) => Ok(Some(word.to_owned())),
+        Some(_) => Err("--health-on-failure must be none, restart, stop or kill".to_owned()),
+    }
+}

@@ -133,7 +133,13 @@ impl Runtime for LauncherRuntime {
 
     fn signal(&self, target: &Target, signal: i32) -> Result<()> {
         let known = self.known(target)?;
-        dhow_sys::signal::send(&known.process, signal).map_err(|error| match error.raw_os_error() {
+        // An exec leads a session of its own: nothing that it began outlives its SIGKILL.
+        let sent = if target.exec.is_some() && signal == libc::SIGKILL {
+            dhow_sys::signal::send_to_group(&known.process, signal)
+        } else {
+            dhow_sys::signal::send(&known.process, signal)
+        };
+        sent.map_err(|error| match error.raw_os_error() {
             Some(libc::ESRCH) => not_running(target),
             Some(libc::EINVAL) => Error::invalid(format!("Invalid signal: {signal}")),
             _ => about(target, "cannot send a signal to", error),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::health::Health;
+use super::health::{self, Health};
 use super::network::{EndpointSettings, Networking};
 use super::ports::{Empty, Ports};
 use super::volume::Volume;
@@ -52,6 +52,8 @@ pub(crate) struct Config {
     cmd: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     healthcheck: Option<Health>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck_on_failure_action: Option<String>,
     pub(crate) image: String,
     volumes: BTreeMap<String, Empty>,
     working_dir: String,
@@ -105,6 +107,7 @@ impl Config {
             env: some(variables),
             cmd: some(parsed.arguments.iter().skip(1).cloned().collect()),
             healthcheck: Health::of(parsed).map_err(Error::refused)?,
+            healthcheck_on_failure_action: health::on_failure(parsed).map_err(Error::refused)?,
             image: parsed.argument(0).to_owned(),
             volumes: BTreeMap::new(),
             working_dir: text("workdir"),
