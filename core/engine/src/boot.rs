@@ -46,7 +46,9 @@ impl Engine {
         let entry = self.registry.add(record);
         let found = {
             let _turn = entry.turn();
-            self.find_again(&entry)
+            let found = self.find_again(&entry);
+            self.finish_update(&entry);
+            found
         };
         if let Err(error) = found {
             tracing::error!(container = id.short(), "find it again: {}", error.report());

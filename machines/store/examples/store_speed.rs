@@ -138,6 +138,7 @@ fn container(id: &ContainerId, image: ImageId) -> Container {
         state: State::created(),
         restart_count: 0,
         intent: dhow_model::container::Intent::default(),
+        limits_pending: false,
         health: None,
         extra: std::collections::BTreeMap::new(),
     }

@@ -46,6 +46,7 @@ impl Engine {
         let mut host_config = merge::with_settings(host_config, &self.settings(), facts);
         let warnings = discard::discard(&mut host_config, facts);
         validate::check(&config, &host_config, facts)?;
+        merge::limit_swap(&mut host_config);
         self.check_program(&host_config)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
@@ -58,6 +59,7 @@ impl Engine {
             state: State::created(),
             restart_count: 0,
             intent: Intent::default(),
+            limits_pending: false,
             health: None,
             extra: std::collections::BTreeMap::new(),
             id,

@@ -93,6 +93,7 @@ impl Engine {
         }
         let record = entry.advance(&self.ports, |record| {
             record.state = State::Running(running);
+            record.limits_pending = false;
             health::begun(record);
             if cause == Cause::Asked {
                 record.restart_count = 0;
@@ -135,5 +136,6 @@ fn stdio(record: &Container) -> StdioPlan {
         stdin_once: record.config.stdin_once,
         size: (rows > 0 && columns > 0)
             .then(|| TerminalSize { rows: number(rows), columns: number(columns) }),
+        dies_with_client: false,
     }
 }

@@ -54,6 +54,8 @@ pub struct ExecRequest {
     pub user: String,
     /// The directory; empty is the container's.
     pub working_dir: String,
+    /// It is killed when the client that started it is gone; not Docker's.
+    pub dies_with_client: bool,
 }
 
 /// An exec as `inspect` shows it.
@@ -287,6 +289,7 @@ impl Engine {
                 open_stdin: exec.request.attach_stdin,
                 stdin_once: true,
                 size: size.or(exec.request.console_size),
+                dies_with_client: exec.request.dies_with_client,
             },
             program: self.runtime_program(&record.host_config.runtime)?,
         })

@@ -96,6 +96,13 @@ fn merge_maps<V: Clone>(own: &mut BTreeMap<String, V>, image: Option<&BTreeMap<S
     }
 }
 
+/// With a limit of memory and none of swap, as much swap may be used again.
+pub fn limit_swap(host: &mut HostConfig) {
+    if host.memory > 0 && host.memory_swap == 0 {
+        host.memory_swap = host.memory.saturating_mul(2);
+    }
+}
+
 /// Completes what the engine has defaults for.
 #[must_use]
 pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFacts) -> HostConfig {

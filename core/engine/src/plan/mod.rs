@@ -16,6 +16,7 @@ pub mod resources;
 pub mod rights;
 pub mod signal;
 pub mod spec;
+pub(crate) mod update;
 pub mod user;
 pub mod validate;
 
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dhow_model::container::HostConfig;
 use dhow_model::ports::{DeviceNode, HostFacts};
 use dhow_model::{Container, Error, Result};
 
@@ -80,7 +82,7 @@ impl Engine {
             settings: self.settings(),
             passwd: of_container("/etc/passwd")?,
             group: of_container("/etc/group")?,
-            devices: self.devices(record)?,
+            devices: self.devices(&record.host_config)?,
             joined: {
                 network(&record.host_config.network_mode)?;
                 self.joined(record)?
@@ -91,8 +93,8 @@ impl Engine {
         })
     }
 
-    fn devices(&self, record: &Container) -> Result<BTreeMap<String, Vec<DeviceNode>>> {
-        let host = &record.host_config;
+    /// Devices of the host that settings name, by their names there.
+    pub(crate) fn devices(&self, host: &HostConfig) -> Result<BTreeMap<String, Vec<DeviceNode>>> {
         let mut wanted: Vec<&str> =
             host.devices.iter().flatten().map(|device| device.path_on_host.as_str()).collect();
         wanted.extend(resources::throttled_devices(host));

@@ -1,5 +1,7 @@
 //! Limits: `HostConfig` to the resources of the OCI configuration.
 
+use std::collections::BTreeMap;
+
 use dhow_model::container::{DeviceMapping, HostConfig, ThrottleDevice};
 use dhow_model::ports::DeviceNode;
 use dhow_model::{Error, Result};
@@ -7,6 +9,9 @@ use dhow_oci::runtime::{BlockIo, Cpu, Device, DeviceRule, Memory, Pids, Resource
 use dhow_oci::runtime::{ThrottleDevice as OciThrottle, WeightDevice as OciWeight};
 
 use super::Facts;
+
+/// Devices of the host by the path that was asked for.
+type Nodes = BTreeMap<String, Vec<DeviceNode>>;
 
 /// Microseconds of a period where only a number of processors is given.
 const PERIOD: u64 = 100_000;
@@ -58,9 +63,28 @@ pub fn plan(host: &HostConfig, facts: &Facts) -> Result<Resources> {
         .filter(|memory| *memory != Memory::default()),
         cpu: Some(cpu(host)).filter(|cpu| *cpu != Cpu::default()),
         pids: host.pids_limit.filter(|limit| *limit > 0).map(|limit| Pids { limit }),
-        block_io: Some(block_io(host, facts)).filter(|block_io| *block_io != BlockIo::default()),
+        block_io: Some(block_io(host, &facts.devices)).filter(|block_io| *block_io != BlockIo::default()),
         ..Resources::default()
     })
+}
+
+/// Limits that are set on a container that runs: what says nothing stays as it is.
+#[must_use]
+pub fn update(host: &HostConfig, nodes: &Nodes) -> Resources {
+    let limit = |value: i64| (value != 0).then_some(value);
+    let memory = Memory {
+        limit: limit(host.memory),
+        reservation: limit(host.memory_reservation),
+        swap: limit(host.memory_swap),
+        ..Memory::default()
+    };
+    Resources {
+        memory: Some(memory).filter(|memory| *memory != Memory::default()),
+        cpu: Some(cpu(host)).filter(|cpu| *cpu != Cpu::default()),
+        pids: host.pids_limit.map(|limit| Pids { limit: if limit > 0 { limit } else { -1 } }),
+        block_io: Some(block_io(host, nodes)).filter(|block_io| *block_io != BlockIo::default()),
+        ..Resources::default()
+    }
 }
 
 /// With a limit of memory and none of swap Docker allows as much swap again. Without a limit of memory
@@ -92,17 +116,17 @@ fn cpu(host: &HostConfig) -> Cpu {
     cpu
 }
 
-fn block_io(host: &HostConfig, facts: &Facts) -> BlockIo {
+fn block_io(host: &HostConfig, nodes: &Nodes) -> BlockIo {
     let rates = |devices: &Option<Vec<ThrottleDevice>>| -> Vec<OciThrottle> {
         let devices = devices.iter().flatten();
         let rate = |device: &ThrottleDevice| {
-            let node = first(facts, &device.path)?;
+            let node = first(nodes, &device.path)?;
             Some(OciThrottle { major: node.major.into(), minor: node.minor.into(), rate: device.rate })
         };
         devices.filter_map(rate).collect()
     };
     let weights = host.blkio_weight_device.iter().flatten().filter_map(|device| {
-        let node = first(facts, &device.path)?;
+        let node = first(nodes, &device.path)?;
         let weight = Some(device.weight);
         Some(OciWeight { major: node.major.into(), minor: node.minor.into(), weight, leaf_weight: None })
     });
@@ -117,8 +141,8 @@ fn block_io(host: &HostConfig, facts: &Facts) -> BlockIo {
     }
 }
 
-fn first<'a>(facts: &'a Facts, path: &str) -> Option<&'a DeviceNode> {
-    facts.devices.get(path)?.first()
+fn first<'a>(nodes: &'a Nodes, path: &str) -> Option<&'a DeviceNode> {
+    nodes.get(path)?.first()
 }
 
 /// Everything is denied but what every container may use and what was asked for.

@@ -41,6 +41,21 @@ pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<()
     hosts(host)
 }
 
+/// Checks the settings of an update, each by itself.
+///
+/// # Errors
+/// Invalid argument, in Docker's words.
+pub(crate) fn check_update(wanted: &HostConfig, facts: &HostFacts) -> Result<()> {
+    policy::check(&wanted.restart_policy)?;
+    // Whether swap without memory is too little depends on what is set already.
+    let memory_alone =
+        if wanted.memory == 0 { HostConfig { memory_swap: 0, ..wanted.clone() } } else { wanted.clone() };
+    memory(&memory_alone)?;
+    processors(wanted, facts)?;
+    list("cpus", &wanted.cpuset_cpus)?;
+    list("mems", &wanted.cpuset_mems)
+}
+
 /// `0-3,5`: what a list of processors or memory nodes looks like.
 fn list(what: &str, text: &str) -> Result<()> {
     let number = |part: &str| part.parse::<u32>().ok();

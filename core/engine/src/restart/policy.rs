@@ -125,6 +125,7 @@ mod tests {
             state,
             restart_count: 2,
             intent: HANDS_OFF,
+            limits_pending: false,
             health: None,
             extra: std::collections::BTreeMap::new(),
         }

@@ -73,7 +73,6 @@ impl HealthAction {
 
     /// Whether nothing is done.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
     pub const fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }

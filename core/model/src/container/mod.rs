@@ -51,6 +51,9 @@ pub struct Container {
     /// What users asked for, as far as the restart policy has to know.
     #[serde(default)]
     pub intent: Intent,
+    /// Limits were changed on record, and the running process may not have them yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub limits_pending: bool,
     /// What probing found; none where nothing is probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,

@@ -57,6 +57,9 @@ pub trait Runtime: Send + Sync {
     /// Sets the size of the target's terminal.
     fn resize(&self, target: &Target, size: TerminalSize) -> Result<()>;
 
+    /// Changes limits of a running container; what is not given stays. Notes are logged.
+    fn update(&self, id: &ContainerId, limits: &dhow_oci::runtime::Resources) -> Result<()>;
+
     /// The host's ids of all processes of the container.
     fn processes(&self, id: &ContainerId) -> Result<Vec<i32>>;
 
@@ -171,6 +174,9 @@ pub struct StdioPlan {
     pub stdin_once: bool,
     /// The terminal's first size.
     pub size: Option<TerminalSize>,
+    /// It is killed when the last client that was attached to it is gone.
+    #[serde(default)]
+    pub dies_with_client: bool,
 }
 
 /// Rows and columns.

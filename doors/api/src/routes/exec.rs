@@ -23,6 +23,7 @@ pub(super) fn route(call: Call, id: &str, verb: &str) -> Handling {
     let id = id.to_owned();
     match (call.method.as_str(), verb) {
         ("POST", "start") => Box::pin(start(call, id)),
+        ("POST", "kill") => Box::pin(kill(call, id)),
         ("POST", "resize") => Box::pin(resize(call, id)),
         ("GET", "json") => Box::pin(inspect(call, id)),
         _ => not_found(),
@@ -44,6 +45,7 @@ struct CreateBody {
     cmd: Option<Vec<String>>,
     console_size: Option<[u16; 2]>,
     detach_keys: String,
+    dies_with_client: bool,
 }
 
 const CREATE: &[&str] = &[
@@ -58,6 +60,7 @@ const CREATE: &[&str] = &[
     "Cmd",
     "ConsoleSize",
     "DetachKeys",
+    "DiesWithClient",
 ];
 
 /// The body of a start.
@@ -93,6 +96,7 @@ pub(super) async fn create(mut call: Call, container: String) -> Answer {
         privileged: body.privileged,
         user: body.user,
         working_dir: body.working_dir,
+        dies_with_client: body.dies_with_client,
     };
     let id = call.run(move |engine| engine.create_exec(&container, request)).await?;
     Ok(answer::created(&json!({"Id": id})))
@@ -121,13 +125,17 @@ async fn start(mut call: Call, id: String) -> Answer {
             let keys = DetachKeys::parse(&request.detach_keys)?;
             match engine.start_attached_exec(&id, first_size) {
                 Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Err(error),
-                started => Ok((request.tty, keys, started)),
+                started => {
+                    // Who is to die with its client cannot be left behind by it.
+                    let keys = Some(keys).filter(|_| request.tty && !request.dies_with_client);
+                    Ok((request.tty, keys, started))
+                }
             }
         })
         .await?;
     let media_type = stdcopy::media_type(raw, version);
     let mut client = call.into_client().framed(Framing::between(terminal, raw));
-    if terminal {
+    if let Some(keys) = keys {
         client = client.detached_by(keys);
     }
     match started {
@@ -140,6 +148,13 @@ async fn start(mut call: Call, id: String) -> Answer {
 fn told(error: &Error, raw: bool) -> Bytes {
     let text = format!("{}\r\n", error.report()).into_bytes();
     if raw { text.into() } else { stdcopy::frame(LogStream::Stdout, &text).into() }
+}
+
+/// Not Docker's: a signal for an exec alone.
+async fn kill(call: Call, id: String) -> Answer {
+    let signal = call.query.text("signal").to_owned();
+    call.run(move |engine| engine.kill_exec(&id, &signal)).await?;
+    Ok(answer::no_content())
 }
 
 async fn resize(call: Call, id: String) -> Answer {

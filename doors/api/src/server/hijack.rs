@@ -20,6 +20,7 @@ use hyper_util::server::conn::auto::upgrade;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::answer::{self, Response};
@@ -113,9 +114,10 @@ async fn upgraded(
         writer.write_all(&first).await?;
         if let Some((process, keys, framing)) = process {
             let (output, input) = process.into_split();
+            let input_ended = Notify::new();
             tokio::select! {
-                done = copy_output(output, framing, &mut writer) => done?,
-                () = copy_input(&mut reader, input, keys) => {}
+                done = copy_output(output, framing, &mut writer, &input_ended) => done?,
+                () = copy_input(&mut reader, input, keys, &input_ended) => {}
             }
         }
         writer.shutdown().await
@@ -149,6 +151,7 @@ async fn copy_input(
     client: &mut (impl AsyncReadExt + Unpin),
     mut input: OwnedWriteHalf,
     mut keys: Option<DetachKeys>,
+    ended: &Notify,
 ) {
     let mut buffer = vec![0; BUFFER];
     // A process that reads no more, or a client that went in the middle, leaves output to be sent.
@@ -164,6 +167,7 @@ async fn copy_input(
         }
     }
     drop(input.shutdown().await);
+    ended.notify_one();
     std::future::pending().await
 }
 
@@ -171,6 +175,7 @@ async fn copy_output(
     mut output: OwnedReadHalf,
     mut framing: Framing,
     client: &mut (impl AsyncWriteExt + Unpin),
+    input_ended: &Notify,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     let mut look = tokio::time::interval(LOOK);
@@ -178,7 +183,7 @@ async fn copy_output(
     loop {
         let count = tokio::select! {
             count = output.read(&mut buffer) => count?,
-            _ = look.tick() => {
+            () = async { tokio::select! { _ = look.tick() => {}, () = input_ended.notified() => {} } } => {
                 // The end of input is no sign that the client is gone: it may have shut one side only.
                 // Writing nothing fails when nobody is there to read.
                 let _ = client.write(&[]).await?;

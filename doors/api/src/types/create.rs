@@ -117,6 +117,28 @@ const HOST_CONFIG: &[&str] = &[
 /// Fields of Docker's `HostConfig` that are not served; all but the first two are for Windows.
 const HOST_CONFIG_UNSERVED: &[&str] =
     &["KernelMemory", "KernelMemoryTCP", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"];
+/// Fields of `HostConfig` that an update changes.
+const UPDATED: &[&str] = &[
+    "RestartPolicy",
+    "CpuShares",
+    "Memory",
+    "NanoCpus",
+    "BlkioWeight",
+    "BlkioWeightDevice",
+    "BlkioDeviceReadBps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteIOps",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpuRealtimePeriod",
+    "CpuRealtimeRuntime",
+    "CpusetCpus",
+    "CpusetMems",
+    "MemoryReservation",
+    "MemorySwap",
+    "PidsLimit",
+];
 /// Members of a mount that are not served.
 const MOUNT_UNSERVED: &[&str] = &["ImageOptions", "ClusterOptions"];
 
@@ -182,6 +204,26 @@ fn parse_host_config(value: Option<Value>, version: ApiVersion) -> Result<HostCo
     }
     fill_nulls(&mut members, "PortBindings", &json!([]));
     read(members)
+}
+
+/// Reads the body of an update: limits and a restart policy. Fields that Docker does not change say nothing.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_update(body: Option<Members>, version: ApiVersion) -> Result<HostConfig> {
+    let mut members = body.unwrap_or_default();
+    spell(&mut members, HOST_CONFIG);
+    spelling::nested(&mut members);
+    members.retain(|name, _| UPDATED.contains(&name.as_str()));
+    if version.before(40) {
+        members.remove("PidsLimit");
+    }
+    if version.before(55) {
+        members.retain(|name, _| !name.starts_with("BlkioDevice") && name != "BlkioWeightDevice");
+    }
+    let wanted: HostConfig = read(members)?;
+    // No limit has one spelling.
+    Ok(HostConfig { pids_limit: wanted.pids_limit.map(|limit| limit.max(0)), ..wanted })
 }
 
 /// A network that is none of the built-in ones.

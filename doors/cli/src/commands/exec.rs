@@ -25,6 +25,7 @@ pub(crate) const COMMAND: Command = Command {
     flags: &[&[
         flag("detach", SWITCH, "Run the command in the background").short('d'),
         flag("detach-keys", STRING, "Keys that leave the command (default \"ctrl-p,ctrl-q\")"),
+        flag("die-with-client", SWITCH, "Kill the command when this client is gone"),
         flag("env", ENV, "Set a variable of the environment").short('e'),
         flag("env-file", LIST, "Set the variables that this file lists"),
         flag("interactive", SWITCH, "Keep standard input open, attached or not").short('i'),
@@ -52,6 +53,8 @@ struct ExecRequest {
     env: Option<Vec<String>>,
     working_dir: String,
     cmd: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    dies_with_client: bool,
 }
 
 #[derive(Serialize)]
@@ -130,6 +133,7 @@ fn request(session: &Session, parsed: &Parsed) -> Result<ExecRequest> {
         env: Some(variables).filter(|variables| !variables.is_empty()),
         working_dir: parsed.text_or_empty("workdir").to_owned(),
         cmd: parsed.arguments[1..].to_vec(),
+        dies_with_client: attached && parsed.is_on("die-with-client"),
     })
 }
 

@@ -43,6 +43,7 @@ mod stop;
 mod top;
 mod tree;
 mod unserved;
+mod update;
 mod verbs;
 mod version;
 mod volume;
@@ -126,6 +127,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &stop::STOP,
     &top::COMMAND,
     &tree::COMMAND,
+    &update::COMMAND,
     &verbs::KILL,
     &verbs::PAUSE,
     &verbs::RENAME,

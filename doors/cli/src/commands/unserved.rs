@@ -28,8 +28,6 @@ const UNSERVED: &[&str] = &[
     "stack",
     "swarm",
     "trust",
-    "update",
-    "container update",
     "image build",
     "image pull",
     "image push",

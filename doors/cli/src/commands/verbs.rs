@@ -5,7 +5,7 @@ use dhow_api::client::Request;
 use super::each::{all_at_once, checked};
 use super::{Arity, Command};
 use crate::error::{Error, Result};
-use crate::flags::{Parsed, STRING, flag};
+use crate::flags::{Parsed, STRING, SWITCH, flag};
 use crate::format::names;
 use crate::session::Session;
 
@@ -35,7 +35,10 @@ pub(crate) const KILL: Command = Command {
     about: "Kill running containers, or send them a signal",
     arity: Arity::AtLeast(1),
     arguments_end_flags: false,
-    flags: &[&[flag("signal", STRING, "Signal to send (default \"KILL\")").short('s')]],
+    flags: &[&[
+        flag("exec", SWITCH, "What is named are commands that 'exec' started"),
+        flag("signal", STRING, "Signal to send (default \"KILL\")").short('s'),
+    ]],
     run: kill,
 };
 
@@ -68,8 +71,9 @@ fn say(session: &Session, parsed: &Parsed, verb: &str) -> Result<()> {
 
 fn kill(session: &Session, parsed: &Parsed) -> Result<()> {
     let signal = parsed.text("signal").filter(|signal| !signal.is_empty());
+    let kind = if parsed.is_on("exec") { "exec" } else { "containers" };
     all_at_once(session, &parsed.arguments, |client, name| {
-        client.send(Request::post(&["containers", checked(name)?, "kill"]).query_some("signal", signal))?;
+        client.send(Request::post(&[kind, checked(name)?, "kill"]).query_some("signal", signal))?;
         Ok(())
     })
 }

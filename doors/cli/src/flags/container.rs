@@ -140,6 +140,25 @@ pub(crate) const RESOURCES: &[Flag] = &[
     flag("ulimit", ULIMIT, "Limit of the process (name=soft[:hard])"),
 ];
 
+/// What can be changed while it runs.
+pub(crate) const UPDATE: &[Flag] = &[
+    flag("blkio-weight", UINT16, "Share of block input and output, 10 to 1000 (default 0)"),
+    flag("cpu-period", INT, "Period of the CPU scheduler, in microseconds"),
+    flag("cpu-quota", INT, "CPU time in one period, in microseconds"),
+    flag("cpu-rt-period", INT, "Period of the real-time scheduler, in microseconds"),
+    flag("cpu-rt-runtime", INT, "Real-time in one period, in microseconds"),
+    flag("cpu-shares", INT, "Share of CPU time").short('c'),
+    flag("cpus", DECIMAL, "Number of CPUs"),
+    flag("cpuset-cpus", STRING, "CPUs to run on (0-3, 0,1)"),
+    flag("cpuset-mems", STRING, "Memory nodes to use (0-3, 0,1)"),
+    flag("kernel-memory", BYTES, "").hidden(),
+    flag("memory", BYTES, "Memory limit").short('m'),
+    flag("memory-reservation", BYTES, "Soft limit of memory"),
+    flag("memory-swap", BYTES_OR_UNLIMITED, "Limit of memory and swap together, -1 for none"),
+    flag("pids-limit", INT, "Limit of processes, -1 for none"),
+    flag("restart", STRING, "Whether it is started again when it ends"),
+];
+
 /// How it is known to be well.
 pub(crate) const HEALTH: &[Flag] = &[
     flag("health-cmd", STRING, "Command that checks the container's health"),

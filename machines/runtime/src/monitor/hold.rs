@@ -365,7 +365,12 @@ impl Loop {
         if self.held.clients.iter().any(|client| client.is_gone() && client.holds_input()) {
             self.end_input_once();
         }
+        let lost = self.held.clients.iter().any(Client::is_gone);
         self.held.clients.retain(|client| !client.is_gone());
+        if lost && self.held.clients.is_empty() && self.held.stdio.dies_with_client {
+            // Also when the engine died with them. It may have ended by itself just now.
+            let _ = dhow_sys::signal::send_to_group(&self.held.process, libc::SIGKILL);
+        }
         self.held.engines.retain(Option::is_some);
         if self.held.log.as_ref().and_then(Sink::deadline).is_some_and(|deadline| Instant::now() >= deadline)
         {

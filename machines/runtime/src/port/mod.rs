@@ -178,6 +178,12 @@ impl Runtime for LauncherRuntime {
             .map_err(|error| about(target, "cannot resize the terminal of", error))
     }
 
+    fn update(&self, id: &ContainerId, limits: &dhow_oci::runtime::Resources) -> Result<()> {
+        let notes = release::update(&self.shared, id, limits)?;
+        self.shared.tell(&Target::container(id.clone()), notes);
+        Ok(())
+    }
+
     fn processes(&self, id: &ContainerId) -> Result<Vec<i32>> {
         release::processes(&self.shared, id)
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use dhow_model::ports::Target;
 use dhow_model::{ContainerId, Error, Result};
+use dhow_oci::runtime::Resources;
 use dhow_sys::trace::mark;
 
 use super::{Shared, not_running};
@@ -35,6 +36,15 @@ pub(super) fn freeze(shared: &Shared, id: &ContainerId, frozen: bool) -> Result<
     let cgroup = find(shared, &known.cgroup)?
         .ok_or_else(|| Error::conflict(format!("container {id} has no cgroup that could be frozen")))?;
     if frozen { cgroup.freeze() } else { cgroup.thaw() }
+}
+
+/// Changes its limits; what cannot be had is answered.
+pub(super) fn update(shared: &Shared, id: &ContainerId, limits: &Resources) -> Result<Vec<String>> {
+    let target = Target::container(id.clone());
+    let known = shared.table.get(&target).ok_or_else(|| not_running(&target))?;
+    let cgroup = find(shared, &known.cgroup)?
+        .ok_or_else(|| Error::conflict(format!("container {id} has no cgroup that could be limited")))?;
+    cgroup.update(limits)
 }
 
 /// Kills every process of it; it is no error that none is left.

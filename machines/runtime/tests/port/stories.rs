@@ -89,7 +89,8 @@ fn a_terminal_echoes_and_knows_its_size(stage: &Stage) {
     let id = new_id();
     let target = Target::container(id.clone());
     let size = Some(TerminalSize { rows: 24, columns: 80 });
-    let stdio = StdioPlan { terminal: true, open_stdin: true, stdin_once: true, size };
+    let stdio =
+        StdioPlan { terminal: true, open_stdin: true, stdin_once: true, size, ..StdioPlan::default() };
     let mut plan = dhow_model::ports::StartPlan { stdio, ..stage.plan(&id, "stty size; exec sh") };
     Arc::make_mut(&mut plan.spec).process.as_mut().unwrap().terminal = true;
     let mut client = stage.attach(&target, BOTH);

@@ -200,6 +200,7 @@ pub fn record(id: &ContainerId, name: &str, image: Option<ImageId>) -> dhow_mode
         state: dhow_model::container::State::created(),
         restart_count: 0,
         intent: dhow_model::container::Intent::default(),
+        limits_pending: false,
         health: None,
         extra: std::collections::BTreeMap::new(),
     }

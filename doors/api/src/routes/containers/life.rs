@@ -67,6 +67,13 @@ pub(super) async fn rename(call: Call, id: String) -> Answer {
     Ok(answer::no_content())
 }
 
+pub(super) async fn update(mut call: Call, id: String) -> Answer {
+    let body = call.json().await?;
+    let wanted = create::parse_update(body, call.version)?;
+    let warnings = call.run(move |engine| engine.update_container(&id, wanted)).await?;
+    Ok(answer::ok(&json!({"Warnings": Some(warnings).filter(|warnings| !warnings.is_empty())})))
+}
+
 /// The head goes out at once: a client that has it knows that the wait has begun, and starts the
 /// container only then.
 pub(super) async fn wait(call: Call, id: String) -> Answer {

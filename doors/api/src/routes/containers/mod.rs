@@ -36,7 +36,7 @@ fn one(call: Call, id: &str, verb: &str) -> Handling {
         ("POST", "unpause") => Box::pin(life::unpause(call, id)),
         ("POST", "wait") => Box::pin(life::wait(call, id)),
         ("POST", "rename") => Box::pin(life::rename(call, id)),
-        ("POST", "update") => unserved("updating a container"),
+        ("POST", "update") => Box::pin(life::update(call, id)),
         ("GET", "json") => Box::pin(look::inspect(call, id)),
         ("GET", "top") => Box::pin(look::top(call, id)),
         ("GET", "changes") => Box::pin(look::changes(call, id)),

@@ -77,7 +77,7 @@ struct LogConfig {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct RestartPolicy {
+pub(super) struct RestartPolicy {
     name: String,
     maximum_retry_count: i64,
 }
@@ -153,7 +153,7 @@ fn log_config(parsed: &Parsed) -> Result<LogConfig, String> {
     Ok(LogConfig { r#type: driver, config: environment::pairs(&parsed.list("log-opt")) })
 }
 
-fn restart_policy(parsed: &Parsed) -> Result<RestartPolicy, String> {
+pub(super) fn restart_policy(parsed: &Parsed) -> Result<RestartPolicy, String> {
     let policy = parsed.text("restart").unwrap_or("no");
     let (name, count) = match policy.split_once(':') {
         Some(("", _)) => {

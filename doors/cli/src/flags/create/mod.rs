@@ -3,6 +3,7 @@
 
 mod host;
 mod resources;
+pub(crate) mod update;
 
 use std::collections::BTreeMap;
 

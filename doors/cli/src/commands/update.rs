@@ -1,0 +1,53 @@
+//! `dhow update`: other limits and another restart policy for containers.
+
+use dhow_api::client::Request;
+use serde::Deserialize;
+
+use super::each::checked;
+use super::{Arity, Command, nullable};
+use crate::error::{self, Error, Result};
+use crate::flags::Parsed;
+use crate::flags::container::UPDATE;
+use crate::flags::create::update::UpdateRequest;
+use crate::session::Session;
+
+pub(crate) const COMMAND: Command = Command {
+    paths: &["container update", "update"],
+    usage: "[OPTIONS] CONTAINER [CONTAINER...]",
+    about: "Change limits and the restart policy of containers",
+    arity: Arity::AtLeast(1),
+    arguments_end_flags: false,
+    flags: &[UPDATE],
+    run,
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Updated {
+    #[serde(deserialize_with = "nullable")]
+    warnings: Vec<String>,
+}
+
+fn run(session: &Session, parsed: &Parsed) -> Result<()> {
+    if !UPDATE.iter().any(|flag| parsed.is_given(flag.long)) {
+        return Err(Error::said("you must provide one or more flags when using this command"));
+    }
+    let request = UpdateRequest::of(parsed).map_err(Error::said)?;
+    let client = session.client()?;
+    let (mut failures, mut warnings) = (Vec::new(), Vec::new());
+    for name in &parsed.arguments {
+        let asked = Request::post(&["containers", checked(name)?, "update"]).json(&request)?;
+        let answered = client.send(asked).and_then(|response| response.json::<Updated>());
+        match answered {
+            Ok(updated) => {
+                session.print_line(name)?;
+                warnings.extend(updated.warnings);
+            }
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    for warning in warnings {
+        session.print_line(&warning)?;
+    }
+    error::join(failures)
+}
