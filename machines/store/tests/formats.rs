@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use dhow_model::ports::{CommitRequest, Images as _, SaveFormat, SaveItem, Snapshots as _};
+use dhow_model::ports::{CommitRequest, Images as _, SaveFormat, SaveItem, Snapshots as _, Upkeep as _};
 use dhow_model::{ImageId, Kind};
 use dhow_oci::ImageConfig;
 use dhow_store::LayerFormat::{Directory, Tar};
@@ -261,4 +261,87 @@ fn tars_are_unpacked_where_the_kernel_does_not_mount_them() {
         .status()
         .unwrap();
     assert!(status.success(), "{status}");
+}
+
+/// What is exported, saved, told as changed and committed, whichever format each of three layers has.
+#[test]
+fn every_mix_of_formats_gives_the_same_bytes() {
+    if !able(Tar) {
+        return;
+    }
+    let place = place(Tar);
+    let base = place.import(
+        "base",
+        &tar(&[
+            ("d/", ""),
+            ("d/old", "1"),
+            ("gone", "2"),
+            ("kept", "3"),
+            ("e/", ""),
+            ("e/deep/", ""),
+            ("e/deep/f", "4"),
+        ]),
+    );
+    let settle = "find . -depth -exec touch -hd @1000 {} +";
+    let second = commit(
+        &place,
+        base,
+        1,
+        &format!("rm gone; rm -r d; mkdir d; echo new >d/new; ln kept link; {settle}"),
+    );
+    let third =
+        commit(&place, second, 2, &format!("chown 7:9 e/deep/f; echo again >gone; rm link; {settle}"));
+    let mut expected = None;
+    let mut mixes = BTreeSet::new();
+    for (image, format) in [
+        (third, Tar),
+        (base, Directory),
+        (second, Directory),
+        (base, Tar),
+        (third, Directory),
+        (base, Tar),
+        (second, Tar),
+        (base, Directory),
+    ] {
+        place.store.convert(&image, format).unwrap();
+        mixes.insert(formats_of(&place, third));
+        let seen = everything(&place, third, settle);
+        let expected = expected.get_or_insert_with(|| seen.clone());
+        assert!(seen == *expected, "{:?}", formats_of(&place, third));
+        assert_eq!(place.store.upkeep.check(false).unwrap().findings, []);
+    }
+    assert_eq!(mixes.len(), 8, "{mixes:?}");
+}
+
+fn formats_of(place: &Place, image: ImageId) -> Vec<bool> {
+    let layers = place.store.images.by_id(&image).unwrap().unwrap().config.rootfs.diff_ids.clone();
+    layers.iter().map(|layer| place.root().join("layers").join(layer.hex()).join("fs").is_dir()).collect()
+}
+
+/// The export of a container with changes of its own, those changes, and the image that is saved.
+fn everything(place: &Place, image: ImageId, settle: &str) -> (Vec<u8>, String, Vec<u8>, ImageId) {
+    let container = place.container(3, Some(&image));
+    let line =
+        format!("rm -r e/deep; mkdir e/deep; echo x >e/deep/g; chmod 600 kept; rm gone; mkfifo p; {settle}");
+    place.run(&container, &line);
+    let mut exported = Vec::new();
+    place.store.snapshots.export(&container, &mut exported).unwrap();
+    let changes = format!("{:?}", place.store.snapshots.changes(&container).unwrap());
+    let request = CommitRequest {
+        container: container.clone(),
+        parent: Some(image),
+        config: ImageConfig {
+            created: Some("2026-01-02T03:04:05Z".into()),
+            architecture: "amd64".into(),
+            os: "linux".into(),
+            ..ImageConfig::default()
+        },
+        created_by: "a test".into(),
+        reference: None,
+    };
+    let committed = place.store.images.commit(request).unwrap();
+    place.store.snapshots.remove(&container).unwrap();
+    let bytes = saved(place, committed);
+    place.store.images.remove(&committed, false).unwrap();
+    (exported, changes, bytes, committed)
 }

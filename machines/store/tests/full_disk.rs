@@ -7,20 +7,30 @@ use std::path::Path;
 use std::process::Command;
 
 use dhow_model::ports::{
-    CommitRequest, Durability, Images as _, ImportRequest, Records as _, SaveFormat, SaveItem, Snapshots as _,
+    CommitRequest, Durability, Images as _, ImportRequest, Records as _, SaveFormat, SaveItem,
+    Snapshots as _, Upkeep as _,
 };
 use dhow_model::{ContainerId, Kind};
 use dhow_oci::ImageConfig;
 use dhow_store::{LayerFormat, Store};
-use support::{module_of, names, open, record, reference, tar};
+use support::{archive, module_of, names, open, record, reference, tar};
 
 const CHILD: &str = "DHOW_STORE_SMALL";
 
 in_both_formats! {
     a_full_disk_is_told_and_leaves_nothing_half_done,
+    a_load_that_runs_full_in_any_stage_is_as_if_it_had_not_been,
 }
 
 fn a_full_disk_is_told_and_leaves_nothing_half_done(format: LayerFormat) {
+    on_a_small_disk("a_full_disk_is_told_and_leaves_nothing_half_done", format, story);
+}
+
+fn a_load_that_runs_full_in_any_stage_is_as_if_it_had_not_been(format: LayerFormat) {
+    on_a_small_disk("a_load_that_runs_full_in_any_stage_is_as_if_it_had_not_been", format, every_stage);
+}
+
+fn on_a_small_disk(name: &str, format: LayerFormat, story: fn(&Path, LayerFormat)) {
     if let Some(root) = std::env::var_os(CHILD) {
         return story(Path::new(&root), format);
     }
@@ -30,12 +40,13 @@ fn a_full_disk_is_told_and_leaves_nothing_half_done(format: LayerFormat) {
     let script = "if test $2 = with_directories; then mount -t tmpfs -o size=6m tmpfs \"$0\"; else \
                   truncate -s 7m \"$0/disk\" && mkfs.ext4 -qm 0 -b 4096 -O ^has_journal \"$0/disk\" && \
                   mount -o loop \"$0/disk\" \"$0\"; fi && exec \"$1\" --exact \
-                  $2::a_full_disk_is_told_and_leaves_nothing_half_done --nocapture";
+                  $2::$3 --nocapture";
     let status = Command::new("unshare")
         .args(["-m", "sh", "-c", script])
         .arg(directory.path())
         .arg(std::env::current_exe().unwrap())
         .arg(module_of(format))
+        .arg(name)
         .env(CHILD, directory.path().join("store"))
         .status()
         .unwrap();
@@ -122,5 +133,83 @@ fn fill(path: &Path) {
         before = Some(file.metadata().unwrap().len());
         while file.write_all(&[b'x'; 512]).is_ok() {}
         rustix::fs::syncfs(&file).unwrap();
+    }
+}
+
+/// An archive of two layers, one of them compressed, of bytes that cannot be made smaller.
+fn two_layers() -> Vec<u8> {
+    let noise = |seed: u32, size: usize| -> String {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            char::from(b'!' + u8::try_from(state >> 24).unwrap() % 90)
+        };
+        (0..size).map(|_| next()).collect()
+    };
+    let layers = [tar(&[("d/", ""), ("d/one", &noise(1, 500_000))]), tar(&[("d/two", &noise(2, 400_000))])];
+    let mut compressed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut compressed, &layers[1]).unwrap();
+    let ids = layers.each_ref().map(|layer| dhow_oci::Digest::of(layer));
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}","{}"]}}}}"#,
+        ids[0], ids[1]
+    );
+    let manifest = r#"[{"Config":"c.json","RepoTags":["two:latest"],"Layers":["1.tar","2.tar.gz"]}]"#;
+    archive(&[
+        ("manifest.json", manifest.as_bytes()),
+        ("1.tar", &layers[0]),
+        ("2.tar.gz", &compressed.finish().unwrap()),
+        ("c.json", config.as_bytes()),
+    ])
+}
+
+/// With more room each time, from none: the load stops at another place, until it comes to its end.
+fn every_stage(root: &Path, format: LayerFormat) {
+    let mut store = open(root, format);
+    let base = import(&store, "base", 4_000).unwrap();
+    let (before, blobs) = (names(&root.join("layers")), names(&root.join("blobs/sha256")));
+    let archive = two_layers();
+    let filler = root.join("filler");
+    let mut failed = 0;
+    for room in (0..).map(|step| step * 48 * 1024) {
+        leave(&filler, room);
+        let loaded = store.images.load(&mut &archive[..], None, &mut |_| {});
+        std::fs::remove_file(&filler).unwrap();
+        match loaded {
+            Err(error) => {
+                assert!(error.report().contains("No space left on device"), "{room}: {}", error.report());
+                failed += 1;
+            }
+            Ok(_) => break,
+        }
+        if failed % 5 == 0 {
+            drop(store);
+            store = open(root, format);
+        }
+        assert_eq!(names(&root.join("layers")), before, "{room}");
+        assert_eq!(names(&root.join("blobs/sha256")), blobs, "{room}");
+        assert!(names(&root.join("staging")).is_empty(), "{room}");
+        assert_eq!(store.images.list().unwrap().len(), 1, "{room}");
+        assert_eq!(store.upkeep.check(false).unwrap().findings, [], "{room}");
+    }
+    assert!(failed > 10, "the load stopped at {failed} places only");
+    drop(store);
+    let store = open(root, format);
+    assert_eq!(store.upkeep.check(false).unwrap().findings, []);
+    assert_eq!(store.images.list().unwrap().len(), 2);
+    assert!(store.images.by_id(&base).unwrap().is_some());
+}
+
+/// Fills the disk but for so many bytes.
+fn leave(filler: &Path, room: u64) {
+    let file = std::fs::File::create(filler).unwrap();
+    rustix::fs::syncfs(&file).unwrap();
+    let found = rustix::fs::fstatvfs(&file).unwrap();
+    let free = found.f_bavail * found.f_frsize;
+    let most = free.saturating_sub(room).max(1);
+    // What the file system needs for its own lists may be more than is left.
+    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, most) {
+        Ok(()) | Err(rustix::io::Errno::NOSPC) => {}
+        Err(error) => panic!("{error}"),
     }
 }

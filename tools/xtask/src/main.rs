@@ -4,6 +4,8 @@
 //! - `cargo xtask test`: all of that, then every test; installs what they need. CI runs this.
 //! - `cargo xtask demo`: the main job, from an empty machine to a container that ran.
 //! - `cargo xtask budget`: what a start costs, counted, against what it may.
+//! - `cargo xtask soak`: containers come and go, and nothing of them stays.
+//! - `cargo xtask many`: how long the engine takes when it knows of thousands.
 //! - `cargo xtask bench`: the same work on Dhow and on every peer that is installed.
 
 mod bench;
@@ -11,8 +13,10 @@ mod budget;
 mod check;
 mod demo;
 mod layering;
+mod many;
 mod setup;
 mod shell;
+mod soak;
 mod test;
 
 use anyhow::Result;
@@ -33,6 +37,21 @@ enum Task {
     },
     /// What a start, an engine and a container cost, counted, against what they may.
     Budget,
+    /// How long the engine takes when it knows of thousands.
+    Many {
+        /// Containers, created and never started.
+        #[arg(long, default_value_t = 10_000)]
+        containers: usize,
+        /// Images, of one layer.
+        #[arg(long, default_value_t = 1_000)]
+        images: usize,
+    },
+    /// Containers come and go, and nothing of them stays.
+    Soak {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        count: usize,
+    },
     /// The same work on Dhow and on every peer that is installed.
     Bench {
         /// Only the cases whose name contains this.
@@ -51,6 +70,8 @@ fn main() -> Result<()> {
         Task::Test => test::run(),
         Task::Demo { debootstrap } => demo::run(debootstrap),
         Task::Budget => budget::run(),
+        Task::Many { containers, images } => many::run(containers, images),
+        Task::Soak { count } => soak::run(count),
         Task::Bench { only, rounds } => bench::run(only.as_deref(), rounds),
     }
 }

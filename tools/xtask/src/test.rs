@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use crate::{budget, check, setup, shell};
+use crate::{budget, check, setup, shell, soak};
+
+/// Enough to see one thing a container that stays; by hand it is run with 10,000.
+const SOAKED: usize = 200;
 
 /// Installs what the tests need, then runs all of them.
 pub(crate) fn run() -> Result<()> {
@@ -12,5 +15,6 @@ pub(crate) fn run() -> Result<()> {
     // Journeys run the binary itself.
     shell::run("cargo build --package dhow --locked")?;
     shell::run("cargo test --workspace --locked")?;
-    budget::run()
+    budget::run()?;
+    soak::run(SOAKED)
 }

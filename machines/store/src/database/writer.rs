@@ -31,8 +31,8 @@ pub(super) struct Job {
 /// No more than these share a commit: the first of them must not wait for ever.
 const BATCH: usize = 256;
 
-/// The log is folded into the database after so many commits.
-const CHECKPOINT: u32 = 1_000;
+/// The log is folded into the database after so many commits, of some 16 kB each.
+const CHECKPOINT: u32 = 250;
 
 /// What did not happen.
 const CANNOT: &str = "cannot write to the database";

@@ -10,7 +10,7 @@ use super::api::{self, Api};
 use super::cgroup::Group;
 use super::peers::{Arena, Runtime};
 use super::series::Contender;
-use super::{archive, copy, many};
+use super::{archive, copy, many, ready};
 
 /// One piece of work that is compared.
 pub(crate) struct Case {
@@ -40,6 +40,7 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "cp of 200 MB out", most_rounds: 10, contenders: copy::outward },
     Case { name: "diff and commit of a layer of 5,000 files", most_rounds: 10, contenders: copy::layer },
     Case { name: "ps -a of 200 containers, whole command line", most_rounds: 50, contenders: many::ps },
+    Case { name: "engine ready with 100 stopped", most_rounds: 20, contenders: ready::ready },
     Case { name: "images of 100, whole command line", most_rounds: 50, contenders: many::images },
 ];
 

@@ -76,7 +76,7 @@ pub(crate) fn launcher(engine: u32) -> Result<u32> {
 }
 
 /// The children of a process's first thread, as of proc_pid_task(5).
-fn children(pid: u32) -> Result<Vec<u32>> {
+pub(crate) fn children(pid: u32) -> Result<Vec<u32>> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
     children.split_whitespace().map(|child| Ok(child.parse()?)).collect()
 }

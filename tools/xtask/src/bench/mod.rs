@@ -14,20 +14,19 @@ mod many;
 pub(crate) mod memory;
 mod peers;
 mod plot;
+mod ready;
 mod report;
 mod series;
 mod view;
 
-pub(crate) use peers::release_binary;
+pub(crate) use peers::{build, release_binary};
 
 use anyhow::Result;
-
-use crate::shell;
 
 /// Runs all cases whose name contains `only`.
 pub(crate) fn run(only: Option<&str>, rounds: usize) -> Result<()> {
     view::enter()?;
-    shell::run("cargo build --quiet --release --package dhow --locked")?;
+    build()?;
     let arena = peers::Arena::new()?;
     let mut tables = Vec::new();
     for case in cases::ALL.iter().filter(|case| only.is_none_or(|text| case.name.contains(text))) {

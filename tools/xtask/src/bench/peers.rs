@@ -13,6 +13,7 @@ use dhow_testkit::{Engine, rootfs};
 use tempfile::TempDir;
 
 use super::cgroup::{Group, PARENT};
+use crate::shell;
 
 /// Everything that runs while a benchmark does.
 pub(crate) struct Arena {
@@ -32,6 +33,8 @@ pub(crate) struct Dhow {
 }
 
 pub(crate) struct Docker {
+    program: PathBuf,
+    root: PathBuf,
     pub(crate) socket: PathBuf,
     pub(crate) group: Group,
     pub(crate) daemon: Child,
@@ -86,7 +89,15 @@ impl Arena {
     }
 }
 
-/// The release build of this checkout.
+/// The release build of this checkout, or `DHOW_BINARY`.
+pub(crate) fn build() -> Result<PathBuf> {
+    if std::env::var_os("DHOW_BINARY").is_none() {
+        shell::run("cargo build --quiet --release --package dhow --locked")?;
+    }
+    release_binary()
+}
+
+/// Where it is.
 pub(crate) fn release_binary() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("DHOW_BINARY") {
         return Ok(path.into());
@@ -96,7 +107,8 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
     Ok(target.join("release/dhow"))
 }
 
-fn dhow() -> Result<Dhow> {
+/// Another engine of its own, with a busybox image.
+pub(crate) fn dhow() -> Result<Dhow> {
     let group = Group::new("dhow")?;
     group.enter()?;
     let parent = format!("/{PARENT}/dhow/containers");
@@ -105,7 +117,8 @@ fn dhow() -> Result<Dhow> {
     Ok(Dhow { engine, group })
 }
 
-fn docker(directory: &Path, tar: &Path) -> Result<Option<Docker>> {
+/// Another engine of its own, with a busybox image.
+pub(crate) fn docker(directory: &Path, tar: &Path) -> Result<Option<Docker>> {
     let Some(dockerd) = process::find("dockerd") else {
         return Ok(None);
     };
@@ -114,8 +127,15 @@ fn docker(directory: &Path, tar: &Path) -> Result<Option<Docker>> {
     let root = directory.join("docker");
     fs::create_dir_all(&root)?;
     let socket = root.join("docker.sock");
+    let daemon = dockerd_in(&root, &dockerd)?;
+    let docker = Docker { program: dockerd, root, socket, group, daemon };
+    docker.import(tar)?;
+    Ok(Some(docker))
+}
+
+fn dockerd_in(root: &Path, program: &Path) -> Result<Child> {
     let log = fs::File::create(root.join("log"))?;
-    let daemon = Command::new(dockerd)
+    let daemon = Command::new(program)
         .args(["--bridge=none", "--iptables=false", "--cgroup-parent"])
         .arg(format!("/{PARENT}/docker/containers"))
         .arg("--data-root")
@@ -125,14 +145,12 @@ fn docker(directory: &Path, tar: &Path) -> Result<Option<Docker>> {
         .arg("--pidfile")
         .arg(root.join("pid"))
         .arg("-H")
-        .arg(format!("unix://{}", socket.display()))
+        .arg(format!("unix://{}", root.join("docker.sock").display()))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()?;
-    let docker = Docker { socket, group, daemon };
-    docker.import(tar)?;
-    Ok(Some(docker))
+    Ok(daemon)
 }
 
 impl Docker {
@@ -141,14 +159,36 @@ impl Docker {
         format!("unix://{}", self.socket.display())
     }
 
-    fn import(&self, tar: &Path) -> Result<()> {
+    /// Ends it.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        process::must(Command::new("kill").arg(self.daemon.id().to_string()))?;
+        self.daemon.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again and waits until it answers.
+    pub(crate) fn launch(&mut self) -> Result<()> {
+        self.daemon = dockerd_in(&self.root, &self.program)?;
+        self.wait_until_ready()
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(60);
-        while Connection::open(&self.socket).is_err() {
-            if Instant::now() > end {
-                bail!("dockerd does not listen");
+        loop {
+            let ping =
+                Connection::open(&self.socket).and_then(|mut c| c.request("GET", "/_ping", &().into()));
+            if ping.is_ok_and(|response| response.status == 200) {
+                return Ok(());
             }
-            std::thread::sleep(Duration::from_millis(50));
+            if Instant::now() > end {
+                bail!("dockerd does not answer");
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    fn import(&self, tar: &Path) -> Result<()> {
+        self.wait_until_ready()?;
         let path = "/images/create?fromSrc=-&repo=busybox&tag=latest&changes=CMD%20sh";
         let mut connection = Connection::open(&self.socket)?;
         let response = connection.request_bytes("POST", path, "application/x-tar", &fs::read(tar)?)?;
