@@ -28,6 +28,13 @@ const SIX: u8 = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Index(u32);
 
+impl Index {
+    /// The number.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// A hardware address.
 pub type Mac = [u8; 6];
 
@@ -236,28 +243,35 @@ pub struct Change<'a> {
     /// As a port of a bridge: frames may go out where they came in. A container reaches itself by its published
     /// port without, unless the host filters what bridges switch (`br_netfilter`).
     pub hairpin: Option<bool>,
+    /// It asks where its neighbours are (ARP, neighbour discovery).
+    pub resolves: Option<bool>,
+    /// Whatever source it takes need only be known by any link (`rp_filter` is 2).
+    pub loose: Option<bool>,
 }
 
 /// `IFLA_INET_CONF`, and in it `IPV4_DEVCONF_ROUTE_LOCALNET`.
 const INET_SETTINGS: u16 = 1;
 const ROUTE_LOCALNET: u16 = 26;
+const SOURCE_FILTER: u16 = 8;
+/// `IFF_NOARP`.
+const NO_ARP: u32 = 0x80;
 /// `IFLA_BRPORT_MODE`, `IFLA_BRPORT_ISOLATED`.
 const PORT_HAIRPIN: u16 = 4;
 const PORT_ISOLATED: u16 = 33;
 
 fn changed(link: Index, change: &Change<'_>) -> Message {
-    let flags = if change.up == Some(true) { UP } else { 0 };
-    let mask = if change.up.is_some() { UP } else { 0 };
+    let flag =
+        |is: Option<bool>, flag: u32| (if is == Some(true) { flag } else { 0 }, is.map_or(0, |_| flag));
+    let (up, quiet) = (flag(change.up, UP), flag(change.resolves.map(|resolves| !resolves), NO_ARP));
+    let (flags, mask) = (up.0 | quiet.0, up.1 | quiet.1);
     let mut message = Message::new(libc::RTM_NEWLINK, 0, &start(Some(link), flags, mask));
     change.name.map(|name| message.text(libc::IFLA_IFNAME, name));
     change.master.map(|master| message.number(libc::IFLA_MASTER, master.0));
     change.mac.map(|mac| message.put(libc::IFLA_ADDRESS, &mac));
-    if let Some(loopback) = change.loopback {
+    if change.loopback.is_some() || change.loose.is_some() {
         message.nest(libc::IFLA_AF_SPEC, |families| {
             families.nest(FOUR.into(), |four| {
-                four.nest(INET_SETTINGS, |settings| {
-                    settings.number(ROUTE_LOCALNET, loopback.into());
-                });
+                four.nest(INET_SETTINGS, |settings| settings_of(change, settings));
             });
         });
     }
@@ -271,6 +285,11 @@ fn changed(link: Index, change: &Change<'_>) -> Message {
         });
     }
     message
+}
+
+fn settings_of(change: &Change<'_>, settings: &mut Message) {
+    change.loopback.map(|loopback| settings.number(ROUTE_LOCALNET, loopback.into()));
+    change.loose.map(|loose| settings.number(SOURCE_FILTER, if loose { 2 } else { 0 }));
 }
 
 fn peer_of(pair: &Pair<'_>, peer: &mut Message) {

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dhow_net::firewall::{
-    Firewall, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules, Source, Strangers, text,
+    Firewall, Gate, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules, Source, Strangers,
+    text,
 };
 use lab::{HOST4, HOST6, ask, lab, nft, port, serve, within};
 
@@ -168,7 +169,7 @@ fn everything() -> Rules {
         range(on(HOST6, port(Protocol::Tcp, 10_000, "fd01::2", 10_000)), 1000),
         range(port(Protocol::Tcp, 30_000, "10.2.0.2", 30_010), 3),
     ];
-    Rules { networks, ports, policy: Policy { strangers: Strangers::Drop } }
+    Rules { networks, ports, policy: Policy { strangers: Strangers::Drop, gate: None } }
 }
 
 #[test]
@@ -408,4 +409,92 @@ fn a_thousand_ports_are_published_and_one_more() {
         assert!(ask(&lab.outside, Protocol::Tcp, HOST4, 20_000 + many - 1).is_ok());
         firewall.remove().unwrap();
     }
+}
+
+#[test]
+fn behind_a_gate_a_published_port_obeys_the_hosts_own_rules() {
+    let Some(mut lab) = lab() else { return };
+    let mut networks = vec![lab.network(1), lab.network(2), lab.network(3)];
+    networks[2].reach = Reach::Internal;
+    let (server, neighbour) = (lab.container(1, 2), lab.container(1, 3));
+    let (stranger, hidden) = (lab.container(2, 2), lab.container(3, 2));
+    let mut ports = Vec::new();
+    for protocol in BOTH {
+        serve(&server, protocol, 80, "server");
+        ports.extend([port(protocol, 8080, "10.1.0.2", 80), port(protocol, 8080, "fd01::2", 80)]);
+        ports.extend([
+            on(HOST4, port(protocol, 81, "10.1.0.2", 80)),
+            on(HOST6, port(protocol, 81, "fd01::2", 80)),
+        ]);
+    }
+    // Some hosts take no packet from a source that they would answer by another link.
+    within(&lab.host, || lab::write("ipv4/conf/all/rp_filter", "1"));
+    let gate = Gate::open(&mut lab.host, "dhow").unwrap();
+    assert_eq!(Gate::open(&mut lab.host, "dhow").unwrap(), gate);
+    let policy = Policy { gate: Some(gate), ..Policy::default() };
+    let mut firewall = firewall(&lab, Rules { networks, ports, policy });
+    let rules = "table inet host { chain input { type filter hook input priority 0; policy drop; \
+                 ct state established,related accept; icmpv6 type { 135, 136 } accept; \
+                 meta l4proto { tcp, udp } th dport 8080 accept; }; }";
+    let Some(done) = nft(&lab.host, &["-f", "-"], rules) else { return };
+    assert!(done.status.success(), "{done:?}");
+    for (host, outside) in [(HOST4, "192.0.2.9"), (HOST6, "2001:db8::9")] {
+        for protocol in BOTH {
+            let seen = ask(&lab.outside, protocol, host, 8080).unwrap();
+            assert_eq!(seen, format!("server {outside}"), "{protocol}");
+            for from in [&lab.host, &neighbour, &server, &stranger] {
+                assert!(ask(from, protocol, host, 8080).unwrap().starts_with("server"), "{protocol} {host}");
+            }
+            lab::nobody_reaches(&[
+                (&lab.outside, protocol, host, 81),
+                (&neighbour, protocol, host, 81),
+                (&hidden, protocol, host, 8080),
+                (&lab.outside, protocol, if host == HOST4 { "10.1.0.2" } else { "fd01::2" }, 80),
+            ]);
+        }
+    }
+    nft(&lab.host, &["insert rule inet host input th dport 81 accept"], "").unwrap();
+    ask(&lab.outside, Protocol::Tcp, HOST4, 81).unwrap();
+    ask(&lab.outside, Protocol::Udp, HOST6, 81).unwrap();
+    let gone = port(Protocol::Tcp, 8080, "10.1.0.2", 80);
+    firewall.publish(&[gone], &[]).unwrap();
+    let error = ask(&lab.outside, Protocol::Tcp, HOST4, 8080).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused, "the host itself answers: {error}");
+    let listed = nft(&lab.host, &["list", "ruleset"], "").unwrap();
+    println!("{}", String::from_utf8_lossy(&listed.stdout));
+    // Without the gate the host is not asked, and no table of it is left.
+    let rules = Rules { policy: Policy::default(), ..firewall.rules().clone() };
+    firewall.replace(rules).unwrap();
+    let left = String::from_utf8(nft(&lab.host, &["list", "tables"], "").unwrap().stdout).unwrap();
+    assert_eq!(left, "table inet host\ntable inet dhow\n");
+}
+
+#[test]
+fn ports_come_and_go_while_others_are_talked_to() {
+    let Some(mut lab) = lab() else { return };
+    let networks = vec![lab.network(1)];
+    let server = lab.container(1, 2);
+    serve(&server, Protocol::Tcp, 80, "server");
+    serve(&server, Protocol::Udp, 80, "server");
+    let ports = vec![port(Protocol::Tcp, 8080, "10.1.0.2", 80), port(Protocol::Udp, 8080, "10.1.0.2", 80)];
+    let rules = Rules { networks, ports, ..Rules::default() };
+    let mut firewall = firewall(&lab, rules.clone());
+    std::thread::scope(|scope| {
+        let talking = scope.spawn(|| {
+            for _ in 0..200 {
+                ask(&lab.outside, Protocol::Tcp, HOST4, 8080).unwrap();
+                ask(&lab.outside, Protocol::Udp, HOST4, 8080).unwrap();
+            }
+        });
+        let mut changes = 0;
+        while !talking.is_finished() {
+            let other = [port(Protocol::Udp, 9000 + changes % 100, "10.1.0.3", 80)];
+            firewall.publish(&[], &other).unwrap();
+            firewall.publish(&other, &[]).unwrap();
+            firewall.replace(rules.clone()).unwrap();
+            changes += 1;
+        }
+        println!("{changes} changes of each kind");
+        talking.join().unwrap();
+    });
 }

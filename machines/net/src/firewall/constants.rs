@@ -122,6 +122,9 @@ pub(super) const NFTA_NAT_REG_PROTO_MIN: u16 = 5;
 pub(super) const NFT_NAT_SNAT: u32 = 0;
 pub(super) const NFT_NAT_DNAT: u32 = 1;
 
+pub(super) const NFTA_DUP_SREG_ADDR: u16 = 1;
+pub(super) const NFTA_DUP_SREG_DEV: u16 = 2;
+
 pub(super) const NFNLGRP_NFTABLES: u32 = 7;
 pub(super) const NFT_MSG_NEWGEN: u16 = 15;
 

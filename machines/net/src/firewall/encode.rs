@@ -2,7 +2,7 @@
 
 use super::constants as nf;
 use super::language::{
-    Chain, Element, Family, Field, Hook, Set, Side, State, Table, Term, Value, Verdict, edge, octets,
+    Chain, Element, Family, Field, Home, Hook, Set, Side, State, Table, Term, Value, Verdict, edge, octets,
 };
 use super::text::rule_text;
 use crate::link::Address;
@@ -26,42 +26,42 @@ pub(super) struct Step {
     pub(super) message: Message,
 }
 
-/// A message about this family's tables.
-pub(super) fn request(kind: u16, flags: u16) -> Message {
-    Message::new(SUBSYSTEM << 8 | kind, flags, &[nf::NFPROTO_INET, 0, 0, 0])
+/// A message about tables of a family.
+pub(super) fn request(home: Home, kind: u16, flags: u16) -> Message {
+    Message::new(SUBSYSTEM << 8 | kind, flags, &[home.names().0, 0, 0, 0])
 }
 
 /// The table itself, with flags.
-pub(super) fn add_table(name: &str, flags: u32) -> Step {
-    let mut message = request(nf::NFT_MSG_NEWTABLE, CREATE);
+pub(super) fn add_table(home: Home, name: &str, flags: u32) -> Step {
+    let mut message = request(home, nf::NFT_MSG_NEWTABLE, CREATE);
     message.text(nf::NFTA_TABLE_NAME, name);
     if flags > 0 {
         number(&mut message, nf::NFTA_TABLE_FLAGS, flags);
     }
-    Step { what: format!("add the table inet {name}"), message }
+    Step { what: format!("add the table {} {name}", home.names().1), message }
 }
 
 /// Takes the table away, with all that is in it.
-pub(super) fn delete_table(name: &str) -> Step {
-    let mut message = request(nf::NFT_MSG_DELTABLE, 0);
+pub(super) fn delete_table(home: Home, name: &str) -> Step {
+    let mut message = request(home, nf::NFT_MSG_DELTABLE, 0);
     message.text(nf::NFTA_TABLE_NAME, name);
-    Step { what: format!("delete the table inet {name}"), message }
+    Step { what: format!("delete the table {} {name}", home.names().1), message }
 }
 
 /// All that is in a table.
 pub(super) fn contents(table: &Table) -> Vec<Step> {
     let name = table.name.as_str();
     let mut steps: Vec<Step> = (1..).zip(&table.sets).map(|(id, set)| add_set(name, set, id)).collect();
-    steps.extend(table.chains.iter().map(|chain| add_chain(name, chain)));
+    steps.extend(table.chains.iter().map(|chain| add_chain(table, chain)));
     for chain in &table.chains {
-        steps.extend(chain.rules.iter().map(|rule| add_rule(name, chain, rule)));
+        steps.extend(chain.rules.iter().map(|rule| add_rule(table, chain, rule)));
     }
     steps.extend(table.elements.iter().map(|element| add_element(name, element)));
     steps
 }
 
 fn add_set(table: &str, set: &Set, id: u32) -> Step {
-    let mut message = request(nf::NFT_MSG_NEWSET, EXCLUSIVE);
+    let mut message = request(set.home, nf::NFT_MSG_NEWSET, EXCLUSIVE);
     message.text(nf::NFTA_SET_TABLE, table).text(nf::NFTA_SET_NAME, set.name);
     let mut flags = if set.data.is_empty() { 0 } else { nf::NFT_SET_MAP };
     if set.interval {
@@ -100,9 +100,9 @@ fn length(fields: &[Field]) -> u32 {
     fields.iter().map(|field| field.padded()).sum()
 }
 
-fn add_chain(table: &str, chain: &Chain) -> Step {
-    let mut message = request(nf::NFT_MSG_NEWCHAIN, EXCLUSIVE);
-    message.text(nf::NFTA_CHAIN_TABLE, table).text(nf::NFTA_CHAIN_NAME, chain.name);
+fn add_chain(table: &Table, chain: &Chain) -> Step {
+    let mut message = request(table.home, nf::NFT_MSG_NEWCHAIN, EXCLUSIVE);
+    message.text(nf::NFTA_CHAIN_TABLE, &table.name).text(nf::NFTA_CHAIN_NAME, chain.name);
     if let Some(Hook { kind, place, priority }) = chain.hook {
         message.nest(nf::NFTA_CHAIN_HOOK, |hook| {
             number(hook, nf::NFTA_HOOK_HOOKNUM, place as u32);
@@ -114,9 +114,9 @@ fn add_chain(table: &str, chain: &Chain) -> Step {
     Step { what: format!("add the chain {}", chain.name), message }
 }
 
-fn add_rule(table: &str, chain: &Chain, rule: &[Term]) -> Step {
-    let mut message = request(nf::NFT_MSG_NEWRULE, APPEND);
-    message.text(nf::NFTA_RULE_TABLE, table).text(nf::NFTA_RULE_CHAIN, chain.name);
+fn add_rule(table: &Table, chain: &Chain, rule: &[Term]) -> Step {
+    let mut message = request(table.home, nf::NFT_MSG_NEWRULE, APPEND);
+    message.text(nf::NFTA_RULE_TABLE, &table.name).text(nf::NFTA_RULE_CHAIN, chain.name);
     message.nest(nf::NFTA_RULE_EXPRESSIONS, |all| rule.iter().for_each(|one| term(all, one)));
     Step { what: format!("add the rule \"{}\" to {}", rule_text(rule), chain.name), message }
 }
@@ -134,7 +134,7 @@ pub(super) fn delete_element(table: &str, element: &Element) -> Step {
 }
 
 fn element_message(kind: u16, flags: u16, table: &str, element: &Element) -> Message {
-    let mut message = request(kind, flags);
+    let mut message = request(element.set.home, kind, flags);
     message.text(nf::NFTA_SET_ELEM_LIST_TABLE, table).text(nf::NFTA_SET_ELEM_LIST_SET, element.set.name);
     message.nest(nf::NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
         list.nest(nf::NFTA_LIST_ELEM, |one| element_parts(one, element));
@@ -162,7 +162,7 @@ fn term(all: &mut Message, term: &Term) {
         }
         Term::NotFrom(name) => {
             meta(all, nf::NFT_META_IIFNAME, 0);
-            compare(all, nf::NFT_CMP_NEQ, &Value::Name((*name).to_owned()).low());
+            compare(all, nf::NFT_CMP_NEQ, &Value::Name(name.clone()).low());
         }
         Term::In(fields, set) => {
             load_all(all, fields);
@@ -181,6 +181,7 @@ fn term(all: &mut Message, term: &Term) {
             lookup(all, map);
             translate(all, *side, *family, map);
         }
+        Term::Copy(family, _, link) => copy(all, *family, *link),
         Term::Verdict(decided) => verdict(all, *decided),
     }
 }
@@ -300,6 +301,24 @@ fn translate(all: &mut Message, side: Side, family: Family, map: &Set) {
         if let [address, Field::Port] = map.data {
             number(data, nf::NFTA_NAT_REG_PROTO_MIN, nf::NFT_REG32_00 + address.padded() / 4);
         }
+    });
+}
+
+fn copy(all: &mut Message, family: Family, link: u32) {
+    let to = octets(family.nobody());
+    let device = nf::NFT_REG32_00 + 4;
+    constant(all, nf::NFT_REG32_00, &to);
+    constant(all, device, &link.to_ne_bytes());
+    expression(all, "dup", |data| {
+        number(data, nf::NFTA_DUP_SREG_ADDR, nf::NFT_REG32_00);
+        number(data, nf::NFTA_DUP_SREG_DEV, device);
+    });
+}
+
+fn constant(all: &mut Message, register: u32, bytes: &[u8]) {
+    expression(all, "immediate", |data| {
+        number(data, nf::NFTA_IMMEDIATE_DREG, register);
+        value(data, nf::NFTA_IMMEDIATE_DATA, bytes);
     });
 }
 

@@ -3,24 +3,34 @@
 //! Nothing here knows what the rules are for. [`text`](super::text) writes a table as nft does, and
 //! [`encode`](super::encode) as the kernel reads it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::constants as nf;
 use super::rules::Protocol;
 use crate::link::Address;
 
-/// A table of the family `inet`.
+/// A table.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
+    pub(super) home: Home,
     pub(super) name: String,
     pub(super) sets: Vec<Set>,
     pub(super) chains: Vec<Chain>,
     pub(super) elements: Vec<Element>,
 }
 
+/// The family of a table: which packets it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Home {
+    Both,
+    Four,
+    Six,
+}
+
 /// A set, or a map when there is data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Set {
+    pub(super) home: Home,
     pub(super) name: &'static str,
     pub(super) key: &'static [Field],
     pub(super) data: &'static [Field],
@@ -48,6 +58,7 @@ pub(super) struct Hook {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
     Prerouting = 0,
+    Input = 1,
     Forward = 2,
     Output = 3,
     Postrouting = 4,
@@ -59,7 +70,7 @@ pub(super) enum Term {
     /// The packet is of this family.
     Family(Family),
     /// It did not come by the interface of this name.
-    NotFrom(&'static str),
+    NotFrom(String),
     /// The fields are in a set.
     In(&'static [Field], &'static Set),
     /// The address lies in a subnet.
@@ -74,6 +85,8 @@ pub(super) enum Term {
     Masquerade,
     /// The address (and the port, when the map has one) becomes what a map says of the fields.
     Translate(Side, Family, &'static [Field], &'static Set),
+    /// A copy of the packet leaves by a link, which has a name and an index; no connection is known of it.
+    Copy(Family, String, u32),
     Verdict(Verdict),
 }
 
@@ -179,10 +192,30 @@ impl Field {
 }
 
 impl Family {
+    /// A neighbour that is not there, to which copies are sent: the link asks nobody where it is (RFC 7600; any
+    /// address of the link).
+    pub(super) const fn nobody(self) -> IpAddr {
+        match self {
+            Self::Four => IpAddr::V4(Ipv4Addr::new(192, 0, 0, 9)),
+            Self::Six => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1)),
+        }
+    }
+
     pub(super) const fn number(self) -> u8 {
         match self {
             Self::Four => nf::NFPROTO_IPV4,
             Self::Six => nf::NFPROTO_IPV6,
+        }
+    }
+}
+
+impl Home {
+    /// Its number, and nft's word.
+    pub(super) const fn names(self) -> (u8, &'static str) {
+        match self {
+            Self::Both => (nf::NFPROTO_INET, "inet"),
+            Self::Four => (nf::NFPROTO_IPV4, "ip"),
+            Self::Six => (nf::NFPROTO_IPV6, "ip6"),
         }
     }
 }

@@ -9,6 +9,7 @@
 mod connections;
 mod constants;
 mod encode;
+mod gate;
 mod keeper;
 mod language;
 mod plan;
@@ -16,12 +17,13 @@ mod rules;
 mod table;
 mod text;
 
+pub use gate::Gate;
 pub use keeper::Keeper;
 pub use rules::{Neighbours, Network, Policy, Port, Protocol, Reach, Rules, Source, Strangers};
 pub use table::{Firewall, Ownership};
 
-/// The table of these rules in nft's words.
+/// The tables of these rules in nft's words.
 #[must_use]
 pub fn text(name: &str, rules: &Rules) -> String {
-    plan::table(name, rules).to_string()
+    plan::tables(name, rules).iter().map(ToString::to_string).collect()
 }

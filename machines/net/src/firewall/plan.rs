@@ -14,8 +14,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::gate::Gate;
 use super::language::{
-    Chain, Element, Family, Field, Hook, Place, Set, Side, State, Table, Term, Value, Verdict,
+    Chain, Element, Family, Field, Home, Hook, Place, Set, Side, State, Table, Term, Value, Verdict,
 };
 use super::rules::{Neighbours, Network, Policy, Port, Reach, Rules, Source, Strangers};
 use crate::link::Address;
@@ -28,6 +29,8 @@ const RAW: i32 = -300;
 const BEFORE_ROUTE: i32 = -100;
 const FILTER: i32 = 0;
 const AFTER_ROUTE: i32 = 100;
+/// After everybody else's chain; the connection is only remembered after this (`…_CONNTRACK_CONFIRM`).
+const LAST: i32 = i32::MAX - 1;
 
 const ADDRESSED4: &[Field] = &[Field::Destination4, Field::Protocol, Field::Port];
 const ADDRESSED6: &[Field] = &[Field::Destination6, Field::Protocol, Field::Port];
@@ -39,17 +42,22 @@ const INTO6: &[Field] = &[Field::To, Field::Source6];
 const WAY: &[Field] = &[Field::From, Field::To];
 
 static BRIDGES: Set = names("bridges");
-static INTERNAL: Set = names("internal");
+const INTERNAL: Set = names("internal");
+static INTERNAL_BOTH: Set = INTERNAL;
 static APART: Set = names("apart");
 /// From a bridge to itself.
-static LOOPS: Set = Set { name: "loops", key: WAY, data: &[], interval: false };
+static LOOPS: Set = Set { home: Home::Both, name: "loops", key: WAY, data: &[], interval: false };
 /// By address, for where the host filters what bridges switch, nothing says at the end by which one it came.
-static INSIDE4: Set = Set { name: "inside4", key: INTO4, data: &[], interval: true };
-static INSIDE6: Set = Set { name: "inside6", key: INTO6, data: &[], interval: true };
-static MASQUERADED4: Set = Set { name: "masqueraded4", key: SUBNET4, data: &[], interval: true };
-static MASQUERADED6: Set = Set { name: "masqueraded6", key: SUBNET6, data: &[], interval: true };
-static GIVEN4: Set = Set { name: "given4", key: SUBNET4, data: &[Field::Source4], interval: true };
-static GIVEN6: Set = Set { name: "given6", key: SUBNET6, data: &[Field::Source6], interval: true };
+static INSIDE4: Set = Set { home: Home::Both, name: "inside4", key: INTO4, data: &[], interval: true };
+static INSIDE6: Set = Set { home: Home::Both, name: "inside6", key: INTO6, data: &[], interval: true };
+static MASQUERADED4: Set =
+    Set { home: Home::Both, name: "masqueraded4", key: SUBNET4, data: &[], interval: true };
+static MASQUERADED6: Set =
+    Set { home: Home::Both, name: "masqueraded6", key: SUBNET6, data: &[], interval: true };
+static GIVEN4: Set =
+    Set { home: Home::Both, name: "given4", key: SUBNET4, data: &[Field::Source4], interval: true };
+static GIVEN6: Set =
+    Set { home: Home::Both, name: "given6", key: SUBNET6, data: &[Field::Source6], interval: true };
 static PORTS4: Set = ports("ports4", ADDRESSED4, &[Field::Destination4, Field::Port]);
 static PORTS6: Set = ports("ports6", ADDRESSED6, &[Field::Destination6, Field::Port]);
 static ANY4: Set = ports("any4", ANY, &[Field::Destination4, Field::Port]);
@@ -60,9 +68,16 @@ static RANGES6: Set = ranges("ranges6", ADDRESSED6, &[Field::Destination6]);
 static ANY_RANGES4: Set = ranges("any_ranges4", ANY, &[Field::Destination4]);
 static ANY_RANGES6: Set = ranges("any_ranges6", ANY, &[Field::Destination6]);
 
+static DOORS4: Set = doors("doors", Home::Four, ADDRESSED4);
+static DOORS6: Set = doors("doors", Home::Six, ADDRESSED6);
+static ANY_DOORS4: Set = doors("any_doors", Home::Four, ANY);
+static ANY_DOORS6: Set = doors("any_doors", Home::Six, ANY);
+static INTERNAL4: Set = Set { home: Home::Four, ..INTERNAL };
+static INTERNAL6: Set = Set { home: Home::Six, ..INTERNAL };
+
 static ALL: [&Set; 18] = [
     &BRIDGES,
-    &INTERNAL,
+    &INTERNAL_BOTH,
     &APART,
     &LOOPS,
     &INSIDE4,
@@ -82,32 +97,71 @@ static ALL: [&Set; 18] = [
 ];
 
 const fn names(name: &'static str) -> Set {
-    Set { name, key: &[Field::From], data: &[], interval: false }
+    Set { home: Home::Both, name, key: &[Field::From], data: &[], interval: false }
 }
 
 const fn ports(name: &'static str, key: &'static [Field], data: &'static [Field]) -> Set {
-    Set { name, key, data, interval: false }
+    Set { home: Home::Both, name, key, data, interval: false }
 }
 
 const fn ranges(name: &'static str, key: &'static [Field], data: &'static [Field]) -> Set {
-    Set { name, key, data, interval: true }
+    Set { home: Home::Both, name, key, data, interval: true }
 }
 
-/// The whole table.
-pub(super) fn table(name: &str, rules: &Rules) -> Table {
-    let networks = rules.networks.iter().flat_map(network_elements);
-    let elements = networks.chain(rules.ports.iter().flat_map(port_elements)).collect();
-    let sets = ALL.iter().map(|set| **set).collect();
-    Table { name: name.to_owned(), sets, chains: chains(rules.policy), elements }
+const fn doors(name: &'static str, home: Home, key: &'static [Field]) -> Set {
+    Set { home, name, key, data: &[], interval: true }
 }
 
-fn chains(policy: Policy) -> Vec<Chain> {
+/// All tables: one, and one more of each family when there is a gate.
+pub(super) fn tables(name: &str, rules: &Rules) -> Vec<Table> {
+    let policy = &rules.policy;
+    let mut elements: Vec<Element> =
+        rules.networks.iter().flat_map(|network| network_elements(network, policy)).collect();
+    elements.extend(rules.ports.iter().flat_map(|port| port_elements(port, policy)));
+    let mut table = |home, sets: &[&Set], chains| {
+        let own = |element: &mut Element| element.set.home == home;
+        let elements = elements.extract_if(.., own).collect();
+        let sets = sets.iter().map(|set| **set).collect();
+        Table { home, name: name.to_owned(), sets, chains, elements }
+    };
+    let mut tables = vec![table(Home::Both, &ALL, chains(policy))];
+    if let Some(gate) = &policy.gate {
+        tables.push(table(Home::Four, &[&INTERNAL4, &DOORS4, &ANY_DOORS4], gate_chains(gate, Family::Four)));
+        tables.push(table(Home::Six, &[&INTERNAL6, &DOORS6, &ANY_DOORS6], gate_chains(gate, Family::Six)));
+    }
+    tables
+}
+
+/// What the host's own rules let in, after all of them: see [`Gate`].
+fn gate_chains(gate: &Gate, family: Family) -> Vec<Chain> {
+    let (internal, addressed, any) = match family {
+        Family::Four => (&INTERNAL4, (ADDRESSED4, &DOORS4), &ANY_DOORS4),
+        Family::Six => (&INTERNAL6, (ADDRESSED6, &DOORS6), &ANY_DOORS6),
+    };
+    let knock = |fields, set| {
+        let once = Term::NotFrom(gate.back.clone());
+        vec![once, Term::In(fields, set), Term::Verdict(Verdict::Goto("knock"))]
+    };
+    let admit = vec![
+        // By the gate it would come as if from outside.
+        vec![Term::In(&[Field::From], internal), RETURN],
+        knock(addressed.0, addressed.1),
+        knock(ANY, any),
+    ];
+    let copy = Term::Copy(family, gate.out.clone(), gate.index);
+    vec![
+        Chain { name: "knock", hook: None, rules: vec![vec![copy], vec![DROP]] },
+        hooked("admit", "filter", Place::Input, LAST, admit),
+    ]
+}
+
+fn chains(policy: &Policy) -> Vec<Chain> {
     vec![
         Chain { name: "published", hook: None, rules: published() },
         Chain { name: "neighbours", hook: None, rules: neighbours() },
         Chain { name: "inward", hook: None, rules: inward() },
         hooked("martians", "filter", Place::Prerouting, RAW, martians()),
-        hooked("arrive", "nat", Place::Prerouting, BEFORE_ROUTE, arrive()),
+        hooked("arrive", "nat", Place::Prerouting, BEFORE_ROUTE, arrive(policy.gate.as_ref())),
         hooked("depart", "nat", Place::Output, BEFORE_ROUTE, depart()),
         hooked("forward", "filter", Place::Forward, FILTER, forward(policy.strangers)),
         hooked("leave", "nat", Place::Postrouting, AFTER_ROUTE, leave()),
@@ -130,16 +184,22 @@ fn hooked(
 fn martians() -> Vec<Vec<Term>> {
     [Field::Destination4, Field::Source4]
         .map(|field| {
-            vec![Term::NotFrom("lo"), Term::Family(Family::Four), Term::Within(field, loopback4()), DROP]
+            vec![
+                Term::NotFrom("lo".to_owned()),
+                Term::Family(Family::Four),
+                Term::Within(field, loopback4()),
+                DROP,
+            ]
         })
         .into()
 }
 
-fn arrive() -> Vec<Vec<Term>> {
-    vec![
-        vec![Term::Family(Family::Four), Term::Within(Field::Destination4, loopback4()), RETURN],
-        vec![Term::Local, jump("published")],
-    ]
+fn arrive(gate: Option<&Gate>) -> Vec<Vec<Term>> {
+    let mut rules =
+        vec![vec![Term::Family(Family::Four), Term::Within(Field::Destination4, loopback4()), RETURN]];
+    rules.extend(gate.map(|gate| vec![Term::NotFrom(gate.back.clone()), RETURN]));
+    rules.push(vec![Term::Local, jump("published")]);
+    rules
 }
 
 fn depart() -> Vec<Vec<Term>> {
@@ -161,8 +221,8 @@ fn published() -> Vec<Vec<Term>> {
 fn forward(strangers: Strangers) -> Vec<Vec<Term>> {
     let mut rules = vec![
         vec![Term::In(WAY, &LOOPS), Term::Verdict(Verdict::Goto("neighbours"))],
-        vec![Term::In(&[Field::From], &INTERNAL), DROP],
-        vec![Term::In(&[Field::To], &INTERNAL), DROP],
+        vec![Term::In(&[Field::From], &INTERNAL_BOTH), DROP],
+        vec![Term::In(&[Field::To], &INTERNAL_BOTH), DROP],
         vec![Term::In(&[Field::To], &BRIDGES), Term::Verdict(Verdict::Goto("inward"))],
         // What belongs to no connection would leave with the container's address, untranslated.
         vec![Term::In(&[Field::From], &BRIDGES), Term::State(State::Invalid), DROP],
@@ -214,7 +274,7 @@ const fn loopback6() -> Address {
 }
 
 /// What a network adds.
-pub(super) fn network_elements(network: &Network) -> Vec<Element> {
+pub(super) fn network_elements(network: &Network, policy: &Policy) -> Vec<Element> {
     let name = || Value::Name(network.bridge.clone());
     let element = |set, key| Element { set, key, data: Vec::new() };
     let mut elements = vec![element(&LOOPS, vec![name(), name()])];
@@ -226,7 +286,11 @@ pub(super) fn network_elements(network: &Network) -> Vec<Element> {
         elements.push(element(&APART, vec![name()]));
     }
     match network.reach {
-        Reach::Internal => elements.push(element(&INTERNAL, vec![name()])),
+        Reach::Internal => {
+            elements.push(element(&INTERNAL_BOTH, vec![name()]));
+            let gates = [&INTERNAL4, &INTERNAL6].into_iter().filter(|_| policy.gate.is_some());
+            elements.extend(gates.map(|set| element(set, vec![name()])));
+        }
         Reach::Outside => {
             elements.extend(network.subnets.iter().filter_map(|subnet| source(network, *subnet)))
         }
@@ -252,12 +316,27 @@ fn source(network: &Network, subnet: Address) -> Option<Element> {
 }
 
 /// What a published range adds: one element, unless the container's ports are others than the host's.
-pub(super) fn port_elements(port: &Port) -> Vec<Element> {
+pub(super) fn port_elements(port: &Port, policy: &Policy) -> Vec<Element> {
+    let mut elements = map_elements(port);
+    if policy.gate.is_some() {
+        let set = match (port.host.is_some(), port.container.is_ipv4()) {
+            (true, true) => &DOORS4,
+            (true, false) => &DOORS6,
+            (false, true) => &ANY_DOORS4,
+            (false, false) => &ANY_DOORS6,
+        };
+        elements.push(Element { set, key: port_key(port, port.first, port.last()), data: Vec::new() });
+    }
+    elements
+}
+
+fn port_key(port: &Port, first: u16, last: u16) -> Vec<Value> {
+    let address = port.host.map(Value::Address);
+    address.into_iter().chain([Value::Protocol(port.protocol), Value::Ports(first, last)]).collect()
+}
+
+fn map_elements(port: &Port) -> Vec<Element> {
     let four = port.container.is_ipv4();
-    let key = |first, last| {
-        let address = port.host.map(Value::Address);
-        address.into_iter().chain([Value::Protocol(port.protocol), Value::Ports(first, last)]).collect()
-    };
     let container = || Value::Address(port.container);
     if port.count > 1 && port.first == port.inside {
         let set = match (port.host.is_some(), four) {
@@ -266,7 +345,7 @@ pub(super) fn port_elements(port: &Port) -> Vec<Element> {
             (false, true) => &ANY_RANGES4,
             (false, false) => &ANY_RANGES6,
         };
-        return vec![Element { set, key: key(port.first, port.last()), data: vec![container()] }];
+        return vec![Element { set, key: port_key(port, port.first, port.last()), data: vec![container()] }];
     }
     let set = match (port.host.is_some(), four) {
         (true, true) => &PORTS4,
@@ -277,7 +356,7 @@ pub(super) fn port_elements(port: &Port) -> Vec<Element> {
     let each = (port.first..=port.last()).zip(port.inside..);
     each.map(|(outer, inner)| {
         let data = vec![container(), Value::Ports(inner, inner)];
-        Element { set, key: key(outer, outer), data }
+        Element { set, key: port_key(port, outer, outer), data }
     })
     .collect()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::gate::Gate;
 use crate::link::Address;
 
 /// The longest name of a link, without its zero byte (`IFNAMSIZ`).
@@ -21,10 +22,12 @@ pub struct Rules {
 }
 
 /// What goes for all networks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     /// What is routed between interfaces that are not ours.
     pub strangers: Strangers,
+    /// With a gate, published ports also obey what the host's own rules say of packets that come in.
+    pub gate: Option<Gate>,
 }
 
 /// Packets that the host routes, and that neither come from nor go to a container.

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::connections;
 use super::constants as nf;
 use super::encode::{self, SUBSYSTEM, Step};
-use super::language::Element;
+use super::language::{Element, Home};
 use super::plan;
 use super::rules::{Network, Port, Rules};
 use crate::netlink::{Failure, Message, Refused, Socket, attributes};
@@ -24,8 +24,8 @@ pub struct Firewall {
     rules: Rules,
     /// Flags of the table: whether the kernel lets nobody else change it.
     flags: u32,
-    /// The kernel's number of the table that we made last.
-    handle: Option<u64>,
+    /// The kernel's numbers of the tables that we made last.
+    handles: Vec<u64>,
 }
 
 /// Who may change our table.
@@ -40,6 +40,7 @@ pub enum Ownership {
 /// What the kernel has by our table's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Found {
+    home: Home,
     flags: u32,
     owner: u32,
     handle: u64,
@@ -60,7 +61,7 @@ impl Firewall {
         }
         let socket = Socket::netfilter()?;
         let flags = if ownership == Ownership::Exclusive { OWNED } else { 0 };
-        Ok(Self { socket, name: name.to_owned(), rules: Rules::default(), flags, handle: None })
+        Ok(Self { socket, name: name.to_owned(), rules: Rules::default(), flags, handles: Vec::new() })
     }
 
     /// Name of the table.
@@ -82,11 +83,12 @@ impl Firewall {
     /// The kernel's, naming what it refused: nothing was changed then.
     pub fn replace(&mut self, rules: Rules) -> io::Result<()> {
         rules.check()?;
-        let contents = plan::table(&self.name, &rules);
         let mut steps = self.clear()?;
         let at = steps.len();
-        steps.push(encode::add_table(&self.name, self.flags));
-        steps.extend(encode::contents(&contents));
+        for table in plan::tables(&self.name, &rules) {
+            steps.push(encode::add_table(table.home, &self.name, self.flags));
+            steps.extend(encode::contents(&table));
+        }
         match self.commit(&steps) {
             // This kernel has no owners of tables, or none that a table outlives.
             Err((Some(index), _)) if index == at && self.flags > 0 => {
@@ -95,7 +97,7 @@ impl Firewall {
             }
             done => done.map_err(|(_, error)| error)?,
         }
-        self.handle = self.find()?.map(|found| found.handle);
+        self.handles = self.find_all()?.iter().map(|found| found.handle).collect();
         self.rules = rules;
         Ok(())
     }
@@ -107,7 +109,7 @@ impl Firewall {
 
     /// The table is the one that we made, whatever may have been changed in it.
     pub(super) fn is_there(&mut self) -> bool {
-        self.find().is_ok_and(|found| found.map(|found| found.handle) == self.handle)
+        self.find_all().is_ok_and(|all| all.iter().map(|found| &found.handle).eq(&self.handles))
     }
 
     /// The number by which the kernel knows our socket.
@@ -121,7 +123,7 @@ impl Firewall {
     /// The kernel's, naming what it refused: nothing was changed then.
     pub fn add_network(&mut self, network: Network) -> io::Result<()> {
         network.check()?;
-        self.change(&[], &plan::network_elements(&network))?;
+        self.change(&[], &plan::network_elements(&network, &self.rules.policy))?;
         self.rules.networks.push(network);
         Ok(())
     }
@@ -131,10 +133,12 @@ impl Firewall {
     /// # Errors
     /// The kernel's, naming what it refused: nothing was changed then.
     pub fn remove_network(&mut self, bridge: &str) -> io::Result<()> {
+        let policy = &self.rules.policy;
         let networks = self.rules.networks.iter().filter(|network| network.bridge == bridge);
-        let mut gone: Vec<Element> = networks.flat_map(plan::network_elements).collect();
+        let mut gone: Vec<Element> =
+            networks.flat_map(|network| plan::network_elements(network, policy)).collect();
         let ports = self.rules.ports.iter().filter(|port| port.bridge == bridge);
-        gone.extend(ports.flat_map(plan::port_elements));
+        gone.extend(ports.flat_map(|port| plan::port_elements(port, policy)));
         self.change(&gone, &[])?;
         self.rules.networks.retain(|network| network.bridge != bridge);
         let (gone, left) =
@@ -150,9 +154,11 @@ impl Firewall {
     /// The kernel's, naming what it refused: nothing was changed then. `EEXIST` when a port is taken.
     pub fn publish(&mut self, gone: &[Port], new: &[Port]) -> io::Result<()> {
         new.iter().try_for_each(Port::check)?;
-        let gone_elements: Vec<Element> = gone.iter().flat_map(plan::port_elements).collect();
-        let new_elements: Vec<Element> = new.iter().flat_map(plan::port_elements).collect();
-        self.change(&gone_elements, &new_elements)?;
+        let elements = |ports: &[Port]| {
+            let all = ports.iter().flat_map(|port| plan::port_elements(port, &self.rules.policy));
+            all.collect::<Vec<Element>>()
+        };
+        self.change(&elements(gone), &elements(new))?;
         self.rules.ports.retain(|port| !gone.contains(port));
         self.rules.ports.extend_from_slice(new);
         self.forget(gone, new);
@@ -191,28 +197,44 @@ impl Firewall {
 
     /// What makes room for a new table.
     fn clear(&mut self) -> io::Result<Vec<Step>> {
-        let Some(found) = self.find()? else { return Ok(Vec::new()) };
         let mut steps = Vec::new();
-        if found.flags & nf::NFT_TABLE_F_OWNER != 0 && found.owner == 0 {
-            // Its owner is gone; it is ours by adoption.
-            steps.push(encode::add_table(&self.name, OWNED));
+        for found in self.find_all()? {
+            if found.flags & nf::NFT_TABLE_F_OWNER != 0 && found.owner == 0 {
+                // Its owner is gone; it is ours by adoption.
+                steps.push(encode::add_table(found.home, &self.name, OWNED));
+            }
+            steps.push(encode::delete_table(found.home, &self.name));
         }
-        steps.push(encode::delete_table(&self.name));
         Ok(steps)
     }
 
-    fn find(&mut self) -> io::Result<Option<Found>> {
-        let mut question = encode::request(nf::NFT_MSG_GETTABLE, 0);
+    fn find_all(&mut self) -> io::Result<Vec<Found>> {
+        let mut all = Vec::new();
+        for home in [Home::Both, Home::Four, Home::Six] {
+            all.extend(self.find(home)?);
+        }
+        Ok(all)
+    }
+
+    fn find(&mut self, home: Home) -> io::Result<Option<Found>> {
+        let mut question = encode::request(home, nf::NFT_MSG_GETTABLE, 0);
         question.text(nf::NFTA_TABLE_NAME, &self.name);
         let read = |answer: &[u8]| {
             let all = attributes(answer.get(START..)?);
             let number = |kind| all.get(kind).and_then(read_number).unwrap_or_default();
             let handle = u64::from_be_bytes(all.get(nf::NFTA_TABLE_HANDLE)?.try_into().ok()?);
-            Some(Found { flags: number(nf::NFTA_TABLE_FLAGS), owner: number(nf::NFTA_TABLE_OWNER), handle })
+            Some(Found {
+                home,
+                flags: number(nf::NFTA_TABLE_FLAGS),
+                owner: number(nf::NFTA_TABLE_OWNER),
+                handle,
+            })
         };
         match self.socket.ask(&question, read) {
             Err(failure) if failure.errno == Errno::NOENT => Ok(None),
-            Err(failure) => Err(told(&format!("look for the table inet {}", self.name), &failure)),
+            Err(failure) => {
+                Err(told(&format!("look for the table {} {}", home.names().1, self.name), &failure))
+            }
             Ok(found) => Ok(Some(found)),
         }
     }

@@ -8,7 +8,7 @@ use super::language::{
 
 impl fmt::Display for Table {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(out, "table inet {} {{", self.name)?;
+        writeln!(out, "table {} {} {{", self.home.names().1, self.name)?;
         for set in &self.sets {
             self.write_set(set, out)?;
         }
@@ -76,6 +76,7 @@ impl fmt::Display for Hook {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = match self.place {
             Place::Prerouting => "prerouting",
+            Place::Input => "input",
             Place::Forward => "forward",
             Place::Output => "output",
             Place::Postrouting => "postrouting",
@@ -107,6 +108,7 @@ impl fmt::Display for Term {
                 let family = if *family == Family::Four { "ip" } else { "ip6" };
                 write!(out, "{side} {family} to {} map @{}", words(fields), map.name)
             }
+            Self::Copy(family, link, _) => write!(out, "dup to {} device \"{link}\"", family.nobody()),
             Self::Verdict(verdict) => verdict.fmt(out),
         }
     }
