@@ -19,6 +19,11 @@ pub struct Settings {
     pub cgroup_parent: String,
     /// Bytes of /dev/shm where a container does not say.
     pub shm_size: i64,
+    /// The mode of IPC of containers that do not say: `private` or `shareable`.
+    pub ipc_mode: String,
+    /// The mode of the cgroup namespace of containers that do not say: `private`, `host`, or, when it is
+    /// empty, what suits the machine.
+    pub cgroupns_mode: String,
     /// The log of containers that do not say.
     pub log: LogConfig,
     /// Limits of containers that do not say.
@@ -69,6 +74,8 @@ impl Default for Settings {
             data_root: "/var/lib/dhow".into(),
             cgroup_parent: "/dhow".into(),
             shm_size: 64 << 20,
+            ipc_mode: "private".into(),
+            cgroupns_mode: String::new(),
             log: LogConfig { kind: "json-file".into(), config: BTreeMap::new() },
             ulimits: Vec::new(),
             init: false,
@@ -104,6 +111,8 @@ impl Settings {
         let labels: Vec<String> = self.labels.iter().map(|label| format!("{label:?}")).collect();
         let pairs = [
             ("debug", self.debug.to_string()),
+            ("default-cgroupns-mode", self.cgroupns_mode.clone()),
+            ("default-ipc-mode", self.ipc_mode.clone()),
             ("default-runtime", self.default_runtime.clone()),
             ("default-shm-size", self.shm_size.to_string()),
             ("default-stop-timeout", self.stop_timeout.to_string()),

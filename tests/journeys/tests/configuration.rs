@@ -90,6 +90,12 @@ fn what_is_wrong_in_a_file_is_told_in_dockerds_words() -> Result<()> {
             "invalid bind address (gopher://x): unsupported proto 'gopher'",
         ),
         (r#"{"runtimes": {"dhow": {"path": "/bin/true"}}}"#, &[], "runtime name 'dhow' is reserved"),
+        (r#"{"default-ipc-mode": "host"}"#, &[], "IPC mode \"host\" is not supported as default value"),
+        (
+            r#"{"default-cgroupns-mode": "x"}"#,
+            &[],
+            "invalid default cgroup namespace (x): use \"host\" or \"private\"",
+        ),
         (r#"{"default-runtime": "mine"}"#, &[], "specified default runtime 'mine' does not exist"),
         (r#"{"tlsverify": true, "tlscert": "/no/such/file"}"#, &[], "could not load X509 key pair"),
     ] {
@@ -163,6 +169,23 @@ fn a_reload_of_a_broken_file_changes_nothing() -> Result<()> {
         log().contains("Error reloading configuration: ") && log().contains("any configuration option: bogus")
     })?;
     assert_eq!(engine.docker(&["info", "-f", "{{.Labels}}"]).ok(), "[a=b]");
+    Ok(())
+}
+
+#[test]
+fn containers_have_the_defaults_of_their_engine() -> Result<()> {
+    let (engine, _folder) = with_file(
+        r#"{"default-ipc-mode": "shareable", "default-cgroupns-mode": "host", "default-shm-size": 1048576, "init": true,
+            "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 64, "Soft": 32}}, "no-new-privileges": true}"#,
+    )?;
+    engine.import_busybox()?;
+    engine.docker(&["create", "--name", "it", "busybox", "true"]).ok();
+    let format = "{{.HostConfig.IpcMode}} {{.HostConfig.CgroupnsMode}} {{.HostConfig.ShmSize}}";
+    assert_eq!(engine.docker(&["inspect", "-f", format, "it"]).ok(), "shareable host 1048576");
+    let script = "ulimit -n; grep NoNewPrivs /proc/self/status; cat /proc/1/comm";
+    let shown = engine.docker(&["run", "--rm", "busybox", "sh", "-c", script]);
+    assert_eq!(shown.ok().split_whitespace().take(3).collect::<Vec<_>>(), ["32", "NoNewPrivs:", "1"]);
+    assert!(!shown.stdout.ends_with("sh\n"), "the first process is the small init: {}", shown.stdout);
     Ok(())
 }
 

@@ -110,7 +110,10 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFact
         host.network_mode = "default".into();
     }
     if host.ipc_mode.is_empty() {
-        host.ipc_mode = "private".into();
+        host.ipc_mode.clone_from(&settings.ipc_mode);
+    }
+    if host.cgroupns_mode.is_empty() {
+        host.cgroupns_mode.clone_from(&settings.cgroupns_mode);
     }
     if host.cgroupns_mode.is_empty() {
         let private = !facts.lacks_namespace("cgroup") && (!host.privileged || facts.cgroup_version == 2);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -90,7 +90,8 @@ impl Endpoint {
     fn open_tcp(&self, host: &str, port: Option<u16>) -> Result<(UnixStream, Carrier), Error> {
         let not_there = |source| Error::NotListening { host: self.to_string(), source };
         let port = port.unwrap_or(if self.tls.is_some() { PORTS.1 } else { PORTS.0 });
-        let stream = connect(host, port).map_err(not_there)?;
+        let addresses = resolve::addresses(host).map_err(Error::transport("dial tcp"))?;
+        let stream = connect(&addresses, port).map_err(not_there)?;
         stream.set_nodelay(true).map_err(not_there)?;
         match &self.tls {
             // Reading, writing, half-closing and duplicating are the same calls for a socket of any family.
@@ -100,10 +101,10 @@ impl Endpoint {
     }
 }
 
-fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::other(format!("lookup {host}: no such host"));
-    for address in resolve::addresses(host)? {
-        match TcpStream::connect_timeout(&(address, port).into(), PATIENCE) {
+fn connect(addresses: &[IpAddr], port: u16) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match TcpStream::connect_timeout(&(*address, port).into(), PATIENCE) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

@@ -1,18 +1,21 @@
 //! The ways in: unix sockets, TCP, and TCP with TLS, as one listener and one stream.
 //!
 //! A TLS handshake is done by the task of its connection, never by the accept loop; there is a bound to
-//! its time and to how many are under way, because who shakes hands has not shown yet who it is.
+//! its time and to how many are under way, because who shakes hands has not shown yet who it is. Where there
+//! are too many, the oldest makes room: whoever can shake hands does so at once, and is not kept out by those
+//! who only hold their hand out.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -28,7 +31,7 @@ const NO_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP requ
 /// What is read of a request that is refused.
 const MOST_UNREAD: usize = 64 << 10;
 
-static HANDSHAKES: Semaphore = Semaphore::const_new(MOST_HANDSHAKES);
+static HANDSHAKES: Mutex<VecDeque<Arc<Notify>>> = Mutex::new(VecDeque::new());
 
 /// A socket that listens.
 #[derive(Debug)]
@@ -86,9 +89,36 @@ impl Accepted {
             Self::Ready(socket) => return Ok(socket),
             Self::Handshake(stream, acceptor) => (stream, acceptor),
         };
-        let _room = HANDSHAKES.try_acquire().map_err(|_| io::Error::other("too many handshakes at once"))?;
-        let shaken = tokio::time::timeout(PATIENCE, handshake(stream, acceptor)).await;
-        shaken.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        let place = Place::take();
+        tokio::select! {
+            shaken = handshake(stream, acceptor) => shaken,
+            () = place.0.notified() => Err(io::Error::other("too many handshakes at once")),
+            () = tokio::time::sleep(PATIENCE) => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// A place among the handshakes under way, given back with the value.
+struct Place(Arc<Notify>);
+
+impl Place {
+    fn take() -> Self {
+        let own = Arc::new(Notify::new());
+        let mut all = HANDSHAKES.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST_HANDSHAKES
+            && let Some(oldest) = all.pop_front()
+        {
+            oldest.notify_one();
+        }
+        all.push_back(Arc::clone(&own));
+        Self(own)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = HANDSHAKES.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|other| !Arc::ptr_eq(other, &self.0));
     }
 }
 

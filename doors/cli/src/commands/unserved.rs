@@ -2,7 +2,6 @@
 //! error and never pretend.
 
 const UNSERVED: &[&str] = &[
-    "attach-ws",
     "bake",
     "build",
     "builder",

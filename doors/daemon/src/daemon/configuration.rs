@@ -13,7 +13,7 @@ use dhow_store::LayerFormat;
 
 use super::address::{Address, TLS_PORT};
 use super::file::{self, File};
-use super::flags::{Flags, Given};
+use super::flags::{ContainerFlags, Flags, Given};
 use super::log::LogStyle;
 use super::tls::Tls;
 
@@ -225,6 +225,7 @@ fn of_containers(flags: &Flags, file: &File) -> Result<Settings> {
         );
         settings.cgroup_parent = parent;
     }
+    modes(flags, file, &mut settings)?;
     let in_file = file.default_shm_size.as_ref().map(ToString::to_string);
     if let Some(size) = either(&flags.default_shm_size, &in_file) {
         let size = dhow_engine::plan::logs::size(&size)
@@ -232,6 +233,24 @@ fn of_containers(flags: &Flags, file: &File) -> Result<Settings> {
         settings.shm_size = i64::try_from(size)?;
     }
     Ok(settings)
+}
+
+fn modes(flags: &ContainerFlags, file: &File, settings: &mut Settings) -> Result<()> {
+    if let Some(mode) = either(&flags.default_ipc_mode, &file.default_ipc_mode).filter(|it| !it.is_empty()) {
+        let hint = "use \"shareable\" or \"private\"";
+        ensure!(
+            ["private", "shareable"].contains(&mode.as_str()),
+            "IPC mode \"{mode}\" is not supported as default value; {hint}"
+        );
+        settings.ipc_mode = mode;
+    }
+    let mode = either(&flags.default_cgroupns_mode, &file.default_cgroupns_mode).unwrap_or_default();
+    ensure!(
+        ["", "private", "host"].contains(&mode.as_str()),
+        "invalid default cgroup namespace ({mode}): use \"host\" or \"private\""
+    );
+    settings.cgroupns_mode = mode;
+    Ok(())
 }
 
 fn seccomp(profile: Option<&str>) -> Result<Option<String>> {
@@ -255,7 +274,7 @@ fn driver(name: Option<&str>) -> Result<()> {
 
 fn cgroup_driver(options: &[String]) -> Result<()> {
     for (key, value) in pairs(options, "exec-opt")? {
-        ensure!(key == "native.cgroupdriver", "Unknown option: {key}");
+        ensure!(key == "native.cgroupdriver", "unknown option: '{key}'");
         ensure!(
             value == "cgroupfs",
             "native.cgroupdriver={value}: the systemd cgroup driver is not supported yet"

@@ -76,6 +76,8 @@ pub(super) struct File {
     pub(super) runtimes: BTreeMap<String, FileRuntime>,
     pub(super) default_runtime: Option<String>,
     pub(super) cdi_spec_dirs: Vec<PathBuf>,
+    pub(super) default_ipc_mode: Option<String>,
+    pub(super) default_cgroupns_mode: Option<String>,
     pub(super) default_shm_size: Option<Size>,
     pub(super) default_ulimits: BTreeMap<String, FileUlimit>,
     pub(super) log_driver: Option<String>,

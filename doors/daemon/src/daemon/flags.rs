@@ -19,10 +19,8 @@ pub(super) const UNSERVED: &[&str] = &[
     "cpu-rt-runtime",
     "cri-containerd",
     "default-address-pool",
-    "default-cgroupns-mode",
     "default-gateway",
     "default-gateway-v6",
-    "default-ipc-mode",
     "default-network-opt",
     "experimental",
     "feature",
@@ -186,6 +184,12 @@ pub(super) struct ContainerFlags {
     /// Bytes of /dev/shm of containers that do not say
     #[arg(long, value_name = "SIZE")]
     pub(super) default_shm_size: Option<String>,
+    /// The mode of IPC of containers that do not say: private or shareable
+    #[arg(long, value_name = "MODE")]
+    pub(super) default_ipc_mode: Option<String>,
+    /// The mode of the cgroup namespace of containers that do not say: private or host
+    #[arg(long, value_name = "MODE")]
+    pub(super) default_cgroupns_mode: Option<String>,
     /// A limit of containers that do not say: `NAME=SOFT[:HARD]`
     #[arg(long = "default-ulimit", value_name = "LIMIT")]
     pub(super) default_ulimits: Vec<String>,

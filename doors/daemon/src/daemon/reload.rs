@@ -52,6 +52,8 @@ fn merged(old: &Settings, new: Settings) -> Settings {
         shutdown_timeout: new.shutdown_timeout,
         stop_timeout: new.stop_timeout,
         shm_size: new.shm_size,
+        ipc_mode: new.ipc_mode,
+        cgroupns_mode: new.cgroupns_mode,
         max_concurrent_downloads: new.max_concurrent_downloads,
         max_concurrent_uploads: new.max_concurrent_uploads,
         max_download_attempts: new.max_download_attempts,

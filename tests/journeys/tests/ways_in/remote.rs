@@ -72,6 +72,26 @@ fn who_has_no_good_certificate_gets_no_answer() -> Result<()> {
     Ok(())
 }
 
+/// Opens connections on which nothing is said, and becomes another program with all of them open.
+const CROWD: &str = r#"
+  $^F = 10000;
+  for (1 .. 300) {
+    socket(my $s, PF_INET, SOCK_STREAM, 0) or die;
+    connect($s, pack_sockaddr_in(2376, inet_aton("127.0.0.1"))) or die;
+    push @all, $s;
+  }
+  exec @ARGV or die;
+"#;
+
+#[test]
+fn who_only_holds_a_hand_out_keeps_nobody_out() -> Result<()> {
+    let place = Place::new()?;
+    let _engine = engine(&place)?;
+    let crowd = ["-MSocket", "-e", CROWD, "docker", "ps", "-q"];
+    assert_eq!(client(&place, "perl", "client", &crowd, b"")?.ok(), "");
+    Ok(())
+}
+
 #[test]
 fn plain_tcp_is_for_this_machine_unless_it_is_asked_for_in_so_many_words() -> Result<()> {
     let place = Place::new()?;
