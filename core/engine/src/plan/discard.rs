@@ -14,7 +14,18 @@ pub fn discard(host: &mut HostConfig, facts: &HostFacts) -> Vec<String> {
     }
     processors(host, has("cpu"), has("cpuset"), &mut warnings);
     block(host, has("blkio"), has("blkio.weight"), &mut warnings);
+    profile(host, facts, &mut warnings);
     warnings
+}
+
+/// Docker says nothing here; whoever asks for confinement should know that there is none.
+fn profile(host: &HostConfig, facts: &HostFacts, warnings: &mut Vec<String>) {
+    let options = host.security_opt.iter().flatten();
+    let mut asked = options
+        .filter_map(|option| option.strip_prefix("apparmor").map(|rest| rest.trim_start_matches(['=', ':'])));
+    if let Some(profile) = asked.find(|profile| !facts.apparmor && *profile != "unconfined") {
+        warnings.push(format!("Your kernel does not support AppArmor. Profile {profile} discarded."));
+    }
 }
 
 fn memory(host: &mut HostConfig, facts: &HostFacts, limited: bool, warnings: &mut Vec<String>) {
@@ -120,6 +131,15 @@ mod tests {
             discard(&mut host, &facts(&["memory", "cpu", "pids", "blkio", "blkio.weight"], 1)).is_empty()
         );
         assert_eq!(host, asked());
+
+        host.security_opt = Some(vec!["apparmor=unconfined".into()]);
+        assert!(
+            discard(&mut host, &facts(&["memory", "cpu", "pids", "blkio", "blkio.weight"], 1)).is_empty()
+        );
+        host.security_opt = Some(vec!["apparmor=strict".into()]);
+        let told = discard(&mut host, &facts(&["memory", "cpu", "pids", "blkio", "blkio.weight"], 1));
+        assert_eq!(told, ["Your kernel does not support AppArmor. Profile strict discarded."]);
+        host.security_opt = None;
 
         let told = discard(&mut host, &facts(&["memory", "cpu", "pids", "blkio"], 2));
         assert_eq!(told.len(), 3, "{told:?}");
