@@ -1,7 +1,7 @@
 //! Links with their addresses and routes (rtnetlink(7)), in one network namespace.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use rustix::io::Errno;
@@ -20,6 +20,8 @@ const EXCLUSIVE: u16 = 0x600;
 const UP: u32 = 1;
 /// `IFA_F_NODAD`.
 const NO_DETECTION: u8 = 2;
+/// Any metric greater than that of `lo`, by which the host goes on reaching itself; and each bridge its own.
+const AFTER_LO: u32 = 1 << 16;
 /// `AF_INET` and `AF_INET6`, as one byte.
 const FOUR: u8 = 2;
 const SIX: u8 = 10;
@@ -185,6 +187,21 @@ impl Links {
         all.push(changed(link, &Change { up: Some(true), ..Change::default() }));
         all.extend(routes.iter().map(new_route));
         self.socket.batch(&all).map_err(told(format!("configure the link {}", link.0)))
+    }
+
+    /// Lets packets for this host's own [::1] come by a bridge that is up, of which a port that is published there
+    /// needs those that come back. None can come from a container, for the kernel drops what says ::1 on a wire.
+    /// With `bridge-nf-call-ip6tables` it drops those, too, that were translated before it looks.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn take_loopback6(&mut self, bridge: Index) -> io::Result<()> {
+        let begin =
+            [SIX, 128, 0, 0, libc::RT_TABLE_LOCAL, libc::RTPROT_STATIC, 0, libc::RTN_LOCAL, 0, 0, 0, 0];
+        let mut message = Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &begin);
+        message.put(libc::RTA_DST, &Ipv6Addr::LOCALHOST.octets()).number(libc::RTA_OIF, bridge.0);
+        message.number(libc::RTA_PRIORITY, AFTER_LO + bridge.0);
+        self.socket.request(&message).map_err(told(format!("let ::1 come by the link {}", bridge.0)))
     }
 
     /// Removes a link; that it is gone already is no error.

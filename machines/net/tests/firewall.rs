@@ -205,6 +205,8 @@ fn the_whole_table_reads_so() {
 fn with_loopback(lab: &mut lab::Lab, networks: &[dhow_net::firewall::Network]) {
     for network in networks {
         lab.change(&network.bridge, &dhow_net::link::Change { loopback: Some(true), ..Default::default() });
+        let bridge = lab.host.links().find(&network.bridge).unwrap().unwrap().index;
+        lab.host.links().take_loopback6(bridge).unwrap();
     }
 }
 
@@ -252,6 +254,56 @@ fn a_port_on_the_loopback_address_is_the_hosts_alone() {
     let mut heard = [0; 16];
     let length = listener.recv(&mut heard).unwrap();
     assert_eq!(&heard[..length], b"without", "so they would have come in");
+}
+
+#[test]
+fn a_port_on_the_loopback_address_of_ipv6_is_the_hosts_alone() {
+    let Some(mut lab) = lab() else { return };
+    within(&lab.host, || lab::can_filter_bridges("0"));
+    let networks = vec![lab.network(1), lab.network(2)];
+    with_loopback(&mut lab, &networks);
+    let (server, other, neighbour) = (lab.container(1, 2), lab.container(2, 2), lab.container(1, 3));
+    let mut ports = Vec::new();
+    for protocol in BOTH {
+        serve(&server, protocol, 80, "server");
+        serve(&other, protocol, 80, "other");
+        serve(&lab.host, protocol, 9000, "the host itself");
+        ports.push(on("::1", port(protocol, 8080, "fd01::2", 80)));
+        ports.push(port(protocol, 8081, "fd02::2", 80));
+    }
+    let _firewall = firewall(&lab, Rules { networks, ports, ..Rules::default() });
+    for protocol in BOTH {
+        let seen = |number| ask(&lab.host, protocol, "::1", number).unwrap();
+        assert_eq!(seen(8080), "server fd01::1");
+        assert_eq!(seen(8081), "other fd02::1");
+        assert_eq!(seen(9000), "the host itself ::1");
+        lab::nobody_reaches(&[
+            (&lab.outside, protocol, HOST6, 8080),
+            (&neighbour, protocol, "fd01::1", 8080),
+        ]);
+    }
+    for (mut sandbox, gateway) in [(lab.outside, HOST6), (neighbour, "fd01::1")] {
+        lab::send_loopback6_to(&mut sandbox, gateway);
+        for protocol in BOTH {
+            lab::nobody_reaches(&[8080, 8081, 9000].map(|number| (&sandbox, protocol, "::1", number)));
+        }
+    }
+}
+
+#[test]
+fn sctp_is_published_too() {
+    let Some(mut lab) = lab() else { return };
+    let networks = vec![lab.network(1)];
+    let server = lab.container(1, 2);
+    let ports = vec![on(HOST4, port(Protocol::Sctp, 5000, "10.1.0.2", 6000))];
+    let _firewall = firewall(&lab, Rules { networks, ports, ..Rules::default() });
+    // Kernels seldom have SCTP, but all firewalls know it: its first packet is made and read by hand.
+    let inbox = within(&server, lab::raw_sctp);
+    let outbox = within(&lab.outside, lab::raw_sctp);
+    lab::send_raw(&outbox, HOST4, &lab::sctp_init(4000, 5000));
+    let packet = lab::receive_raw(&inbox).unwrap();
+    assert_eq!(packet[12..20], [192, 0, 2, 9, 10, 1, 0, 2], "from whom and to whom");
+    assert_eq!(packet[20..], lab::sctp_init(4000, 6000), "the port and the checksum are the container's");
 }
 
 #[test]

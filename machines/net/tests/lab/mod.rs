@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +11,10 @@ use std::time::Duration;
 use dhow_net::firewall::{Neighbours, Network, Port, Protocol, Reach, Source};
 use dhow_net::link::{Address, Change, Index, Pair, Route};
 use dhow_net::sandbox::Sandbox;
+use rustix::net::sockopt::Timeout;
+use rustix::net::{
+    AddressFamily, Protocol as Protocol_, RawProtocol, RecvFlags, SendFlags, SocketFlags, SocketType,
+};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 /// How long an answer may be on its way: what is dropped is known by its silence only.
@@ -263,4 +267,52 @@ pub(crate) fn send_loopback_to(sandbox: &mut Sandbox, gateway: &str) {
         metric: 0,
     };
     sandbox.links().configure(end, &[], &[route]).unwrap();
+}
+
+/// From here on, `sandbox` sends what is for ::1 to a host.
+pub(crate) fn send_loopback6_to(sandbox: &mut Sandbox, gateway: &str) {
+    let end = sandbox.links().find("eth0").unwrap().unwrap().index;
+    let gateway = Some(gateway.parse().unwrap());
+    let route = Route { destination: Some(address("::1", 128)), gateway, link: Some(end), metric: 0 };
+    sandbox.links().configure(end, &[], &[route]).unwrap();
+}
+
+/// A socket that sends and takes whole packets of SCTP.
+pub(crate) fn raw_sctp() -> OwnedFd {
+    let protocol = Protocol_::from_raw(RawProtocol::new(132).unwrap());
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::RAW, SocketFlags::CLOEXEC, Some(protocol))
+            .unwrap();
+    rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE)).unwrap();
+    socket
+}
+
+pub(crate) fn send_raw(socket: &OwnedFd, to: &str, packet: &[u8]) {
+    let to = SocketAddr::new(to.parse().unwrap(), 0);
+    rustix::net::sendto(socket, packet, SendFlags::empty(), &to).unwrap();
+}
+
+/// One packet, with its header.
+pub(crate) fn receive_raw(socket: &OwnedFd) -> io::Result<Vec<u8>> {
+    let mut buffer = [0; 256];
+    let (length, _) = rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty())?;
+    Ok(buffer[..length].to_vec())
+}
+
+/// The packet that begins an association (RFC 9260, 3.3.2).
+pub(crate) fn sctp_init(from: u16, to: u16) -> Vec<u8> {
+    let mut packet = Vec::new();
+    packet.extend(from.to_be_bytes());
+    packet.extend(to.to_be_bytes());
+    packet.extend([0; 8]);
+    packet.extend([1, 0, 0, 20, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 1]);
+    let sum = checksum(&packet);
+    packet[8..12].copy_from_slice(&sum.to_le_bytes());
+    packet
+}
+
+/// CRC32c.
+fn checksum(bytes: &[u8]) -> u32 {
+    let shift = |sum: u32| if sum & 1 == 1 { sum >> 1 ^ 0x82f6_3b78 } else { sum >> 1 };
+    !bytes.iter().fold(u32::MAX, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), |sum, _| shift(sum)))
 }
