@@ -390,7 +390,8 @@ fn a_table_is_nobody_elses() {
         return;
     }
     let mut second = within(&lab.host, || Firewall::open("dhow", Ownership::Exclusive).unwrap());
-    println!("a second engine: {}", second.replace(rules.clone()).unwrap_err());
+    let error = second.replace(rules.clone()).unwrap_err();
+    assert_eq!(error.to_string(), "another engine has the table inet dhow");
     drop(first);
     // The first is gone, and its rules are not.
     ask(&lab.outside, Protocol::Tcp, HOST4, 8080).unwrap();
@@ -549,4 +550,39 @@ fn ports_come_and_go_while_others_are_talked_to() {
         println!("{changes} changes of each kind");
         talking.join().unwrap();
     });
+}
+
+#[test]
+fn a_host_that_drops_what_it_routes_is_obeyed_and_named() {
+    let Some(mut lab) = lab() else { return };
+    let networks = vec![lab.network(1)];
+    let server = lab.container(1, 2);
+    serve(&server, Protocol::Tcp, 80, "server");
+    let ports = vec![port(Protocol::Tcp, 8080, "10.1.0.2", 80)];
+    let mut firewall = firewall(&lab, Rules { networks, ports, ..Rules::default() });
+    assert_eq!(firewall.obstacles().unwrap(), [""; 0]);
+    let rules = "table ip strict { chain routed { type filter hook forward priority 0; policy drop; }; }";
+    let Some(done) = nft(&lab.host, &["-f", "-"], rules) else { return };
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(firewall.obstacles().unwrap(), ["ip strict routed"]);
+    ask(&lab.outside, Protocol::Tcp, HOST4, 8080).unwrap_err();
+    ask(&lab.host, Protocol::Tcp, HOST4, 8080).unwrap();
+}
+
+#[test]
+fn what_the_host_routes_for_others_is_dropped_only_when_it_was_no_router() {
+    let Some(mut lab) = lab() else { return };
+    let networks = vec![lab.network(1)];
+    // A bridge of somebody else.
+    lab.network(2);
+    let (ours, theirs) = (lab.container(1, 2), lab.container(2, 2));
+    serve(&theirs, Protocol::Tcp, 80, "theirs");
+    serve(&lab.outside, Protocol::Tcp, 80, "outside");
+    let mut rules = Rules { networks, ..Rules::default() };
+    let mut firewall = firewall(&lab, rules.clone());
+    ask(&lab.outside, Protocol::Tcp, "10.2.0.2", 80).unwrap();
+    rules.policy.strangers = Strangers::Drop;
+    firewall.replace(rules).unwrap();
+    ask(&lab.outside, Protocol::Tcp, "10.2.0.2", 80).unwrap_err();
+    ask(&ours, Protocol::Tcp, "192.0.2.9", 80).unwrap();
 }

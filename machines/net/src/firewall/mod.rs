@@ -12,6 +12,7 @@ mod encode;
 mod gate;
 mod keeper;
 mod language;
+mod others;
 mod plan;
 mod rules;
 mod table;

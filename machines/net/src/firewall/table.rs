@@ -8,6 +8,7 @@ use super::connections;
 use super::constants as nf;
 use super::encode::{self, SUBSYSTEM, Step};
 use super::language::{Element, Home};
+use super::others;
 use super::plan;
 use super::rules::{Network, Port, Rules};
 use crate::netlink::{Failure, Message, Refused, Socket, attributes};
@@ -185,6 +186,16 @@ impl Firewall {
         }
     }
 
+    /// Chains of others that drop what is routed unless they say otherwise, as `ip filter FORWARD`. We let packets of
+    /// containers pass, but what one chain lets pass the next may drop: such a host must let them pass, too. What
+    /// the older iptables has is not seen.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn obstacles(&mut self) -> io::Result<Vec<String>> {
+        others::dropping(&mut self.socket, &self.name).map_err(|failure| told("list chains", &failure))
+    }
+
     fn change(&mut self, gone: &[Element], new: &[Element]) -> io::Result<()> {
         let gone = gone.iter().map(|element| encode::delete_element(&self.name, element));
         let new = new.iter().map(|element| encode::add_element(&self.name, element));
@@ -197,11 +208,16 @@ impl Firewall {
 
     /// What makes room for a new table.
     fn clear(&mut self) -> io::Result<Vec<Step>> {
+        let ours = self.socket.number()?;
         let mut steps = Vec::new();
         for found in self.find_all()? {
-            if found.flags & nf::NFT_TABLE_F_OWNER != 0 && found.owner == 0 {
+            let owned = found.flags & nf::NFT_TABLE_F_OWNER != 0;
+            if owned && found.owner == 0 {
                 // Its owner is gone; it is ours by adoption.
                 steps.push(encode::add_table(found.home, &self.name, OWNED));
+            } else if owned && found.owner != ours {
+                let sentence = format!("another engine has the table {} {}", found.home.names().1, self.name);
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, sentence));
             }
             steps.push(encode::delete_table(found.home, &self.name));
         }
