@@ -22,8 +22,13 @@ fn judged(engine: &Engine, body: &Value, parent: &str, field: &str, value: &Valu
     let told = answer.json()?;
     let text = told.to_string();
     if answer.status != 201 {
-        let words =
-            ["not supported yet", "unknown or invalid runtime", "invalid isolation", "No such container"];
+        let words = [
+            "not supported yet",
+            "unknown or invalid runtime",
+            "invalid isolation",
+            "No such container",
+            "is supported only for",
+        ];
         let named = words.iter().any(|words| text.contains(words));
         let refused =
             || if named { Taken::Refused } else { Taken::Wrong(format!("{} {text}", answer.status)) };

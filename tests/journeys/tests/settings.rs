@@ -86,6 +86,13 @@ fn lives(engine: &mut Engine, runtime: &str) -> Result<()> {
     engine.docker(&["stop", "lives"]).ok();
     ensure!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "lives"]).ok() == "7");
     ensure!(engine.docker(&["logs", "--tail", "1", "lives"]).ok() == "bye");
+    let part = ["--mount", "type=volume,source=vol,target=/part,volume-subpath=canary"];
+    let run = ["run", "--rm", "--runtime", runtime, "--ipc", "container:shares"];
+    let share = ["run", "-d", "--name", "shares", "--ipc", "shareable", "busybox", "sleep", "1000"];
+    engine.docker(&share).ok();
+    engine.docker(&["exec", "shares", "sh", "-c", "echo x > /dev/shm/x"]).ok();
+    let answer = engine.docker(&[&run[..], &part, &["busybox", "cat", "/part", "/dev/shm/x"]].concat());
+    ensure!(answer.ok() == "copiedx", "{answer:?}");
     engine.docker(&["start", "lives"]).ok();
     engine.docker(&["kill", "lives"]).ok();
     ensure!(engine.docker(&["wait", "lives"]).ok() == "137");
@@ -191,5 +198,144 @@ fn devices_that_vendors_describe_come_with_all_they_need() -> Result<()> {
     }
     let info = engine.connect()?.request("GET", "/v1.50/info", &serde_json::Value::Null)?.json()?;
     ensure!(info["DiscoveredDevices"].to_string().contains("vendor.com/device=one"), "{info}");
+    Ok(())
+}
+
+/// In each line: flags, a script in the container, and what it prints.
+#[test]
+fn what_was_asked_for_is_seen_from_inside() -> Result<()> {
+    let engine = engine()?;
+    let status = |names: &str| format!("grep -E '^({names}):' /proc/self/status | cut -f2");
+    for (flags, script, seen) in [
+        (
+            "--cap-drop ALL --cap-add CAP_net_raw",
+            status("CapEff|CapBnd|CapInh"),
+            "0000000000000000 0000000000002000 0000000000002000",
+        ),
+        ("--cap-drop ALL", status("CapEff|CapBnd"), "0000000000000000 0000000000000000"),
+        ("--security-opt no-new-privileges", status("NoNewPrivs|Seccomp"), "1 2"),
+        ("--security-opt seccomp=unconfined", status("NoNewPrivs|Seccomp"), "0 0"),
+        ("--security-opt seccomp=builtin", status("Seccomp"), "2"),
+        ("--security-opt systempaths=unconfined", "mount | grep -c /proc/ || true".into(), "0"),
+        ("--security-opt label=disable --security-opt apparmor=unconfined", "echo ok".into(), "ok"),
+        ("--device /dev/null:/dev/x:r", "ls -l /dev/x | cut -c1; cat /dev/x".into(), "c"),
+        ("--ulimit nofile=10:20 --ulimit core=0", "ulimit -n; ulimit -Hn; ulimit -c".into(), "10 20 0"),
+        (
+            "--sysctl kernel.shmmax=1000000 --sysctl net.ipv4.ip_forward=1",
+            "cat /proc/sys/kernel/shmmax /proc/sys/net/ipv4/ip_forward".into(),
+            "1000000 1",
+        ),
+        ("--shm-size 10m", "df -k /dev/shm | tail -1 | awk '{print $2}'".into(), "10240"),
+        ("--ipc none", "ls /dev/shm 2>/dev/null || echo none".into(), "none"),
+        ("--user 1000:audio", "id -u; id -g; id -G".into(), "1000 29 29"),
+        ("--user web --group-add video --group-add 77", "id -G".into(), "1000 29 44 77"),
+        ("--read-only", "touch /x 2>/dev/null || echo no; mount | grep -c ' / .*[(,]ro[,)]'".into(), "no 1"),
+        (
+            "--tmpfs /x:size=1m,mode=700,uid=5",
+            "stat -c '%a %u' /x; df -k /x | tail -1 | awk '{print $2}'".into(),
+            "700 5 1024",
+        ),
+        (
+            "--mount type=tmpfs,destination=/x,tmpfs-size=1048576,tmpfs-mode=1770",
+            "stat -c %a /x; df -k /x | tail -1 | awk '{print $2}'".into(),
+            "1770 1024",
+        ),
+        ("--oom-score-adj 500", "cat /proc/self/oom_score_adj".into(), "500"),
+        ("--hostname h --domainname d.e", "hostname; cat /proc/sys/kernel/domainname".into(), "h d.e"),
+        ("-w /made/for/it", "pwd".into(), "/made/for/it"),
+        ("-e A=1 -e B=2 -e A=3", "echo $A$B".into(), "32"),
+        ("--pids-limit 40 --cpu-shares 100", "echo ok".into(), "ok"),
+        (
+            "--stop-signal SIGUSR1 --stop-timeout 3 --annotation a=b --isolation default",
+            "echo ok".into(),
+            "ok",
+        ),
+    ] {
+        let flags: Vec<&str> = flags.split(' ').collect();
+        let answer =
+            engine.docker(&[&["run", "--rm"][..], &flags, &["busybox", "sh", "-c", &script]].concat());
+        let words: Vec<&str> = answer.ok().split_whitespace().collect();
+        ensure!(words.join(" ") == seen, "{flags:?}: {answer:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_had_is_refused_in_dockers_words() -> Result<()> {
+    let engine = engine()?;
+    for (flags, words) in [
+        ("--cap-add nope", "invalid CapAdd: unknown capability: \"CAP_NOPE\""),
+        ("--security-opt nope=x", "invalid --security-opt 2: \"nope=x\""),
+        ("--security-opt writable-cgroups=maybe", "invalid --security-opt 2"),
+        ("--device /dev/nope", "error gathering device information while adding custom device \"/dev/nope\""),
+        ("--device vendor.com/class=nope", "unresolvable CDI devices vendor.com/class=nope"),
+        ("--user nope", "unable to find user nope: no matching entries in passwd file"),
+        ("--group-add nope", "unable to find group nope: no matching entries in group file"),
+        ("--tmpfs /x:nope=1", "invalid tmpfs option [\"nope\" \"1\"]"),
+        ("--net host --sysctl net.ipv4.ip_forward=1", "\"net.ipv4.ip_forward\""),
+        ("--ipc host --sysctl kernel.shmmax=1000000", "\"kernel.shmmax\""),
+        ("--ipc nope", "invalid IPC mode: nope"),
+        ("--storage-opt nope=1G", "unknown storage option nope"),
+        ("--storage-opt size=much", "invalid size of the storage option"),
+        ("--oom-score-adj 5000", "Invalid value 5000, range for oom score adj is [-1000, 1000]"),
+        ("--cpus 999", "range of CPUs is from 0.01 to"),
+        ("-m 1m", "Minimum memory limit allowed is 6MB"),
+        ("--isolation hyperv", "linux only supports 'default'"),
+        ("--stop-signal NOPE", "invalid signal: NOPE"),
+        ("-w relative", "the working directory 'relative' is invalid, it needs to be an absolute path"),
+        ("--pid container:nope", "No such container: nope"),
+        ("--mac-address 02:42:ac:11:00:02", "MacAddress is not supported yet"),
+    ] {
+        let flags: Vec<&str> = flags.split(' ').collect();
+        let answer = engine.docker(&[&["run", "--rm"][..], &flags, &["busybox", "true"]].concat());
+        ensure!(answer.status >= 125 && answer.stderr.contains(words), "{flags:?}: {answer:?}");
+    }
+    Ok(())
+}
+
+/// Spaces that are shared: those of another container, and the host's.
+#[test]
+fn spaces_are_shared_with_whom_was_named() -> Result<()> {
+    let engine = engine()?;
+    let give = ["run", "-d", "--name", "donor", "--ipc", "shareable", "-h", "given"];
+    engine.docker(&[&give[..], &["busybox", "sh", "-c", "echo x > /dev/shm/x; sleep 1000"]].concat()).ok();
+    engine.docker(&["run", "-d", "--name", "private", "busybox", "sleep", "1000"]).ok();
+    let own = |name: &str| {
+        process::must(std::process::Command::new("readlink").arg(format!("/proc/self/ns/{name}")))
+    };
+    let wait = "until [ -e /dev/shm/x ]; do sleep 0.01; done; cat /dev/shm/x";
+    let run = |flags: &[&str], script: &str| {
+        engine.docker(&[&["run", "--rm"][..], flags, &["busybox", "sh", "-c", script]].concat())
+    };
+    ensure!(run(&["--ipc", "container:donor"], wait).ok() == "x");
+    ensure!(run(&["--pid", "container:donor"], "grep -c 1000 /proc/1/cmdline").ok() == "1");
+    ensure!(run(&["--network", "container:donor"], "hostname").ok() == "given");
+    let refused = run(&["--ipc", "container:private"], "true");
+    ensure!(refused.stderr.contains("non-shareable IPC"), "{refused:?}");
+    for (flag, name) in
+        [("--pid", "pid"), ("--ipc", "ipc"), ("--uts", "uts"), ("--cgroupns", "cgroup"), ("--net", "net")]
+    {
+        let seen = run(&[flag, "host"], &format!("readlink /proc/self/ns/{name}"));
+        ensure!(seen.ok() == own(name)?.trim(), "{flag} host: {seen:?}");
+    }
+    ensure!(run(&["--userns", "host"], "readlink /proc/self/ns/user").ok() == own("user")?.trim());
+    Ok(())
+}
+
+/// More groups than the kernel takes, and files longer than any that is honest: a clear word, and quickly.
+#[test]
+fn lists_of_groups_are_bounded() -> Result<()> {
+    let engine = engine()?;
+    let write =
+        "i=0; while [ $i -lt $N ]; do echo \"g$i:x:$((i + 2000)):web\"; i=$((i + 1)); done >> /etc/group";
+    engine.docker(&["run", "--name", "some", "-e", "N=300", "busybox", "sh", "-c", write]).ok();
+    engine.docker(&["commit", "some", "some"]).ok();
+    let groups = engine.docker(&["run", "--rm", "-u", "web", "some", "sh", "-c", "id -G | wc -w"]);
+    ensure!(groups.ok().trim() == "303", "{groups:?}");
+    let long = "head -c 5000000 /dev/zero | tr '\\0' 'x' >> /etc/group";
+    engine.docker(&["run", "--name", "long", "busybox", "sh", "-c", long]).ok();
+    engine.docker(&["commit", "long", "long"]).ok();
+    let answer = engine.docker(&["run", "--rm", "-u", "web", "long", "true"]);
+    ensure!(answer.status == 125 && answer.stderr.contains("/etc/group"), "{answer:?}");
     Ok(())
 }

@@ -1,14 +1,19 @@
 //! `create`: adds a writable layer and settings to an image; nothing runs.
 
+use std::path::Path;
+
 use dhow_model::container::{Config, HostConfig, Intent, State};
 use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
 use dhow_oci::Platform;
 
-use crate::plan::{discard, merge, validate};
+use crate::plan::{discard, merge, storage, validate};
 use crate::registry::durability;
 use crate::volumes::Claims;
 use crate::{Engine, names};
+
+/// The most that is read of the list of mounts.
+const MOST_MOUNTS: u64 = 16 << 20;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +53,7 @@ impl Engine {
         validate::check(&config, &host_config, facts)?;
         merge::limit_swap(&mut host_config);
         self.check_program(&host_config)?;
+        self.check_storage(&host_config)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
         let record = Container {
@@ -76,6 +82,15 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    fn check_storage(&self, host: &HostConfig) -> Result<()> {
+        if host.storage_opt.is_empty() {
+            return Ok(());
+        }
+        let mounts = self.ports.host.read_file(Path::new("/proc/self/mountinfo"), MOST_MOUNTS)?;
+        let mounts = String::from_utf8_lossy(mounts.as_deref().unwrap_or_default()).into_owned();
+        storage::check(&host.storage_opt, &mounts, &self.settings().data_root)
     }
 
     /// What only our own runtime can do is not asked of another one.

@@ -16,6 +16,7 @@ pub mod resources;
 pub mod rights;
 pub mod signal;
 pub mod spec;
+pub mod storage;
 pub(crate) mod update;
 pub mod user;
 pub mod validate;

@@ -98,7 +98,6 @@ fn unserved(host: &HostConfig) -> Result<()> {
         ("HostConfig.PortBindings", host.port_bindings.values().any(|bindings| !bindings.is_empty())),
         ("HostConfig.PublishAllPorts", host.publish_all_ports),
         ("HostConfig.Links", host.links.as_ref().is_some_and(|links| !links.is_empty())),
-        ("HostConfig.StorageOpt", !host.storage_opt.is_empty()),
         ("HostConfig.Cgroup", !host.cgroup.is_empty()),
         ("HostConfig.VolumeDriver", !matches!(host.volume_driver.as_str(), "" | "local")),
     ];

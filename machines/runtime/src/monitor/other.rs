@@ -31,7 +31,7 @@ use super::oom::OutOfMemory;
 use super::spawn::{self, Spawned, lost, own};
 use super::stream::{Ends, Streams};
 use crate::cgroups::{Cgroup, Layout};
-use crate::container::{Error, Result, Stage, attach_root};
+use crate::container::{Error, Result, Stage, attach_root, clone_of_process, of_process};
 
 /// The most that is read of what a runtime says.
 const LONGEST_LOG: u64 = 64 * 1024;
@@ -178,37 +178,46 @@ fn mount_root(plan: &StartPlan) -> Result<PathBuf> {
     attach_root(&plan.rootfs, &plan.directory)
 }
 
-/// Resolved here, below the volume: its links were made by whoever writes in it.
+/// What another runtime cannot mount by a path is attached here, and mounted from there.
 fn mount_part(mount: &mut Mount, places: &Path, number: usize) -> Result<()> {
-    let Some(at) = mount.options.iter().position(|option| option.starts_with(SUBDIRECTORY)) else {
-        return Ok(());
+    let part = mount.options.iter().position(|option| option.starts_with(SUBDIRECTORY));
+    let source = PathBuf::from(&mount.source);
+    let tree = match (part, of_process(&source)) {
+        (Some(at), _) => {
+            let below = mount.options.remove(at).split_off(SUBDIRECTORY.len());
+            clone_part(&source, Path::new(&below))
+        }
+        (None, Some((pid, below))) if mount.kind == "bind" => clone_of_process(pid, below, true),
+        (None, _) => return Ok(()),
     };
-    let below = mount.options.remove(at).split_off(SUBDIRECTORY.len());
     let place = places.join(number.to_string());
-    let mounted = attach_part(Path::new(&mount.source), Path::new(&below), &place);
-    mounted.map_err(|error| own(&format!("mount {below} of {}", mount.source), &error))?;
+    let attached = tree.and_then(|tree| attach(&tree, &place));
+    attached.map_err(|error| {
+        own(&format!("mount {} for {}", mount.source, mount.destination.display()), &error)
+    })?;
     mount.source = place.to_string_lossy().into_owned();
     Ok(())
 }
 
-fn attach_part(source: &Path, below: &Path, place: &Path) -> io::Result<()> {
-    let whole = rustix::fs::open(
-        source,
-        rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
+/// Resolved here, below the volume: its links were made by whoever writes in it.
+fn clone_part(source: &Path, below: &Path) -> io::Result<OwnedFd> {
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let whole = rustix::fs::open(source, flags, rustix::fs::Mode::empty())?;
     let part = dhow_sys::path::handle(&whole, below)?;
-    if dhow_sys::path::is_directory(&part)? {
+    let clone =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    Ok(rustix::mount::open_tree(&part, "", clone | OpenTreeFlags::AT_RECURSIVE)?)
+}
+
+fn attach(tree: &OwnedFd, place: &Path) -> io::Result<()> {
+    if dhow_sys::path::is_directory(tree)? {
         fs::create_dir_all(place)?;
     } else {
         place.parent().map_or(Ok(()), fs::create_dir_all)?;
         fs::File::create(place)?;
     }
-    let clone =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    let tree = rustix::mount::open_tree(&part, "", clone | OpenTreeFlags::AT_RECURSIVE)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    Ok(rustix::mount::move_mount(&tree, "", rustix::fs::CWD, place, flags)?)
+    Ok(rustix::mount::move_mount(tree, "", rustix::fs::CWD, place, flags)?)
 }
 
 fn create(plan: &StartPlan, other: &Other) -> Result<(Pid, OwnedFd, Streams)> {

@@ -30,6 +30,7 @@ pub(super) use console::hand_over as hand_over_terminal;
 pub(super) use filter::Filter;
 use identity::{Rights, settle};
 pub(super) use identity::{assume, label};
+pub use mounts::{clone_of_process, of_process};
 pub(super) use program::{Program, connect_streams, home};
 pub use root::attach_for_others as attach_root;
 

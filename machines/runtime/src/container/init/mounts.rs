@@ -8,6 +8,7 @@ use dhow_sys::mount::{Attributes, attach, attribute, set_attributes};
 use dhow_sys::path;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags};
+use rustix::thread::LinkNameSpaceType;
 
 use super::super::error::{Context as _, Error, Result};
 use super::super::plan::mounts::IdMap;
@@ -49,7 +50,10 @@ impl<'a> Tools<'a> {
             Source::Bind { path, below, recursive } => {
                 let tree = match below {
                     Some(below) => clone_below(path, below, *recursive),
-                    None => clone_tree(path, *recursive).map_err(Into::into),
+                    None => match of_process(path) {
+                        Some((pid, below)) => clone_of_process(pid, below, *recursive),
+                        None => clone_tree(path, *recursive).map_err(Into::into),
+                    },
                 };
                 self.bind(mount, path, tree)
             }
@@ -215,6 +219,29 @@ fn clone_tree(source: &Path, recursive: bool) -> rustix::io::Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     rustix::mount::open_tree(CWD, source, flags)
+}
+
+/// `/proc/PID/root/BELOW`: what a process sees at a path.
+pub fn of_process(source: &Path) -> Option<(i32, &Path)> {
+    let (pid, below) = source.to_str()?.strip_prefix("/proc/")?.split_once("/root/")?;
+    Some((pid.parse().ok()?, Path::new(below)))
+}
+
+/// The same of a path in the mount namespace of a process: only there the kernel lets it be copied. Links
+/// on the way lead nowhere but there. To be called while this process has one thread.
+///
+/// # Errors
+/// The kernel's.
+pub fn clone_of_process(pid: i32, below: &Path, recursive: bool) -> std::io::Result<OwnedFd> {
+    let open = |path: &str| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let (own, theirs) = (open("/proc/self/ns/mnt")?, open(&format!("/proc/{pid}/ns/mnt"))?);
+    let enter = |space: &OwnedFd| {
+        rustix::thread::move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Mount))
+    };
+    enter(&theirs)?;
+    let tree = clone_tree(&Path::new("/").join(below), recursive);
+    enter(&own)?;
+    Ok(tree?)
 }
 
 /// The same of what is at `below` in a directory; its links lead nowhere outside, for whoever writes in it
