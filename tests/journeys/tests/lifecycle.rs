@@ -178,3 +178,69 @@ fn after_a_power_cut_runs_what_ran_and_was_not_stopped() -> Result<()> {
     }
     Ok(())
 }
+
+/// The engine is killed, another program is put in its place, and that is started: all that the first one
+/// had begun goes on.
+#[test]
+fn everything_goes_on_after_an_upgrade() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let program = directory.path().join("dhow");
+    std::fs::copy(dhow_testkit::engine::binary()?, &program)?;
+    let mut engine = Engine::start_binary(&program, &[])?;
+    engine.import_busybox()?;
+    let run = |arguments: &[&str]| engine.docker(&[&["run", "-d"][..], arguments].concat()).ok().to_owned();
+    let probe = ["--health-cmd", "test -e /ok", "--health-interval", "100ms", "--health-retries", "1"];
+    let ticks = "trap 'exit 5' TERM; while true; do date +%s%N; sleep 0.05; done";
+    run(&[&["--name", "probed"][..], &probe, &["busybox", "sh", "-c", ticks]].concat());
+    let waits = "read line; echo got $line; exit 3";
+    run(&["--name", "again", "-i", "--restart", "on-failure", "busybox", "sh", "-c", waits]);
+    engine.docker(&["exec", "-d", "probed", "sh", "-c", "sleep 1; touch /ok"]).ok();
+    engine.kill()?;
+    let next = directory.path().join("next");
+    std::fs::copy(&program, &next)?;
+    std::fs::rename(&next, &program)?;
+    engine.launch()?;
+    let lines = |engine: &Engine| engine.docker(&["logs", "probed"]).stdout.lines().count();
+    let before = lines(&engine);
+    until("its log stands still", || lines(&engine) > before)?;
+    let health =
+        |engine: &Engine| engine.docker(&["inspect", "-f", "{{.State.Health.Status}}", "probed"]).stdout;
+    until("its exec is gone, or it is not probed", || health(&engine).trim() == "healthy")?;
+    let talked = engine.client(std::path::Path::new("docker"), &["attach", "again"], b"to me\n");
+    assert!(talked.stdout.contains("got to me"), "{}{}", talked.stdout, talked.stderr);
+    until("it is not started again", || count(&engine, "again") == 1)?;
+    until("it does not run", || state(&engine, "again") == "running")?;
+    engine.docker(&["exec", "again", "true"]).ok();
+    engine.docker(&["stop", "probed"]).ok();
+    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "probed"]).ok(), "5");
+    Ok(())
+}
+
+/// Starts are not queued behind one another, and boot is not made longer by what does not run.
+#[test]
+fn many_are_started_side_by_side_and_found_again_at_once() -> Result<()> {
+    let mut engine = engine()?;
+    let names: Vec<String> = (0..60).map(|number| format!("many-{number}")).collect();
+    for name in &names {
+        engine.docker(&["create", "--name", name, "--network", "none", "busybox", "sleep", "600"]).ok();
+    }
+    let started: Vec<_> = names
+        .iter()
+        .take(30)
+        .map(|name| {
+            let (socket, path) = (engine.socket(), format!("/containers/{name}/start"));
+            std::thread::spawn(move || {
+                dhow_testkit::http::Connection::open(&socket)?.request("POST", &path, &().into())
+            })
+        })
+        .collect();
+    for start in started {
+        let answer = start.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+        assert_eq!(answer.status, 204);
+    }
+    engine.kill()?;
+    engine.launch()?;
+    assert_eq!(engine.docker(&["ps", "-q"]).ok().lines().count(), 30);
+    assert_eq!(engine.docker(&["ps", "-aq"]).ok().lines().count(), 60);
+    Ok(())
+}
