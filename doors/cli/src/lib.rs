@@ -156,7 +156,7 @@ fn not_found(called: &[String]) -> Result<()> {
         (Some(_), Some(name)) => {
             let group = &called[0];
             Err(Error::said(format!(
-                "dhow: unknown command: dhow {group} {name}\n\nUsage:  dhow {group}\n\n\
+                "dhow: unknown command: dhow {group} {name}\n\nUsage:  dhow {group} COMMAND\n\n\
                  Run 'dhow {group} --help' for more information"
             )))
         }

@@ -54,6 +54,9 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     if parsed.is_on("verbose") && matches!(format, "" | "table") {
         return session.print(&(in_full(usage)? + &logs(session)?));
     }
+    if parsed.is_on("verbose") && matches!(format, "json" | "{{json .}}") {
+        return session.print(&as_json(usage)?);
+    }
     let listing = match format {
         "" | "table" => {
             Listing::new("table {{.Type}}\\t{{.TotalCount}}\\t{{.Active}}\\t{{.Size}}\\t{{.Reclaimable}}")
@@ -65,6 +68,27 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         custom => Listing::new(custom),
     };
     session.print(&listing.show(totals(&usage))?)
+}
+
+/// Every row of every kind in one document.
+fn as_json(usage: Usage) -> Result<String> {
+    let first_name = |image| Image::rows(image, false, false, false).into_iter().next();
+    let images = usage.images.iter().filter_map(first_name).map(|row| row.without_digest());
+    let containers = usage.containers.into_iter().map(|mut container| {
+        container.size_root_fs = -1;
+        ContainerRow { container, cut: false }
+    });
+    Ok(format!(
+        "{{\"Images\":{},\"Containers\":{},\"Volumes\":{},\"BuildCache\":[]}}",
+        list(images)?,
+        list(containers)?,
+        list(usage.volumes)?,
+    ))
+}
+
+fn list<R: Row>(rows: impl IntoIterator<Item = R>) -> Result<String> {
+    let lines = Listing::new("json").show(rows)?;
+    Ok(format!("[{}]", lines.lines().collect::<Vec<_>>().join(",")))
 }
 
 /// What logs take, which no other row counts: none, where the engine is not ours.

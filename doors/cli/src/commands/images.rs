@@ -148,6 +148,14 @@ pub(crate) struct ImageRow<'a> {
     cut: bool,
 }
 
+impl ImageRow<'_> {
+    /// The same, with nothing in the place of a digest.
+    pub(crate) fn without_digest(mut self) -> Self {
+        self.digest.clear();
+        self
+    }
+}
+
 impl Row for ImageRow<'_> {
     const TYPE: &'static str = "*formatter.imageContext";
     const FIELDS: &'static [(&'static str, &'static str)] = &[

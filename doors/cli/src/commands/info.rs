@@ -40,7 +40,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     if let Some(fields) = document.as_object_mut() {
         fields.insert("ClientInfo".to_owned(), client_info(&context));
     }
-    session.print(&inspected::by_template(format, &document)?)
+    session.print(&inspected::by_named_template(format, &document, "", "system.dockerInfo")?)
 }
 
 fn client_info(context: &str) -> Json {

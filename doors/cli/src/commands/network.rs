@@ -10,7 +10,7 @@ use super::{Arity, Command};
 use crate::error::Result;
 use crate::flags::filter::Filters;
 use crate::flags::{FILTER, Parsed, STRING, SWITCH, flag};
-use crate::format::{Listing, Row, names};
+use crate::format::{Listing, Row, names, time};
 use crate::session::Session;
 
 pub(crate) const LIST: Command = Command {
@@ -100,7 +100,7 @@ impl Row for NetworkRow {
             "IPv6" => network.enable_ipv6.to_string(),
             "Internal" => network.internal.to_string(),
             "Labels" => super::labels_text(&network.labels),
-            "CreatedAt" => network.created.clone(),
+            "CreatedAt" => time::go(&network.created),
             _ => return None,
         };
         Some(Json::String(text))

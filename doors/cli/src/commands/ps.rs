@@ -40,7 +40,13 @@ const RAW: &str = "container_id: {{.ID}}\\nimage: {{.Image}}\\ncommand: {{.Comma
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let format = match parsed.text("format") {
-        Some(format) => format,
+        Some(format) => {
+            if parsed.is_on("quiet") && !format.is_empty() {
+                let words = "Ignoring custom format, because both --format and --quiet are set.";
+                eprintln!("WARNING: {words}");
+            }
+            format
+        }
         None if parsed.is_on("quiet") => "table",
         None => session.settings().ps_format.as_str(),
     };
@@ -133,6 +139,7 @@ pub(crate) struct ContainerRow {
 }
 
 impl Row for ContainerRow {
+    const TRIED_FIRST: bool = true;
     const TYPE: &'static str = "*formatter.ContainerContext";
     const FIELDS: &'static [(&'static str, &'static str)] = &[
         ("Command", "COMMAND"),

@@ -83,8 +83,11 @@ fn rename(session: &Session, parsed: &Parsed) -> Result<()> {
     if old.is_empty() || new.is_empty() {
         return Err(Error::said("Error: Neither old nor new names may be empty"));
     }
-    session.send(Request::post(&["containers", old, "rename"]).query("name", new))?;
-    Ok(())
+    let renamed = session.send(Request::post(&["containers", old, "rename"]).query("name", new));
+    renamed.map(drop).map_err(|error| {
+        eprintln!("{error}");
+        Error::said(format!("Error: failed to rename container named {old}"))
+    })
 }
 
 fn tag(session: &Session, parsed: &Parsed) -> Result<()> {

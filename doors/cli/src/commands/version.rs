@@ -63,7 +63,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         format => {
             let client = serde_json::to_value(&client).unwrap_or_default();
             let document = serde_json::json!({ "Client": client, "Server": server });
-            inspected::by_template(format, &document)?
+            inspected::by_named_template(format, &document, "version", "system.versionInfo")?
         }
     };
     session.print(&text)?;

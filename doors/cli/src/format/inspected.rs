@@ -12,6 +12,20 @@ pub(crate) fn by_template(format: &str, document: &Json) -> Result<String> {
     show(format, document, false)
 }
 
+/// As [`by_template`], in the words of a document whose Go type is `of`, by a template named `name`.
+pub(crate) fn by_named_template(format: &str, document: &Json, name: &str, of: &str) -> Result<String> {
+    by_template(format, document).map_err(|error| {
+        let words = error.to_string();
+        let Some((before, field)) = words.split_once(": map has no entry for key ") else { return error };
+        let place = before.trim_start_matches("template parsing error: template: ");
+        let place = place.replace("executing \"\"", &format!("executing \"{name}\""));
+        let field = field.trim_matches('"');
+        // What was written so far is an empty line.
+        println!();
+        Error::said(format!("template: {name}{place}: can't evaluate field {field} in type {of}"))
+    })
+}
+
 /// As [`by_template`], but what is not there is `<no value>` and no error.
 pub(crate) fn by_lenient_template(format: &str, document: &Json) -> Result<String> {
     show(format, document, true)

@@ -13,6 +13,9 @@ pub(crate) trait Row {
     /// The fields in alphabetic order, each with its heading.
     const FIELDS: &'static [(&'static str, &'static str)];
 
+    /// Docker tries the template before it asks for objects, and has other words for what is wrong with it.
+    const TRIED_FIRST: bool = false;
+
     /// A field; `None` only for a name that is not in [`Row::FIELDS`].
     fn field(&self, name: &str) -> Option<Json>;
 
@@ -24,6 +27,7 @@ pub(crate) trait Row {
 
 /// How a listing is to be shown.
 pub(crate) struct Listing {
+    given: String,
     source: String,
     is_table: bool,
 }
@@ -39,7 +43,7 @@ impl Listing {
             },
         };
         let source = source.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
-        Listing { source, is_table }
+        Listing { given: format.to_owned(), source, is_table }
     }
 
     /// Whether rows have to answer for this field: by its name, or because all of a row is wanted.
@@ -49,9 +53,17 @@ impl Listing {
 
     /// The whole text of a listing.
     pub(crate) fn show<R: Row>(&self, rows: impl IntoIterator<Item = R>) -> Result<String> {
-        let template = Template::parse(&self.source)
-            .map_err(|why| Error::said(format!("failed to parse template: {why}")))?;
-        let failed = |why| Error::said(format!("failed to execute template: {why}"));
+        let (unreadable, wrong) = match R::TRIED_FIRST {
+            true => ("failed to parse template", "failed to execute template"),
+            false => ("template parsing error", "template parsing error"),
+        };
+        let template =
+            Template::parse(&self.source).map_err(|why| Error::said(format!("{unreadable}: {why}")))?;
+        let failed = |why| Error::said(format!("{wrong}: {why}"));
+        if R::TRIED_FIRST {
+            let as_given = Template::parse(&self.given).ok();
+            as_given.map_or(Ok(()), |given| given.try_fields(&Headings::<R>::new())).map_err(failed)?;
+        }
         let mut text = String::new();
         for row in rows {
             text.push_str(&template.render(&Answers(&row)).map_err(failed)?);
@@ -115,9 +127,14 @@ impl<R: Row> Headings<R> {
 
 impl<R: Row> Fields for Headings<R> {
     fn lookup(&self, path: &[String]) -> Result<Json, String> {
-        let name = path.first().map(String::as_str).unwrap_or_default();
-        let heading = R::FIELDS.iter().find(|(field, _)| *field == name).map(|(_, heading)| *heading);
-        heading.map(Json::from).ok_or_else(|| name.to_owned())
+        let Some(name) = path.first() else { return Ok(self.document()) };
+        let heading = R::FIELDS.iter().find(|(field, _)| field == name).map(|(_, heading)| *heading);
+        let unknown = || format!("can't evaluate field {name} in type {}", R::TYPE);
+        let heading = heading.map(Json::from).ok_or_else(unknown)?;
+        match path.get(1) {
+            Some(name) => Err(format!("can't evaluate field {name} in type string")),
+            None => Ok(heading),
+        }
     }
 
     fn document(&self) -> Json {
@@ -180,13 +197,13 @@ mod tests {
         let words = |format: &str| Listing::new(format).show([Ship("a", 1)]).unwrap_err().to_string();
         assert_eq!(
             words("{{.Foo}}"),
-            "failed to execute template: template: :1:2: executing \"\" at <.Foo>: \
+            "template parsing error: template: :1:2: executing \"\" at <.Foo>: \
              can't evaluate field Foo in type *formatter.ShipContext"
         );
-        assert_eq!(words("{{.Foo"), "failed to parse template: template: :1: unclosed action");
+        assert_eq!(words("{{.Foo"), "template parsing error: template: :1: unclosed action");
         assert_eq!(
             words("{{foo .Name}}"),
-            "failed to parse template: template: :1: function \"foo\" not defined"
+            "template parsing error: template: :1: function \"foo\" not defined"
         );
     }
 }

@@ -21,7 +21,12 @@ pub(crate) fn canonical(repository: &str) -> String {
     match repository.split_once('/') {
         _ if repository.is_empty() => String::new(),
         None => format!("docker.io/library/{repository}"),
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => repository.to_owned(),
+        // No repository has capitals: what has them can only be a host.
+        Some((host, _))
+            if host.contains(|c: char| c == '.' || c == ':' || c.is_uppercase()) || host == "localhost" =>
+        {
+            repository.to_owned()
+        }
         Some(_) => format!("docker.io/{repository}"),
     }
 }
@@ -66,7 +71,13 @@ mod tests {
         assert_eq!(split_tag("host:5000/app:1"), ("host:5000/app", Some("1")));
         assert_eq!(with_default_tag("busybox"), "busybox:latest");
         assert_eq!(with_default_tag("busybox@sha256:1"), "busybox@sha256:1");
-        let full = [("x", "docker.io/library/x"), ("a/x", "docker.io/a/x"), ("h:5/x", "h:5/x"), ("", "")];
+        let full = [
+            ("x", "docker.io/library/x"),
+            ("a/x", "docker.io/a/x"),
+            ("h:5/x", "h:5/x"),
+            ("H/x", "H/x"),
+            ("", ""),
+        ];
         assert!(full.iter().all(|(name, expected)| canonical(name) == *expected));
         assert_eq!(short_id("sha256:0123456789abcdef"), "0123456789ab");
         assert_eq!(ellipsis("abcdef", 4), "abc…");

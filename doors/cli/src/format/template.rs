@@ -72,12 +72,21 @@ impl Template {
         }
     }
 
+    /// Tries the fields of a template that is only texts and fields.
+    pub(crate) fn try_fields(&self, fields: &impl Fields) -> Result<(), String> {
+        match self {
+            Template::Plain(segments) => render_plain(segments, fields).map(drop),
+            Template::Full(_) => Ok(()),
+        }
+    }
+
     /// Renders the header of a table: fields are headings, functions leave their argument alone.
     pub(crate) fn render_header(&self, headings: &impl Fields) -> Result<String, String> {
         match self {
             Template::Plain(segments) => {
                 let texts = segments.iter().map(|segment| match segment {
                     Segment::Text(text) => text.clone(),
+                    Segment::Field { path, .. } if path.is_empty() => String::new(),
                     Segment::Field { path, .. } => {
                         headings.lookup(path).map_or_else(|_| String::new(), |it| printed(&it))
                     }

@@ -49,6 +49,14 @@ pub(crate) fn calendar(text: &str) -> String {
     }
 }
 
+/// A moment by RFC 3339 as Go prints it: `2026-11-21 03:35:14.5 +0000 UTC`.
+pub(crate) fn go(text: &str) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(moment) => moment.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
 fn offset(zoned: &Zoned) -> String {
     match zoned.offset().seconds() {
         0 => "Z".to_owned(),

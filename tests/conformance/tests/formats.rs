@@ -1,0 +1,254 @@
+//! Our command line and the stock one, against one engine: every listing with every placeholder, every
+//! function of templates, every short form, and what is said when something is wrong, byte for byte.
+//!
+//! Left out is what shows the insides of Go (`{{.}}` of a struct, addresses) or whose order is Docker's
+//! chance (names of one image).
+
+use anyhow::Result;
+use dhow_conformance::{docker, engine};
+use dhow_testkit::Engine;
+use dhow_testkit::process::Answer;
+
+/// Listings with their placeholders.
+const LISTINGS: &[(&[&str], &str)] = &[
+    (
+        &["ps", "-a"],
+        "ID Image Command CreatedAt RunningFor Ports State Status Size Names Labels Mounts LocalVolumes Networks Foo",
+    ),
+    (&["images"], "ID Repository Tag Digest CreatedAt Size Containers SharedSize UniqueSize VirtualSize Foo"),
+    (&["volume", "ls"], "Name Driver Mountpoint Scope Labels Links Size Availability Group Status Foo"),
+    (&["network", "ls"], "ID Name Driver Scope IPv4 IPv6 Internal Labels CreatedAt Foo"),
+    (&["system", "df"], "Type TotalCount Active Size Reclaimable Foo"),
+    (&["history", "busybox"], "ID CreatedAt CreatedBy Size Comment Foo"),
+];
+
+/// Templates over the first field (`A`) and the second (`B`) of a listing.
+const TEMPLATES: &[&str] = &[
+    "{{",
+    "{{nofn .}}",
+    "{{json .}}",
+    "json",
+    "table",
+    "",
+    "table {{.A}}\\t{{.B}}",
+    "{{.A}}\\t{{.B}}",
+    "table {{upper .A}}",
+    "table {{json .}}",
+    "{{upper .A}} {{lower .B}} {{title .A}}",
+    "{{pad .A 2 3}}|{{truncate .A 3}}",
+    "{{join (split .A \"e\") \"-\"}}",
+    "{{println .A}}",
+    "{{.A | printf \"%-20s\"}}|",
+    "{{printf \"%q\" .A}} {{len .A}}",
+    "{{if .B}}yes{{else}}no{{end}}",
+    "{{eq .A \"web\"}} {{and .A \"z\"}}",
+    "{{print .A 1}} {{html .B}}",
+    "{{$x := .A}}{{$x}}{{/* nothing */}}",
+    "{{- .A -}} x",
+    "{{with .A}}{{.}}{{end}}",
+    "{{.A.Foo}}",
+    "{{.A}} {{.Foo}}",
+];
+
+/// Commands whose answers are compared as they are.
+const COMMANDS: &[&str] = &[
+    "ps",
+    "ps -aq",
+    "ps -q",
+    "ps -l",
+    "ps -n 2",
+    "ps -a --no-trunc",
+    "ps -as",
+    "ps -a --filter name=w",
+    "ps -a --filter status=exited",
+    "ps -aq --no-trunc",
+    "ps -aq --format {{.Names}}",
+    "ps --filter foo=bar",
+    "ps --foo",
+    "ps extra",
+    "ps -n x",
+    "images -q",
+    "images -a",
+    "images --digests",
+    "images --no-trunc",
+    "images -q --no-trunc",
+    "images busybox",
+    "images nope",
+    "images --filter dangling=true",
+    "images --filter foo=bar",
+    "volume ls -q",
+    "volume ls --filter foo=bar",
+    "network ls -q",
+    "network ls --no-trunc",
+    "network ls --filter foo=bar",
+    "system df --format json",
+    "system df -v --format json",
+    "history -q busybox",
+    "history --no-trunc busybox",
+    "history nope",
+    "version --format {{.Server.Version}}",
+    "version -f {{.Foo}}",
+    "info -f {{.ServerVersion}}",
+    "info -f {{.Foo}}",
+    "inspect web",
+    "inspect web done",
+    "inspect nope",
+    "inspect web nope",
+    "inspect -s web",
+    "inspect --type image web",
+    "inspect -f {{.Name}} web",
+    "inspect -f {{json .Config}} web",
+    "inspect -f {{.Foo}} web",
+    "inspect -f {{.Config.Labels}} web",
+    "inspect --format json web",
+    "inspect vol1",
+    "volume inspect vol1",
+    "volume inspect nope",
+    "volume inspect -f {{.Name}} vol1 nope",
+    "image inspect busybox",
+    "image inspect nope",
+    "network inspect host",
+    "network inspect nope",
+    "container inspect nope",
+    "port web",
+    "port web 80",
+    "port nope",
+    "top nope",
+    "top done",
+    "diff changed",
+    "diff nope",
+    "logs done",
+    "logs nope",
+    "logs --tail 1 done",
+    "rm nope",
+    "rm web",
+    "rmi nope",
+    "start nope",
+    "stop nope",
+    "kill nope",
+    "kill done",
+    "kill -s NOPE web",
+    "pause nope",
+    "pause done",
+    "unpause web",
+    "restart nope",
+    "rename nope x",
+    "rename web done",
+    "wait nope",
+    "exec nope ls",
+    "exec done ls",
+    "attach nope",
+    "attach done",
+    "cp nope:/x /tmp",
+    "cp web:/nope /tmp",
+    "export nope",
+    "commit nope",
+    "tag nope x",
+    "tag busybox UP/case",
+    "save nope",
+    "volume rm nope",
+    "volume create vol1",
+    "volume create a/b",
+    "events --since 1 --until 2",
+    "events --since x",
+    "stats --no-stream nope",
+    "run",
+    "run --name web busybox",
+    "run --memory x busybox",
+    "run --cpus x busybox",
+    "run --restart foo busybox",
+    "run --cap-add FOO busybox",
+    "run --mount type=foo busybox",
+    "run --log-driver nope busybox",
+    "run --log-opt nope=1 busybox",
+    "run --rm --restart always busybox",
+    "nocommand",
+    "--foo",
+    "volume nocommand",
+];
+
+/// What they are asked about.
+fn furnished() -> Result<Engine> {
+    let engine = engine()?;
+    let script = "echo a very long command line that is certainly cut; exit 3";
+    let web =
+        ["run", "-d", "--name", "web", "--label", "tier=front", "--label", "com.x=z", "-v", "vol1:/data"];
+    for arguments in [
+        &["volume", "create", "--label", "a=b", "vol1"][..],
+        &[&web[..], &["-e", "A=b", "busybox", "sleep", "10000"]].concat(),
+        &["run", "--name", "changed", "busybox", "sh", "-c", "echo x > /new"],
+        &["create", "--name", "made", "--network", "host", "busybox"],
+    ] {
+        engine.docker(arguments).check()?;
+    }
+    assert_eq!(engine.docker(&["run", "--name", "done", "busybox", "sh", "-c", script]).status, 3);
+    Ok(engine)
+}
+
+/// Our own name in the place of docker's, and ages without their number: a second may pass in between.
+fn comparable(answer: &Answer) -> (i32, String, String) {
+    let stderr = answer.stderr.replace("dhow", "docker");
+    (answer.status, ageless(&answer.stdout), stderr)
+}
+
+fn ageless(text: &str) -> String {
+    let parts = text.split(" second").map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit()));
+    parts.collect::<Vec<_>>().join(" second")
+}
+
+/// Runs both, and again where the clock may have moved in between; says where they differ.
+fn difference(engine: &Engine, arguments: &[&str]) -> Option<String> {
+    let mut last = None;
+    for _ in 0..3 {
+        let (theirs, ours) = (engine.docker(arguments), engine.dhow(arguments));
+        let (theirs, ours) = (comparable(&theirs), comparable(&ours));
+        if theirs == ours {
+            return None;
+        }
+        last = Some(format!("{arguments:?}\n  docker {theirs:?}\n  dhow   {ours:?}\n"));
+    }
+    last
+}
+
+#[test]
+fn every_listing_is_written_as_docker_writes_it() -> Result<()> {
+    if docker().is_none() {
+        return Ok(());
+    }
+    let engine = furnished()?;
+    let mut differences = Vec::new();
+    let mut compare = |listing: &[&str], format: &str| {
+        differences.extend(difference(&engine, &[listing, &["--format", format]].concat()));
+    };
+    for (listing, fields) in LISTINGS {
+        let fields: Vec<&str> = fields.split(' ').collect();
+        for field in &fields {
+            compare(listing, &format!("{{{{.{field}}}}}"));
+            compare(listing, &format!("table {{{{.{field}}}}}"));
+            compare(listing, &format!("{{{{json .{field}}}}}"));
+        }
+        for template in TEMPLATES {
+            let template = template.replace(".A", &format!(".{}", fields[0]));
+            compare(listing, &template.replace(".B", &format!(".{}", fields[1])));
+        }
+    }
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.concat());
+    Ok(())
+}
+
+#[test]
+fn every_command_says_what_docker_says() -> Result<()> {
+    if docker().is_none() {
+        return Ok(());
+    }
+    let engine = furnished()?;
+    let compared = COMMANDS.iter().map(|line| line.replace("{{json .Config}}", "{{json·.Config}}"));
+    let mut differences = Vec::new();
+    for line in compared {
+        let words: Vec<String> = line.split(' ').map(|word| word.replace('·', " ")).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        differences.extend(difference(&engine, &words));
+    }
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.concat());
+    Ok(())
+}
