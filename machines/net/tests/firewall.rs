@@ -586,3 +586,52 @@ fn what_the_host_routes_for_others_is_dropped_only_when_it_was_no_router() {
     ask(&lab.outside, Protocol::Tcp, "10.2.0.2", 80).unwrap_err();
     ask(&ours, Protocol::Tcp, "192.0.2.9", 80).unwrap();
 }
+
+#[test]
+fn a_thousand_networks_and_ranges_are_made_and_one_more() {
+    let Some(mut lab) = lab() else { return };
+    let first = lab.network(1);
+    let network = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let subnets = [format!("10.{}.{low}.1", 100 + high), format!("fd00:{number:x}::1")];
+        dhow_net::firewall::Network {
+            bridge: format!("many{number}"),
+            subnets: vec![lab::address(&subnets[0], 24), lab::address(&subnets[1], 64)],
+            ..first.clone()
+        }
+    };
+    let range = |number: u16| Port {
+        count: 20,
+        ..port(Protocol::Tcp, 1000 + number * 20, "10.1.0.2", 1000 + number * 20)
+    };
+    let networks = (0..1000).map(network).chain([first.clone()]).collect();
+    let ports = (0..1000).map(range).collect();
+    let begun = Instant::now();
+    let mut firewall = firewall(&lab, Rules { networks, ports, ..Rules::default() });
+    println!("1000 networks of two subnets and 1000 ranges: {:?}", begun.elapsed());
+    let middle = |mut change: Box<dyn FnMut() + '_>| {
+        let mut times: Vec<Duration> = (0..21)
+            .map(|_| {
+                let begun = Instant::now();
+                change();
+                begun.elapsed()
+            })
+            .collect();
+        times.sort();
+        times[10]
+    };
+    let more = [range(1001)];
+    let time = middle(Box::new(|| {
+        firewall.publish(&[], &more).unwrap();
+        firewall.publish(&more, &[]).unwrap();
+    }));
+    println!("one more range, and gone: {time:?}");
+    let time = middle(Box::new(|| {
+        firewall.add_network(network(1001)).unwrap();
+        firewall.remove_network("many1001").unwrap();
+    }));
+    println!("one more network, and gone: {time:?}");
+    let server = lab.container(1, 2);
+    serve(&server, Protocol::Tcp, 1000 + 999 * 20 + 19, "server");
+    assert!(ask(&lab.outside, Protocol::Tcp, HOST4, 1000 + 999 * 20 + 19).is_ok());
+}

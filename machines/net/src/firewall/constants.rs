@@ -60,6 +60,8 @@ pub(super) const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 pub(super) const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 pub(super) const NFTA_SET_ELEM_KEY: u16 = 1;
 pub(super) const NFTA_SET_ELEM_DATA: u16 = 2;
+pub(super) const NFTA_SET_ELEM_FLAGS: u16 = 3;
+pub(super) const NFT_SET_ELEM_INTERVAL_END: u32 = 1;
 pub(super) const NFTA_SET_ELEM_KEY_END: u16 = 10;
 
 pub(super) const NFTA_DATA_VALUE: u16 = 1;

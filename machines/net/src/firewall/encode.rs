@@ -65,7 +65,10 @@ fn add_set(table: &str, set: &Set, id: u32) -> Step {
     message.text(nf::NFTA_SET_TABLE, table).text(nf::NFTA_SET_NAME, set.name);
     let mut flags = if set.data.is_empty() { 0 } else { nf::NFT_SET_MAP };
     if set.interval {
-        flags |= nf::NFT_SET_INTERVAL | nf::NFT_SET_CONCAT;
+        flags |= nf::NFT_SET_INTERVAL;
+    }
+    if is_product(set) {
+        flags |= nf::NFT_SET_CONCAT;
     }
     number(&mut message, nf::NFTA_SET_FLAGS, flags);
     number(&mut message, nf::NFTA_SET_KEY_TYPE, kind(set.key));
@@ -75,7 +78,7 @@ fn add_set(table: &str, set: &Set, id: u32) -> Step {
         number(&mut message, nf::NFTA_SET_DATA_LEN, length(set.data));
     }
     number(&mut message, nf::NFTA_SET_ID, id);
-    if set.interval {
+    if is_product(set) {
         message.nest(nf::NFTA_SET_DESC, |desc| {
             desc.nest(nf::NFTA_SET_DESC_CONCAT, |fields| {
                 set.key.iter().for_each(|field| part(fields, *field))
@@ -86,6 +89,11 @@ fn add_set(table: &str, set: &Set, id: u32) -> Step {
         message.put(nf::NFTA_SET_USERDATA, &KEYS_ARE_NAMES);
     }
     Step { what: format!("add the set {}", set.name), message }
+}
+
+/// Its ranges are of several fields: an element has both ends, otherwise there is an element for each end.
+const fn is_product(set: &Set) -> bool {
+    set.interval && set.key.len() > 1
 }
 
 fn part(fields: &mut Message, field: Field) {
@@ -138,6 +146,9 @@ fn element_message(kind: u16, flags: u16, table: &str, element: &Element) -> Mes
     message.text(nf::NFTA_SET_ELEM_LIST_TABLE, table).text(nf::NFTA_SET_ELEM_LIST_SET, element.set.name);
     message.nest(nf::NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
         list.nest(nf::NFTA_LIST_ELEM, |one| element_parts(one, element));
+        if element.set.interval && !is_product(element.set) {
+            end_of_range(list, &element.key);
+        }
     });
     message
 }
@@ -146,11 +157,28 @@ fn element_parts(message: &mut Message, element: &Element) {
     let bytes =
         |values: &[Value], end: fn(&Value) -> Vec<u8>| values.iter().flat_map(end).collect::<Vec<u8>>();
     value(message, nf::NFTA_SET_ELEM_KEY, &bytes(&element.key, Value::low));
-    if element.set.interval {
+    if is_product(element.set) {
         value(message, nf::NFTA_SET_ELEM_KEY_END, &bytes(&element.key, Value::high));
     }
     if !element.data.is_empty() {
         value(message, nf::NFTA_SET_ELEM_DATA, &bytes(&element.data, Value::low));
+    }
+}
+
+/// The first that is no longer in the range; there is none after the last of all.
+fn end_of_range(list: &mut Message, key: &[Value]) {
+    let mut after: Vec<u8> = key.iter().flat_map(Value::high).collect();
+    for byte in after.iter_mut().rev() {
+        *byte = byte.wrapping_add(1);
+        if *byte > 0 {
+            break;
+        }
+    }
+    if after.iter().any(|byte| *byte > 0) {
+        list.nest(nf::NFTA_LIST_ELEM, |one| {
+            value(one, nf::NFTA_SET_ELEM_KEY, &after);
+            number(one, nf::NFTA_SET_ELEM_FLAGS, nf::NFT_SET_ELEM_INTERVAL_END);
+        });
     }
 }
 
