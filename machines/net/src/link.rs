@@ -189,7 +189,7 @@ impl Links {
         self.socket.batch(&all).map_err(told(format!("configure the link {}", link.0)))
     }
 
-    /// Lets packets for this host's own [::1] come by a bridge that is up, of which a port that is published there
+    /// Lets packets for this host's own `::1` come by a bridge that is up, of which a port that is published there
     /// needs those that come back. None can come from a container, for the kernel drops what says ::1 on a wire.
     /// With `bridge-nf-call-ip6tables` it drops those, too, that were translated before it looks.
     ///
