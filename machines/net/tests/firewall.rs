@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dhow_net::firewall::{
-    Firewall, Gate, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules, Source, Strangers,
-    text,
+    Access, Firewall, Gate, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules, Source,
+    Strangers, text,
 };
 use lab::{HOST4, HOST6, ask, lab, nft, port, serve, within};
 
@@ -151,11 +151,13 @@ fn everything() -> Rules {
         reach: Reach::Outside,
         neighbours: Neighbours::Talk,
         source,
+        access: Access::Closed,
     };
     let mut networks: Vec<_> = (1..=4).map(|number| network(number, Source::Masquerade)).collect();
     networks[1].source = Source::Given("192.0.2.7".parse().unwrap());
     networks[2].reach = Reach::Internal;
     networks[3].neighbours = Neighbours::Apart;
+    networks[3].access = Access::Open;
     let range = |mut port: Port, count| {
         port.count = count;
         port
@@ -288,6 +290,41 @@ fn a_port_on_the_loopback_address_of_ipv6_is_the_hosts_alone() {
             lab::nobody_reaches(&[8080, 8081, 9000].map(|number| (&sandbox, protocol, "::1", number)));
         }
     }
+}
+
+#[test]
+fn containers_are_reached_by_their_own_addresses_where_that_is_wanted() {
+    let Some(mut lab) = lab() else { return };
+    let mut networks = vec![lab.network(1), lab.network(2)];
+    networks[0].access = Access::Published;
+    networks[1].access = Access::Open;
+    for network in &mut networks {
+        network.source = Source::Kept;
+    }
+    let (routed, open) = (lab.container(1, 2), lab.container(2, 2));
+    let mut ports = Vec::new();
+    for protocol in BOTH {
+        for (number, name) in [(80, "published"), (81, "not published")] {
+            serve(&routed, protocol, number, name);
+            serve(&open, protocol, number, name);
+        }
+        ports.extend([port(protocol, 8080, "10.1.0.2", 80), port(protocol, 8080, "fd01::2", 80)]);
+    }
+    serve(&lab.outside, Protocol::Tcp, 80, "outside");
+    let mut firewall = firewall(&lab, Rules { networks, ports: ports.clone(), ..Rules::default() });
+    for protocol in BOTH {
+        for (host, one, two) in [(HOST4, "10.1.0.2", "10.2.0.2"), (HOST6, "fd01::2", "fd02::2")] {
+            assert!(ask(&lab.outside, protocol, one, 80).unwrap().starts_with("published"));
+            assert!(ask(&lab.outside, protocol, two, 81).unwrap().starts_with("not published"));
+            lab::nobody_reaches(&[(&lab.outside, protocol, one, 81), (&lab.outside, protocol, host, 8080)]);
+        }
+    }
+    assert_eq!(ask(&routed, Protocol::Tcp, "192.0.2.9", 80).unwrap(), "outside 10.1.0.2");
+    firewall.publish(&ports, &[]).unwrap();
+    ask(&lab.outside, Protocol::Tcp, "10.1.0.2", 80).unwrap_err();
+    let nowhere = Port { bridge: "br7".to_owned(), ..ports[0].clone() };
+    let error = firewall.publish(&[], &[nowhere]).unwrap_err();
+    assert!(error.to_string().ends_with("there is no network br7"), "{error}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ mod text;
 
 pub use gate::Gate;
 pub use keeper::Keeper;
-pub use rules::{Neighbours, Network, Policy, Port, Protocol, Reach, Rules, Source, Strangers};
+pub use rules::{Access, Neighbours, Network, Policy, Port, Protocol, Reach, Rules, Source, Strangers};
 pub use table::{Firewall, Ownership};
 
 /// The tables of these rules in nft's words.

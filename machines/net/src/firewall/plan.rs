@@ -18,7 +18,7 @@ use super::gate::Gate;
 use super::language::{
     Chain, Element, Family, Field, Home, Hook, Place, Set, Side, State, Table, Term, Value, Verdict,
 };
-use super::rules::{Neighbours, Network, Policy, Port, Reach, Rules, Source, Strangers};
+use super::rules::{Access, Neighbours, Network, Policy, Port, Reach, Rules, Source, Strangers};
 use crate::link::Address;
 
 const ACCEPT: Term = Term::Verdict(Verdict::Accept);
@@ -44,6 +44,10 @@ const WAY: &[Field] = &[Field::From, Field::To];
 static BRIDGES: Set = names("bridges");
 const INTERNAL: Set = names("internal");
 static INTERNAL_BOTH: Set = INTERNAL;
+/// Whose containers are reached by their own addresses, wholly, and at which ports.
+static OPEN: Set = names("open");
+static DIRECT4: Set = ranges("direct4", ADDRESSED4, &[]);
+static DIRECT6: Set = ranges("direct6", ADDRESSED6, &[]);
 static APART: Set = names("apart");
 /// From a bridge to itself.
 static LOOPS: Set = Set { home: Home::Both, name: "loops", key: WAY, data: &[], interval: false };
@@ -75,10 +79,13 @@ static ANY_DOORS6: Set = doors("any_doors", Home::Six, ANY);
 static INTERNAL4: Set = Set { home: Home::Four, ..INTERNAL };
 static INTERNAL6: Set = Set { home: Home::Six, ..INTERNAL };
 
-static ALL: [&Set; 18] = [
+static ALL: [&Set; 21] = [
     &BRIDGES,
     &INTERNAL_BOTH,
     &APART,
+    &OPEN,
+    &DIRECT4,
+    &DIRECT6,
     &LOOPS,
     &INSIDE4,
     &INSIDE6,
@@ -117,7 +124,7 @@ pub(super) fn tables(name: &str, rules: &Rules) -> Vec<Table> {
     let policy = &rules.policy;
     let mut elements: Vec<Element> =
         rules.networks.iter().flat_map(|network| network_elements(network, policy)).collect();
-    elements.extend(rules.ports.iter().flat_map(|port| port_elements(port, policy)));
+    elements.extend(rules.ports.iter().flat_map(|port| port_elements(port, rules)));
     let mut table = |home, sets: &[&Set], chains| {
         let own = |element: &mut Element| element.set.home == home;
         let elements = elements.extract_if(.., own).collect();
@@ -236,7 +243,14 @@ fn forward(strangers: Strangers) -> Vec<Vec<Term>> {
 
 /// From outside, or from another network of ours, to a container.
 fn inward() -> Vec<Vec<Term>> {
-    vec![vec![Term::State(State::Known), ACCEPT], vec![Term::Translated, ACCEPT], vec![DROP]]
+    vec![
+        vec![Term::State(State::Known), ACCEPT],
+        vec![Term::Translated, ACCEPT],
+        vec![Term::In(&[Field::To], &OPEN), ACCEPT],
+        vec![Term::Family(Family::Four), Term::In(ADDRESSED4, &DIRECT4), ACCEPT],
+        vec![Term::Family(Family::Six), Term::In(ADDRESSED6, &DIRECT6), ACCEPT],
+        vec![DROP],
+    ]
 }
 
 /// From a network to itself: by a published port, or where the host filters what bridges switch.
@@ -299,6 +313,9 @@ pub(super) fn network_elements(network: &Network, policy: &Policy) -> Vec<Elemen
         let set = if subnet.address.is_ipv4() { &INSIDE4 } else { &INSIDE6 };
         element(set, vec![Value::Subnet(*subnet)])
     }));
+    if network.access == Access::Open {
+        elements.push(element(&OPEN, vec![name()]));
+    }
     if network.neighbours == Neighbours::Apart {
         elements.push(element(&APART, vec![name()]));
     }
@@ -333,9 +350,12 @@ fn source(network: &Network, subnet: Address) -> Option<Element> {
 }
 
 /// What a published range adds: one element, unless the container's ports are others than the host's.
-pub(super) fn port_elements(port: &Port, policy: &Policy) -> Vec<Element> {
+pub(super) fn port_elements(port: &Port, rules: &Rules) -> Vec<Element> {
+    if rules.network(&port.bridge).is_some_and(|network| network.access == Access::Published) {
+        return vec![direct_element(port)];
+    }
     let mut elements = map_elements(port);
-    if policy.gate.is_some() {
+    if rules.policy.gate.is_some() {
         let set = match (port.host.is_some(), port.container.is_ipv4()) {
             (true, true) => &DOORS4,
             (true, false) => &DOORS6,
@@ -345,6 +365,16 @@ pub(super) fn port_elements(port: &Port, policy: &Policy) -> Vec<Element> {
         elements.push(Element { set, key: port_key(port, port.first, port.last()), data: Vec::new() });
     }
     elements
+}
+
+fn direct_element(port: &Port) -> Element {
+    let set = if port.container.is_ipv4() { &DIRECT4 } else { &DIRECT6 };
+    let ports = Value::Ports(port.inside, port.inside.saturating_add(port.count - 1));
+    Element {
+        set,
+        key: vec![Value::Address(port.container), Value::Protocol(port.protocol), ports],
+        data: vec![],
+    }
 }
 
 fn port_key(port: &Port, first: u16, last: u16) -> Vec<Value> {

@@ -53,6 +53,20 @@ pub struct Network {
     pub neighbours: Neighbours,
     /// What the world sees as the source of its containers' packets.
     pub source: Source,
+    /// Whether its containers are reached by their own addresses.
+    pub access: Access,
+}
+
+/// How containers are reached from elsewhere by their own addresses, where somebody routes these to this host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Not at all: what is published is reached by addresses of the host (Docker's gateway mode `nat`).
+    #[default]
+    Closed,
+    /// What is published is reached by the containers' addresses, and not by those of the host (`routed`).
+    Published,
+    /// At all ports, besides what is published (`nat-unprotected`).
+    Open,
 }
 
 /// How far the containers of a network come.
@@ -208,13 +222,22 @@ impl Rules {
     /// `InvalidInput`.
     pub fn check(&self) -> io::Result<()> {
         self.networks.iter().try_for_each(Network::check)?;
-        for port in &self.ports {
-            port.check()?;
-            if !self.networks.iter().any(|network| network.bridge == port.bridge) {
-                return Err(wrong(format!("{port}: there is no network {}", port.bridge)));
-            }
+        self.ports.iter().try_for_each(|port| self.check_port(port))
+    }
+
+    /// Finds what no rule can do of one more port.
+    pub(super) fn check_port(&self, port: &Port) -> io::Result<()> {
+        port.check()?;
+        match self.network(&port.bridge) {
+            Some(_) => Ok(()),
+            None => Err(wrong(format!("{port}: there is no network {}", port.bridge))),
         }
-        Ok(())
+    }
+
+    /// The network of a bridge.
+    #[must_use]
+    pub fn network(&self, bridge: &str) -> Option<&Network> {
+        self.networks.iter().find(|network| network.bridge == bridge)
     }
 }
 

@@ -139,7 +139,7 @@ impl Firewall {
         let mut gone: Vec<Element> =
             networks.flat_map(|network| plan::network_elements(network, policy)).collect();
         let ports = self.rules.ports.iter().filter(|port| port.bridge == bridge);
-        gone.extend(ports.flat_map(|port| plan::port_elements(port, policy)));
+        gone.extend(ports.flat_map(|port| plan::port_elements(port, &self.rules)));
         self.change(&gone, &[])?;
         self.rules.networks.retain(|network| network.bridge != bridge);
         let (gone, left) =
@@ -154,9 +154,9 @@ impl Firewall {
     /// # Errors
     /// The kernel's, naming what it refused: nothing was changed then. `EEXIST` when a port is taken.
     pub fn publish(&mut self, gone: &[Port], new: &[Port]) -> io::Result<()> {
-        new.iter().try_for_each(Port::check)?;
+        new.iter().try_for_each(|port| self.rules.check_port(port))?;
         let elements = |ports: &[Port]| {
-            let all = ports.iter().flat_map(|port| plan::port_elements(port, &self.rules.policy));
+            let all = ports.iter().flat_map(|port| plan::port_elements(port, &self.rules));
             all.collect::<Vec<Element>>()
         };
         self.change(&elements(gone), &elements(new))?;
