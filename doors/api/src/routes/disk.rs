@@ -7,7 +7,7 @@ use dhow_model::image::size_of_layers;
 use dhow_model::{Error, Image, Result};
 use serde_json::{Value, json};
 
-use super::images::SharedSizes;
+use super::images::{SharedSizes, Users};
 use super::volumes::Shown;
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
@@ -120,14 +120,13 @@ fn summed(usage: Usage) -> Value {
 
 fn images(engine: &Engine, version: ApiVersion) -> Result<Usage> {
     let images = engine.images()?;
-    let users: Vec<_> = engine.containers().iter().filter_map(|container| container.image).collect();
+    let users = Users::of(engine);
     let shared = SharedSizes::of(&images);
     let size = size_of_layers(&images);
-    let used: Vec<&Image> = images.iter().filter(|image| users.contains(&image.id)).collect();
+    let used: Vec<&Image> = images.iter().filter(|image| users.count(&image.id) > 0).collect();
     let kept = size_of_layers(used.iter().copied());
-    let count = |image: &Image| users.iter().filter(|id| **id == image.id).count();
     let item = |image: &Image| {
-        let containers = i64::try_from(count(image)).unwrap_or(i64::MAX);
+        let containers = i64::try_from(users.count(&image.id)).unwrap_or(i64::MAX);
         json!(Summary::new(image, containers, shared.shared(image), version))
     };
     Ok(Usage {

@@ -1,7 +1,8 @@
 //! Images listed and looked at.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use dhow_engine::Engine;
 use dhow_model::{Image, ImageId};
 use dhow_oci::Digest;
 use serde_json::{Value, json};
@@ -22,10 +23,9 @@ pub(super) async fn list(call: Call) -> Answer {
             let images = engine.images()?;
             let sizes = shared.then(|| SharedSizes::of(&images));
             let parents: BTreeSet<ImageId> = images.iter().filter_map(|one| one.parent).collect();
-            let users = engine.containers();
-            let count = |id: ImageId| users.iter().filter(|container| container.image == Some(id)).count();
+            let users = Users::of(engine);
             let summary = |one: Image| {
-                let containers = counted(count(one.id), version);
+                let containers = counted(users.count(&one.id), version);
                 json!(Summary::new(
                     &one,
                     containers,
@@ -46,6 +46,25 @@ pub(super) async fn list(call: Call) -> Answer {
 /// Docker did not count containers in a list before 1.51.
 fn counted(containers: usize, version: ApiVersion) -> i64 {
     if version.before(51) { -1 } else { i64::try_from(containers).unwrap_or(i64::MAX) }
+}
+
+/// How many containers each image has: counted once, for there may be thousands of both.
+pub(in crate::routes) struct Users(HashMap<ImageId, usize>);
+
+impl Users {
+    /// Of all containers.
+    pub(in crate::routes) fn of(engine: &Engine) -> Self {
+        let mut users = HashMap::new();
+        for image in engine.containers().iter().filter_map(|container| container.image) {
+            *users.entry(image).or_default() += 1;
+        }
+        Self(users)
+    }
+
+    /// Those of one image.
+    pub(in crate::routes) fn count(&self, image: &ImageId) -> usize {
+        self.0.get(image).copied().unwrap_or_default()
+    }
 }
 
 /// Which layers are in more images than one.

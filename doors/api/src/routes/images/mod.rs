@@ -11,7 +11,7 @@ mod change;
 mod look;
 
 pub(super) use change::commit;
-pub(super) use look::SharedSizes;
+pub(super) use look::{SharedSizes, Users};
 
 /// The handler of `/images/{rest}`.
 pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
