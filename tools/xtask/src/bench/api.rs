@@ -85,6 +85,40 @@ impl Drop for Sleeper {
     }
 }
 
+/// A container that has written 100 MB in a million lines; removed with the value.
+pub(crate) struct Written {
+    sleeper: Sleeper,
+}
+
+impl Written {
+    pub(crate) fn new(api: Api) -> Result<Self> {
+        let mut connection = api.connect()?;
+        let script = "yes $(printf %099d 7) | head -n 1000000";
+        // With neither a limit of Docker's nor of ours in the way.
+        let log = json!({"Type": "json-file", "Config": {"max-size": "1g"}});
+        let body = json!({
+            "Image": "busybox", "Cmd": ["sh", "-c", script],
+            "HostConfig": {"NetworkMode": "none", "LogConfig": log},
+        });
+        let made = call(&mut connection, "POST", "/containers/create", &body)?;
+        let id = made["Id"].as_str().context("no container id")?.to_owned();
+        call(&mut connection, "POST", &format!("/containers/{id}/start"), &Value::Null)?;
+        call(&mut connection, "POST", &format!("/containers/{id}/wait"), &Value::Null)?;
+        Ok(Self { sleeper: Sleeper { api, id } })
+    }
+
+    /// Reads all of it: a frame of eight bytes before each line of a hundred.
+    pub(crate) fn read(&self) -> Result<()> {
+        let Sleeper { api, id } = &self.sleeper;
+        let path = format!("/containers/{id}/logs?stdout=1");
+        let response = api.connect()?.request("GET", &path, &Value::Null)?;
+        if response.body.len() != 108_000_000 {
+            bail!("{} bytes of log, status {}", response.body.len(), response.status);
+        }
+        Ok(())
+    }
+}
+
 fn create(connection: &mut Connection, command: &[&str]) -> Result<String> {
     let body = json!({"Image": "busybox", "Cmd": command, "HostConfig": {"NetworkMode": "none"}});
     let answer = call(connection, "POST", "/containers/create", &body)?;

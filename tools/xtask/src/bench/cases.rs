@@ -39,6 +39,7 @@ pub(crate) const ALL: &[Case] = &[
     Case { name: "cp of 200 MB in", most_rounds: 10, contenders: copy::inward },
     Case { name: "cp of 200 MB out", most_rounds: 10, contenders: copy::outward },
     Case { name: "diff and commit of a layer of 5,000 files", most_rounds: 10, contenders: copy::layer },
+    Case { name: "logs of 100 MB through the API", most_rounds: 10, contenders: written },
     Case { name: "ps -a of 200 containers, whole command line", most_rounds: 50, contenders: many::ps },
     Case { name: "engine ready with 100 stopped", most_rounds: 20, contenders: ready::ready },
     Case { name: "images of 100, whole command line", most_rounds: 50, contenders: many::images },
@@ -138,6 +139,13 @@ fn api_exec(arena: &Arena) -> Result<Vec<Contender<'_>>> {
     through_api(arena, |api| {
         let sleeper = api::Sleeper::new(api)?;
         Ok(Box::new(move || sleeper.exec()))
+    })
+}
+
+fn written(arena: &Arena) -> Result<Vec<Contender<'_>>> {
+    through_api(arena, |api| {
+        let written = api::Written::new(api)?;
+        Ok(Box::new(move || written.read()))
     })
 }
 
