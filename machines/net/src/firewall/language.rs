@@ -1,7 +1,7 @@
 //! The part of nftables that we speak, as values: tables, chains, rules, sets and their elements.
 //!
 //! Nothing here knows what the rules are for. [`text()`](super::text()) writes a table as nft does, and
-//! [`encode`](super::encode) as the kernel reads it.
+//! `encode` as the kernel reads it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
