@@ -2,6 +2,7 @@
 //!
 //! - `cargo xtask check`: format, lints, layering, licences, documentation.
 //! - `cargo xtask test`: all of that, then every test; installs what they need. CI runs this.
+//! - `cargo xtask coverage`: the table of what tests ask of the Engine API.
 //! - `cargo xtask demo`: the main job, from an empty machine to a container that ran.
 //! - `cargo xtask budget`: what a start costs, counted, against what it may.
 //! - `cargo xtask soak`: containers come and go, and nothing of them stays.
@@ -11,6 +12,7 @@
 mod bench;
 mod budget;
 mod check;
+mod coverage;
 mod demo;
 mod layering;
 mod many;
@@ -34,6 +36,12 @@ enum Task {
         /// A whole Debian as the base image, instead of busybox.
         #[arg(long)]
         debootstrap: bool,
+    },
+    /// Writes docs/coverage.md: which operations of the Engine API have a test.
+    Coverage {
+        /// Of what the last run of the tests left, without running them again.
+        #[arg(long)]
+        last: bool,
     },
     /// What a start, an engine and a container cost, counted, against what they may.
     Budget,
@@ -69,6 +77,7 @@ fn main() -> Result<()> {
         Task::Check => check::run(),
         Task::Test => test::run(),
         Task::Demo { debootstrap } => demo::run(debootstrap),
+        Task::Coverage { last } => coverage::write(!last),
         Task::Budget => budget::run(),
         Task::Many { containers, images } => many::run(containers, images),
         Task::Soak { count } => soak::run(count),

@@ -1,6 +1,6 @@
 //! Runs other programs: prints the line, fails when they fail.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +19,13 @@ pub(crate) fn run_words(words: &[&str]) -> Result<()> {
         bail!("{:?} ended with {status}", words.join(" "));
     }
     Ok(())
+}
+
+/// The same with a variable set in its environment.
+pub(crate) fn run_with(line: &str, variable: &str, value: &Path) -> Result<()> {
+    let assignment = format!("{variable}={}", value.display());
+    let words: Vec<&str> = ["env", &assignment].into_iter().chain(line.split_whitespace()).collect();
+    run_words(&words)
 }
 
 /// What a command prints.

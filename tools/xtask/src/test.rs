@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{budget, check, setup, shell, soak};
+use crate::{budget, check, coverage, setup, shell, soak};
 
 /// Enough to see one thing a container that stays; by hand it is run with 10,000.
 const SOAKED: usize = 200;
@@ -14,7 +14,9 @@ pub(crate) fn run() -> Result<()> {
     check::run()?;
     // Journeys run the binary itself.
     shell::run("cargo build --package dhow --locked")?;
-    shell::run("cargo test --workspace --locked")?;
+    let asked = coverage::record()?;
+    shell::run_with("cargo test --workspace --locked", dhow_testkit::coverage::VARIABLE, &asked)?;
+    coverage::check(&asked)?;
     budget::run()?;
     soak::run(SOAKED)
 }

@@ -7,6 +7,7 @@ use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
 use dhow_oci::Platform;
 
+use crate::images::platform_of;
 use crate::plan::{discard, merge, storage, validate};
 use crate::registry::durability;
 use crate::volumes::Claims;
@@ -150,14 +151,7 @@ impl Engine {
         if name.is_empty() {
             return Err(Error::invalid("config cannot be empty in order to create a container"));
         }
-        let image = self.image(name)?;
-        let found = platform_of(&image);
-        match platform {
-            Some(wanted) if !found.runs_on(wanted) => Err(Error::not_found(format!(
-                "image with reference {name} was found but does not provide the specified platform ({wanted})"
-            ))),
-            _ => Ok((Some(image), name.to_owned())),
-        }
+        Ok((Some(self.image_on(name, platform)?), name.to_owned()))
     }
 
     fn take_name(&self, wanted: &str, id: &ContainerId) -> Result<ContainerName> {
@@ -175,14 +169,5 @@ impl Engine {
         let name: ContainerName = id.short().parse().map_err(|error| Error::internal(format!("{error}")))?;
         self.registry.reserve(&name, id)?;
         Ok(name)
-    }
-}
-
-pub(crate) fn platform_of(image: &Image) -> Platform {
-    Platform {
-        architecture: image.config.architecture.clone(),
-        os: image.config.os.clone(),
-        variant: image.config.variant.clone(),
-        os_version: String::new(),
     }
 }

@@ -5,7 +5,7 @@ pub mod remove;
 pub mod transfer;
 
 use dhow_model::{Error, Image, ImageId, Result};
-use dhow_oci::{Digest, Reference};
+use dhow_oci::{Digest, Platform, Reference};
 
 use crate::Engine;
 use crate::registry::shorten;
@@ -33,6 +33,21 @@ impl Engine {
             found => found,
         };
         found.ok_or_else(|| no_such(text))
+    }
+
+    /// The same, when it runs on the platform that is asked for.
+    ///
+    /// # Errors
+    /// Not found, in Docker's words.
+    pub fn image_on(&self, text: &str, platform: Option<&Platform>) -> Result<Image> {
+        let image = self.image(text)?;
+        match platform {
+            Some(wanted) if !platform_of(&image).runs_on(wanted) => Err(Error::not_found(format!(
+                "image with reference {} was found but does not provide the specified platform ({wanted})",
+                shorten(text)
+            ))),
+            _ => Ok(image),
+        }
     }
 
     /// The configuration of an image, byte for byte.
@@ -77,6 +92,15 @@ impl Engine {
         self.ports.images.tag(&reference, &image.id)?;
         self.tell_image("tag", &image.id.to_string(), &reference.familiar());
         Ok(())
+    }
+}
+
+pub(crate) fn platform_of(image: &Image) -> Platform {
+    Platform {
+        architecture: image.config.architecture.clone(),
+        os: image.config.os.clone(),
+        variant: image.config.variant.clone(),
+        os_version: String::new(),
     }
 }
 

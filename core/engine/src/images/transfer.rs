@@ -30,14 +30,14 @@ impl Engine {
     /// Works out what is to be saved, before the first byte is sent.
     ///
     /// # Errors
-    /// `No such image: …`
-    pub fn plan_save(&self, names: &[String]) -> Result<Vec<SaveItem>> {
+    /// `No such image: …`, or none of that platform.
+    pub fn plan_save(&self, names: &[String], platform: Option<&Platform>) -> Result<Vec<SaveItem>> {
         if names.is_empty() {
             return Err(Error::invalid("no images specified"));
         }
         let mut items: Vec<SaveItem> = Vec::new();
         for name in names {
-            let image = self.image(name)?;
+            let image = self.image_on(name, platform)?;
             let references = self.names_of(name, &image);
             match items.iter_mut().find(|item| item.id == image.id) {
                 Some(item) => item.references.extend(references),

@@ -84,13 +84,15 @@ impl Call {
     /// # Errors
     /// Invalid argument for anything else.
     pub(crate) fn platform(&self) -> Result<Option<Platform>> {
-        let Some(text) = self.query.given("platform") else { return Ok(None) };
-        let read = if text.starts_with('{') {
-            serde_json::from_str(text).map_err(|error| error.to_string())
-        } else {
-            Platform::parse(text)
-        };
-        read.map(Some).map_err(|error| Error::invalid(format!("invalid platform {text:?}: {error}")))
+        self.query.given("platform").map(read_platform).transpose()
+    }
+
+    /// The same for a parameter that came with 1.`minor`: older clients mean nothing by it.
+    ///
+    /// # Errors
+    /// As [`platform`](Self::platform).
+    pub(crate) fn platform_since(&self, minor: u16) -> Result<Option<Platform>> {
+        if self.version.before(minor) { Ok(None) } else { self.platform() }
     }
 
     /// Whether the method is this one.
@@ -131,6 +133,19 @@ impl Call {
     pub(crate) fn into_client(self) -> Client {
         Client::new(&self.headers, self.upgrade, Some(self.body), self.end)
     }
+}
+
+/// Reads a platform in either form.
+///
+/// # Errors
+/// Invalid argument for anything else.
+pub(crate) fn read_platform(text: &str) -> Result<Platform> {
+    let read = if text.starts_with('{') {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    } else {
+        Platform::parse(text)
+    };
+    read.map_err(|error| Error::invalid(format!("invalid platform {text:?}: {error}")))
 }
 
 fn finished<T>(done: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {

@@ -4,32 +4,45 @@ use std::time::Duration;
 
 use dhow_model::{Error, Result, Timestamp};
 
-/// Reads an instant; a duration counts back from `now`.
+/// Reads the instant of a filter; a duration counts back from `now`.
 ///
 /// # Errors
-/// Invalid argument that quotes the text.
+/// Invalid argument that quotes the text, in Docker's words.
 pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Timestamp> {
-    let wrong = || Error::invalid(format!("invalid timestamp {text:?}"));
-    if let Some(nanos) = unix(text) {
-        return Ok(Timestamp::from_nanos(nanos));
-    }
-    if let Some(ago) = duration(text.trim_start_matches(['+', '-'])) {
-        let ago = i128::try_from(ago.as_nanos()).map_err(|_| wrong())?;
-        let sign = if text.starts_with('-') { 1 } else { -1 };
-        return Ok(Timestamp::from_nanos(now.unix_nanos() + sign * ago));
-    }
-    civil(text).ok_or_else(wrong)
+    let wrong = || {
+        let why = if text.trim().is_empty() { "value is empty".into() } else { no_seconds(text) };
+        Error::invalid(format!("failed to parse value as time or duration: {why}"))
+    };
+    read(text, now).ok_or_else(wrong)
 }
 
 /// The instant of a query parameter; nothing where it is not given, or is `0`.
 ///
 /// # Errors
-/// As [`parse`].
+/// Invalid argument that quotes the text, in Docker's words.
 pub(crate) fn optional(text: &str) -> Result<Option<Timestamp>> {
     if text.is_empty() || text == "0" {
         return Ok(None);
     }
-    parse(text, Timestamp::now()).map(Some)
+    let wrong = || Error::invalid(format!("invalid timestamp {text:?}: {}", no_seconds(text)));
+    read(text, Timestamp::now()).map(Some).ok_or_else(wrong)
+}
+
+fn no_seconds(text: &str) -> String {
+    let seconds = text.split_once('.').map_or(text, |(seconds, _)| seconds);
+    format!("invalid seconds {seconds:?}: invalid syntax")
+}
+
+fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
+    if let Some(nanos) = unix(text) {
+        return Some(Timestamp::from_nanos(nanos));
+    }
+    if let Some(ago) = duration(text.trim_start_matches(['+', '-'])) {
+        let ago = i128::try_from(ago.as_nanos()).ok()?;
+        let sign = if text.starts_with('-') { 1 } else { -1 };
+        return Some(Timestamp::from_nanos(now.unix_nanos() + sign * ago));
+    }
+    civil(text)
 }
 
 /// Nanoseconds of `seconds[.fraction]`.

@@ -299,3 +299,62 @@ impl From<&InterfaceCounts> for Interface {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn sample(cgroup_version: u32) -> Sample {
+        let count =
+            |operation: &str, value| BlockCount { major: 8, minor: 0, operation: operation.into(), value };
+        let details = ["anon", "inactive_file", "total_inactive_file", "percpu"];
+        Sample {
+            cgroup_version,
+            memory: MemorySample {
+                usage: 100,
+                peak: 200,
+                limit: 300,
+                details: details.into_iter().map(|name| (name.to_owned(), 7)).collect(),
+                ..MemorySample::default()
+            },
+            block_bytes: vec![count("Read", 1), count("Write", 2)],
+            block_operations: vec![count("Read", 3)],
+            processes: 4,
+            ..Sample::default()
+        }
+    }
+
+    fn shown(version: u32) -> (Value, Value) {
+        let sample = sample(version);
+        (json!(Memory::new(&sample.memory, version)), json!(BlockIo::new(&sample)))
+    }
+
+    #[test]
+    fn numbers_of_cgroups_have_the_shape_that_docker_gives_their_version() {
+        let (memory, block) = shown(1);
+        let details = json!({"inactive_file": 7, "total_inactive_file": 7});
+        assert_eq!(memory, json!({"usage": 100, "max_usage": 200, "stats": details, "limit": 300}));
+        assert_eq!(
+            block["io_service_bytes_recursive"][1],
+            json!({"major": 8, "minor": 0, "op": "Write", "value": 2})
+        );
+        assert_eq!(
+            (&block["io_serviced_recursive"][0]["value"], &block["io_time_recursive"]),
+            (&json!(3), &json!([]))
+        );
+
+        let (memory, block) = shown(2);
+        let details = json!({"anon": 7, "inactive_file": 7});
+        assert_eq!(memory, json!({"usage": 100, "stats": details, "limit": 300}));
+        assert_eq!(
+            block["io_service_bytes_recursive"][1],
+            json!({"major": 8, "minor": 0, "op": "write", "value": 2})
+        );
+        assert_eq!(
+            (&block["io_serviced_recursive"], &block["io_time_recursive"]),
+            (&Value::Null, &Value::Null)
+        );
+    }
+}

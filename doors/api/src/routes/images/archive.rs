@@ -27,7 +27,8 @@ pub(super) async fn get_many(call: Call) -> Answer {
 }
 
 async fn save(call: Call, names: Vec<String>) -> Answer {
-    let items = call.run(move |engine| engine.plan_save(&names)).await?;
+    let platform = call.platform_since(48)?;
+    let items = call.run(move |engine| engine.plan_save(&names, platform.as_ref())).await?;
     let engine = call.engine;
     stream::written(TAR, move |out| engine.save_images(&items, out)).await
 }

@@ -4,12 +4,12 @@ use dhow_engine::containers::commit::Commit;
 use dhow_engine::images::named;
 use dhow_engine::images::remove::ImageRemoval;
 use dhow_model::image::Removed;
-use dhow_model::{Error, Image};
+use dhow_model::{Error, Image, Result};
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::server::answer::{self, Answer};
-use crate::server::call::Call;
+use crate::server::call::{Call, read_platform};
 use crate::types::prune::PruneFilter;
 use crate::types::{create, image};
 
@@ -41,7 +41,14 @@ pub(in crate::routes) async fn commit(mut call: Call) -> Answer {
 pub(super) async fn remove(call: Call, name: String) -> Answer {
     let removal =
         ImageRemoval { force: call.query.is_set("force"), keep_parents: call.query.is_set("noprune") };
-    let removed = call.run(move |engine| engine.remove_image(&name, removal)).await?;
+    // An image is of one platform here: it goes when it is one of those that are to go.
+    let platforms = call.query.all("platforms").filter(|_| !call.version.before(50));
+    let platforms = platforms.map(read_platform).collect::<Result<Vec<_>>>()?;
+    let verb = move |engine: &std::sync::Arc<dhow_engine::Engine>| {
+        platforms.iter().try_for_each(|platform| engine.image_on(&name, Some(platform)).map(drop))?;
+        engine.remove_image(&name, removal)
+    };
+    let removed = call.run(verb).await?;
     Ok(answer::ok(&removed.iter().map(shown).collect::<Vec<_>>()))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dhow_engine::Engine;
-use dhow_model::{Image, ImageId};
+use dhow_model::{Error, Image, ImageId};
 use dhow_oci::Digest;
 use serde_json::{Value, json};
 
@@ -90,11 +90,16 @@ impl SharedSizes {
 
 pub(super) async fn inspect(call: Call, name: String) -> Answer {
     let version = call.version;
-    let image = call.run(move |engine| engine.image(&name)).await?;
+    let platform = call.platform_since(49)?;
+    if platform.is_some() && call.query.is_set("manifests") {
+        return Err(Error::invalid("conflicting options: manifests and platform options cannot both be set"));
+    }
+    let image = call.run(move |engine| engine.image_on(&name, platform.as_ref())).await?;
     Ok(answer::ok(&Inspection::new(&image, version)))
 }
 
 pub(super) async fn history(call: Call, name: String) -> Answer {
-    let image = call.run(move |engine| engine.image(&name)).await?;
+    let platform = call.platform_since(48)?;
+    let image = call.run(move |engine| engine.image_on(&name, platform.as_ref())).await?;
     Ok(answer::ok(&image::history(&image)))
 }
