@@ -181,3 +181,21 @@ fn a_killed_engine_goes_on_probing_and_remembers() -> Result<()> {
     assert_eq!(status(&engine, "well"), "healthy", "what was found is forgotten");
     Ok(())
 }
+
+#[test]
+fn no_probe_outlives_the_engine_that_made_it() -> Result<()> {
+    let mut engine = engine()?;
+    run(&engine, "hangs", &["--health-timeout", "1h", "--health-cmd", "sleep 300; true"]);
+    let probes = |engine: &Engine| -> Vec<String> {
+        let processes = engine.docker(&["top", "hangs", "-eo", "pid,args"]).stdout;
+        let probes = processes.lines().filter(|line| line.ends_with(" sleep 300"));
+        probes.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+    };
+    until("it is not probed", || !probes(&engine).is_empty())?;
+    let first = probes(&engine);
+    engine.kill()?;
+    engine.launch()?;
+    until("the old probe goes on", || probes(&engine).iter().all(|pid| !first.contains(pid)))?;
+    until("it is not probed again", || !probes(&engine).is_empty())?;
+    Ok(())
+}

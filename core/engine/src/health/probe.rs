@@ -63,6 +63,8 @@ impl Run {
             attach_stdout: true,
             attach_stderr: true,
             cmd: check.command.clone(),
+            // No probe of an engine that was killed goes on beside those of the next.
+            dies_with_client: true,
             ..ExecRequest::default()
         };
         let id = entry.record().id.to_string();
