@@ -47,7 +47,13 @@ impl Hierarchy {
 pub(super) fn hierarchies() -> io::Result<Vec<Hierarchy>> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     let groups = std::fs::read_to_string("/proc/self/cgroup")?;
-    Ok(mounts.lines().filter_map(|line| hierarchy(line, &groups)).collect())
+    let mut found: Vec<Hierarchy> = Vec::new();
+    for hierarchy in mounts.lines().filter_map(|line| hierarchy(line, &groups)) {
+        // What is mounted later lies over what is at the same place, and hides it.
+        found.retain(|hidden| hidden.name != hierarchy.name);
+        found.push(hierarchy);
+    }
+    Ok(found)
 }
 
 /// One line of mountinfo(5): `… root mountpoint options … - type source super-options`.
