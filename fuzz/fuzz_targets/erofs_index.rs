@@ -47,7 +47,7 @@ fn told(bytes: &[u8]) -> std::collections::BTreeSet<Vec<u8>> {
     let mut reader = Reader::new(bytes, Limits { file: 1 << 40, ..Limits::default() });
     while let Ok(Some(entry)) = reader.next_entry() {
         let mut path = Vec::new();
-        for part in entry.path.split(|&byte| byte == b'/').filter(|part| !matches!(part, b"" | b".")) {
+        for part in entry.path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
             if part == b".." {
                 path.truncate(path.iter().rposition(|&byte| byte == b'/').unwrap_or(0));
                 continue;
