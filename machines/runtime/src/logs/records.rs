@@ -152,7 +152,7 @@ mod tests {
         let contents = Box::new(io::Cursor::new(bytes.to_vec()));
         let mut records = Records::new(contents, form, false, 0);
         std::iter::from_fn(|| records.next_entry().unwrap())
-            .map(|entry| String::from_utf8(entry.bytes).unwrap().trim_end().to_owned())
+            .map(|entry| String::from_utf8_lossy(&entry.bytes).trim_end().to_owned())
             .collect()
     }
 
@@ -179,6 +179,35 @@ mod tests {
             for length in first..whole.len() {
                 assert_eq!(read(form, &whole[..length]), ["one"], "{form:?} {length}");
             }
+        }
+    }
+
+    /// What the fuzz target does, with some files of chance; the same ones each time.
+    #[test]
+    fn whatever_stands_before_an_entry_it_is_read() {
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        for round in 0..60 {
+            let form = if round % 2 == 0 { Form::Json } else { Form::Binary };
+            let mut bytes = file(form, &["before\n"]);
+            for _ in 0..random() % 40 {
+                let at = usize::try_from(random()).unwrap_or(0) % (bytes.len() + 1);
+                match random() % 3 {
+                    0 => bytes.insert(at, random().to_le_bytes()[0]),
+                    1 if at < bytes.len() => bytes[at] = random().to_le_bytes()[0],
+                    _ => bytes.truncate(at),
+                }
+            }
+            // As much as a damaged length may swallow.
+            bytes.resize(bytes.len() + binary::LONGEST + 100, b' ');
+            bytes.push(b'\n');
+            bytes.extend(file(form, &["last\n"]));
+            assert_eq!(read(form, &bytes).last().map(String::as_str), Some("last"), "round {round}");
         }
     }
 }
