@@ -28,7 +28,7 @@
 //!
 //! let upper = std::fs::File::open("containers/c/rw")?;
 //! let created = create(upper.as_fd(), &CreateOptions::layer(), &mut std::fs::File::create("new.tar")?)?;
-//! println!("{} is {} bytes", created.digest, created.size);
+//! println!("{:?} is {} bytes", created.digest, created.size);
 //! # Ok(())
 //! # }
 //! ```
