@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use dhow_conformance::engine;
 use dhow_testkit::Engine;
+use dhow_testkit::http::encoded;
 use serde_json::{Value, json};
 
 fn ask(engine: &Engine, method: &str, path: &str) -> Result<(u16, Value)> {
@@ -119,20 +120,6 @@ fn an_image_of_another_platform_is_not_found() -> Result<()> {
     let path = format!("/images/load?quiet=1&platform={there}");
     assert_eq!(engine.connect()?.request_bytes("POST", &path, "application/x-tar", &tar)?.status, 200);
     Ok(())
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(
-            |byte| {
-                if byte.is_ascii_alphanumeric() {
-                    char::from(byte).to_string()
-                } else {
-                    format!("%{byte:02X}")
-                }
-            },
-        )
-        .collect()
 }
 
 #[test]

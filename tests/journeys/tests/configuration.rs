@@ -3,22 +3,12 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use dhow_testkit::Engine;
+use anyhow::{Context as _, Result};
 use dhow_testkit::process::{self, Answer};
+use dhow_testkit::{Engine, until};
 use tempfile::TempDir;
-
-/// Asks until `answer` is what is hoped for, for at most half a minute.
-fn until(what: &str, mut answer: impl FnMut() -> bool) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !answer() {
-        ensure!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
 
 /// `dhow daemon` with these flags, which ends at once.
 fn daemon(flags: &[&str]) -> Result<Answer> {

@@ -1,24 +1,12 @@
 //! The engine is killed at any time: containers go on, nothing acknowledged is lost.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result, ensure};
-use dhow_testkit::Engine;
+use dhow_testkit::{Engine, until};
 
 fn engine() -> Result<Engine> {
     let engine = Engine::start()?;
     engine.import_busybox()?;
     Ok(engine)
-}
-
-/// Asks until `answer` is what is hoped for, for at most half a minute.
-fn until(what: &str, mut answer: impl FnMut() -> bool) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !answer() {
-        ensure!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 #[test]

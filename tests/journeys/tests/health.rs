@@ -1,25 +1,13 @@
 //! Containers that are probed: what users see of their health, and what follows from it.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Result, ensure};
-use dhow_testkit::Engine;
+use anyhow::Result;
+use dhow_testkit::{Engine, until};
 use serde_json::Value;
 
 fn engine() -> Result<Engine> {
     let engine = Engine::start()?;
     engine.import_busybox()?;
     Ok(engine)
-}
-
-/// Asks until `answer` is what is hoped for, for at most half a minute.
-fn until(what: &str, mut answer: impl FnMut() -> bool) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !answer() {
-        ensure!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 /// Runs a container that is healthy when `/ok` is there.

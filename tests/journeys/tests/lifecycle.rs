@@ -1,24 +1,14 @@
 //! Containers that end and are started again: restart policies, also across the death of the engine.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, ensure};
-use dhow_testkit::Engine;
+use anyhow::Result;
+use dhow_testkit::{Engine, until};
 
 fn engine() -> Result<Engine> {
     let engine = Engine::start()?;
     engine.import_busybox()?;
     Ok(engine)
-}
-
-/// Asks until `answer` is what is hoped for, for at most half a minute.
-fn until(what: &str, mut answer: impl FnMut() -> bool) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !answer() {
-        ensure!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 fn state(engine: &Engine, name: &str) -> String {

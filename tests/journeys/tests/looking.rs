@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dhow_testkit::Engine;
+use dhow_testkit::http::encoded;
 use serde_json::{Value, json};
 
 fn engine() -> Result<Engine> {
@@ -476,20 +477,6 @@ fn lists_show_what_is_asked_for_and_refuse_what_they_do_not_know() -> Result<()>
         assert!(answer.status == 400 && told.starts_with(words), "{filters}: {} {told}", answer.status);
     }
     Ok(())
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(
-            |byte| {
-                if byte.is_ascii_alphanumeric() {
-                    char::from(byte).to_string()
-                } else {
-                    format!("%{byte:02X}")
-                }
-            },
-        )
-        .collect()
 }
 
 #[test]

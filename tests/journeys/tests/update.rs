@@ -1,26 +1,16 @@
 //! Containers whose limits, policy and name change, and execs that are ended.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
-use dhow_testkit::Engine;
+use anyhow::{Context as _, Result};
+use dhow_testkit::{Engine, until};
 use serde_json::{Value, json};
 
 fn engine() -> Result<Engine> {
     let engine = Engine::start()?;
     engine.import_busybox()?;
     Ok(engine)
-}
-
-/// Asks until `answer` is what is hoped for, for at most half a minute.
-fn until(what: &str, mut answer: impl FnMut() -> bool) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !answer() {
-        ensure!(Instant::now() < end, "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }
 
 fn seen(engine: &Engine, name: &str, format: &str) -> String {

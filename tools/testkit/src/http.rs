@@ -177,3 +177,13 @@ impl Connection {
         Ok(line.trim_end().to_owned())
     }
 }
+
+/// Text as it stands in a query.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}

@@ -11,3 +11,16 @@ pub mod process;
 pub mod rootfs;
 
 pub use engine::Engine;
+
+/// Asks until `answer` is what is hoped for, for at most half a minute.
+///
+/// # Errors
+/// `what`, when it never was.
+pub fn until(what: &str, mut answer: impl FnMut() -> bool) -> anyhow::Result<()> {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !answer() {
+        anyhow::ensure!(std::time::Instant::now() < end, "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Ok(())
+}
