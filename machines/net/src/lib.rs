@@ -5,6 +5,7 @@
 #[cfg(test)]
 mod tests;
 
+pub mod dns;
 pub mod firewall;
 pub mod link;
 mod netlink;

@@ -78,6 +78,17 @@ fn open(path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
+/// Runs `deed` in a namespace, on a thread of its own.
+pub(crate) fn within<T: Send>(
+    namespace: BorrowedFd<'_>,
+    deed: impl FnOnce() -> io::Result<T> + Send,
+) -> io::Result<T> {
+    elsewhere(|| {
+        move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?;
+        deed()
+    })
+}
+
 /// Runs `deed` on a thread of its own, which ends in the namespace that it went to.
 fn elsewhere<T: Send>(deed: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
     thread::scope(|scope| scope.spawn(deed).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -1,6 +1,6 @@
 //! The traits by which rules reach the world.
 //!
-//! All are blocking: a verb of the engine runs from its first step to its last on a thread of its
+//! All but [`Names`] are blocking: a verb of the engine runs from its first step to its last on a thread of its
 //! own, so a client that goes away cannot leave it half done. What takes long without working
 //! (waiting for an exit, following a log) is told by [`RuntimeEvent`]s instead.
 //!
@@ -10,6 +10,7 @@
 mod host;
 mod images;
 mod logs;
+mod names;
 mod records;
 mod runtime;
 mod sample;
@@ -23,6 +24,7 @@ pub use logs::{
     LogEntries, LogEntry, LogFileKind, LogFileOptions, LogOptions, LogQuery, LogReceiver, LogService,
     LogStream, Syslog, SyslogAddress, SyslogFormat,
 };
+pub use names::{Addresses, Names, Servers, Upstreams};
 pub use records::{Durability, Records};
 pub use runtime::{
     Adopted, AttachOptions, ExecPlan, MountedTree, RootfsPlan, Runtime, RuntimeEvent, RuntimeProgram,

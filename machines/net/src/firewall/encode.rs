@@ -4,6 +4,7 @@ use super::constants as nf;
 use super::language::{
     Chain, Element, Family, Field, Home, Hook, Set, Side, State, Table, Term, Value, Verdict, edge, octets,
 };
+use super::rules::Protocol;
 use super::text::rule_text;
 use crate::link::Address;
 use crate::netlink::Message;
@@ -200,6 +201,13 @@ fn term(all: &mut Message, term: &Term) {
             load(all, *field, 0);
             within(all, *subnet);
         }
+        Term::Port(protocol, side, port) => {
+            meta(all, nf::NFT_META_L4PROTO, 0);
+            compare(all, nf::NFT_CMP_EQ, &[protocol.number()]);
+            payload(all, (nf::NFT_PAYLOAD_TRANSPORT_HEADER, port_offset(*side), 2), 0);
+            compare(all, nf::NFT_CMP_EQ, &port.to_be_bytes());
+        }
+        Term::SetPort(protocol, side, port) => set_port(all, *protocol, *side, *port),
         Term::State(state) => state_bits(all, *state),
         Term::Translated => connection(all, nf::NFT_CT_STATUS, nf::IPS_DST_NAT),
         Term::Local => local(all),
@@ -285,6 +293,36 @@ fn within(all: &mut Message, subnet: Address) {
         mask(all, &bits);
     }
     compare(all, nf::NFT_CMP_EQ, &first);
+}
+
+const fn port_offset(side: Side) -> u32 {
+    match side {
+        Side::Source => 0,
+        Side::Destination => 2,
+    }
+}
+
+fn set_port(all: &mut Message, protocol: Protocol, side: Side, port: u16) {
+    constant(all, nf::NFT_REG32_00, &port.to_be_bytes());
+    expression(all, "payload", |data| {
+        number(data, nf::NFTA_PAYLOAD_SREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_PAYLOAD_BASE, nf::NFT_PAYLOAD_TRANSPORT_HEADER);
+        number(data, nf::NFTA_PAYLOAD_OFFSET, port_offset(side));
+        number(data, nf::NFTA_PAYLOAD_LEN, 2);
+        if let Some(offset) = checksum_offset(protocol) {
+            number(data, nf::NFTA_PAYLOAD_CSUM_TYPE, nf::NFT_PAYLOAD_CSUM_INET);
+            number(data, nf::NFTA_PAYLOAD_CSUM_OFFSET, offset);
+        }
+    });
+}
+
+/// Where the sum is that changes with the packet. That of SCTP is of another kind.
+const fn checksum_offset(protocol: Protocol) -> Option<u32> {
+    match protocol {
+        Protocol::Tcp => Some(16),
+        Protocol::Udp => Some(6),
+        Protocol::Sctp => None,
+    }
 }
 
 fn state_bits(all: &mut Message, state: State) {

@@ -75,6 +75,10 @@ pub(super) enum Term {
     In(&'static [Field], &'static Set),
     /// The address lies in a subnet.
     Within(Field, Address),
+    /// The packet is of this protocol, and has this port on this side.
+    Port(Protocol, Side, u16),
+    /// The port of this side becomes another, in this packet alone: no connection is known of it.
+    SetPort(Protocol, Side, u16),
     /// The connection is in one of these states.
     State(State),
     /// The connection's destination was translated.

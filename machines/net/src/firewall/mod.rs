@@ -10,6 +10,7 @@ mod connections;
 mod constants;
 mod encode;
 mod gate;
+mod inside;
 mod keeper;
 mod language;
 mod others;
@@ -19,6 +20,7 @@ mod table;
 mod text;
 
 pub use gate::Gate;
+pub(crate) use inside::redirect;
 pub use keeper::Keeper;
 pub use rules::{Access, Neighbours, Network, Policy, Port, Protocol, Reach, Rules, Source, Strangers};
 pub use table::{Firewall, Ownership};

@@ -99,6 +99,10 @@ impl fmt::Display for Term {
             Self::NotFrom(name) => write!(out, "iifname != \"{name}\""),
             Self::In(fields, set) => write!(out, "{} @{}", words(fields), set.name),
             Self::Within(field, subnet) => write!(out, "{} {}", field.names().0, Value::Subnet(*subnet)),
+            Self::Port(protocol, side, port) => write!(out, "{protocol} {} {port}", side.port_word()),
+            Self::SetPort(protocol, side, port) => {
+                write!(out, "{protocol} {} set {port}", side.port_word())
+            }
             Self::State(state) => write!(out, "ct state {}", state.names().1),
             Self::Translated => out.write_str("ct status dnat"),
             Self::Local => out.write_str("fib daddr type local"),
@@ -110,6 +114,15 @@ impl fmt::Display for Term {
             }
             Self::Copy(family, link, _) => write!(out, "dup to {} device \"{link}\"", family.nobody()),
             Self::Verdict(verdict) => verdict.fmt(out),
+        }
+    }
+}
+
+impl Side {
+    const fn port_word(self) -> &'static str {
+        match self {
+            Self::Source => "sport",
+            Self::Destination => "dport",
         }
     }
 }
