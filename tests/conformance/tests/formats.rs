@@ -1,8 +1,8 @@
 //! Our command line and the stock one, against one engine: every listing with every placeholder, every
 //! function of templates, every short form, and what is said when something is wrong, byte for byte.
 //!
-//! Left out is what shows the insides of Go (`{{.}}` of a struct, addresses) or whose order is Docker's
-//! chance (names of one image).
+//! Left out is what shows addresses (a struct that Go holds by a pointer within another), the words about
+//! a function that fails, and what is in the order of Docker's chance (names of one image).
 
 use anyhow::Result;
 use dhow_conformance::{docker, engine};
@@ -167,6 +167,123 @@ const COMMANDS: &[&str] = &[
     "volume nocommand",
 ];
 
+/// What the documents of `inspect` are shown by; each for a container that runs and one that ended.
+const OF_CONTAINERS: &[&str] = &[
+    "{{.Config.ExposedPorts}} {{.Config.Cmd}} {{.Config.Entrypoint}} {{.Config.Volumes}} {{.Config.Shell}}",
+    "{{.NetworkSettings.Ports}} {{.NetworkSettings.IPAddress}} {{.NetworkSettings.SecondaryIPAddresses}}",
+    "{{.Mounts}} {{.GraphDriver}} {{.ExecIDs}} {{json .ExecIDs}} {{.SizeRw}} {{.Args}}",
+    "{{.Config.Healthcheck}} {{.HostConfig.LogConfig}} {{.HostConfig.RestartPolicy}} {{.HostConfig.Ulimits}}",
+    "{{.HostConfig.Binds}} {{.HostConfig.PortBindings}} {{.HostConfig.Devices}} {{.HostConfig.Sysctls}}",
+    "{{.HostConfig.Init}} {{.HostConfig.ConsoleSize}} {{.HostConfig.NanoCPUs}} {{.HostConfig.MaskedPaths}}",
+    "{{.State.Health.Status}} {{.State.Health.FailingStreak}}",
+    "{{.Config.Healthcheck.Test}} {{.Config.Healthcheck.Interval}}",
+    "{{range .Mounts}}{{.}} {{json .}}{{end}}",
+    "{{range $i, $m := .Mounts}}{{$i}} {{$m.Name}}:{{$m.RW}};{{end}}",
+    "{{range $k, $v := .Config.Labels}}{{$k}}={{$v}},{{end}}",
+    "{{range $p, $c := .Config.ExposedPorts}}{{$p}}{{$c}}{{end}}",
+    "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{$v.NetworkID}} {{$v.Aliases}}{{end}}",
+    "{{range .Config.Env}}{{println .}}{{else}}none{{end}}",
+    "{{range .State}}{{.}},{{end}}",
+    "{{range $i, $e := split \"a,b\" \",\"}}{{if $i}}, {{end}}{{$e}}{{end}}",
+    "{{with .State}}{{.Pid | printf \"%d\"}}{{end}}{{with .State.Error}}x{{else}}y{{end}}",
+    "{{if .State.Running}}up{{else if .State.Dead}}dead{{else}}down{{end}}",
+    "{{if and .State.Running (eq .Driver \"overlay2\")}}a{{else if not .State.Dead}}b{{end}}",
+    "{{index .Config.Env 0}} {{index .Config.Labels \"tier\"}} {{index .Config.Labels \"nope\"}}|",
+    "{{.Config.Labels.tier}} {{.Config.Labels.nope}}{{with .Config.Labels.nope}}x{{end}}",
+    "{{if .Mounts}}{{(index .Mounts 0).Name}}{{end}} {{len .Mounts}} {{len .Config.Env}} {{len .State}}",
+    "{{eq .Name \"/web\" \"/done\"}} {{ne .Name \"x\"}} {{or .Config.Domainname \"none\"}} {{not .State.Running}}",
+    "{{gt .RestartCount 1}} {{lt .RestartCount 1}} {{ge .RestartCount 0}} {{le .RestartCount 0}}",
+    "{{printf \"%s %v %q %5d|%05d|%-6s|%t\" .Name .Config.Cmd .ID .State.ExitCode 42 \"ab\" .State.Paused}}",
+    "{{join .Config.Env \",\"}} {{join .Config.Cmd \"+\" | upper}} {{split .Name \"/\"}}",
+    "{{upper .Name | lower | title}} {{pad .Name 2 3}}|{{truncate .Name 2}}{{println .Name .State.ExitCode}}",
+    "{{print .Name .State.ExitCode .State.Running}} {{json .State.Running}} {{json .Config.Env}}",
+    "{{$x := .State}}{{$x.Status}} {{with $c := .Config}}{{$c.Hostname}}{{$.Name}}{{end}}",
+    "{{define \"t\"}}<{{.}}>{{end}}{{template \"t\" .Name}} {{slice .Id 0 12}} {{- .Name -}} x {{/* no */}}",
+    "{{html \"<a>\"}} {{js \"'\"}} {{urlquery \"a b\"}} {{\"q\" | printf \"%s!\"}} {{1}} {{1.5}} {{true}}",
+    "{{json .HostConfig.RestartPolicy}} {{json .Mounts}} {{json .Config.Labels}} {{json .State}}",
+    "{{.ID}} {{json .Config}}",
+    "{{.State.Foo}}",
+    "{{.Foo.Bar}}",
+    "{{.Name.Foo}}",
+    "{{.Config.Healthcheck.Foo}}",
+    "{{range .Mounts}}{{.Foo}}{{end}}{{.Foo}}",
+    "{{nope}}",
+    "{{end}}",
+    "{{.Name",
+    "{{printf \"x}}",
+];
+
+/// What other documents are shown by.
+const OF_OTHERS: &[(&[&str], &[&str])] = &[
+    (
+        &["image", "inspect", "busybox", "-f"],
+        &[
+            "{{.RootFS}} {{.Metadata}} {{.RepoTags}} {{.RepoDigests}} {{.GraphDriver}} {{.Descriptor}}",
+            "{{.Config.Env}} {{.Config.Cmd}} {{.Config.ExposedPorts}} {{.Config.Healthcheck}} {{.Config.Shell}}",
+            "{{index .RepoTags 0}} {{.Size}} {{.VirtualSize}} {{.Parent}}{{.Author}} {{.Os}}/{{.Architecture}}",
+        ],
+    ),
+    (
+        &["volume", "inspect", "vol1", "-f"],
+        &["{{.}}", "{{.Labels.a}} {{.Options}} {{.Status}} {{.UsageData}}", "{{json .}}"],
+    ),
+    (
+        &["network", "inspect", "host", "-f"],
+        &["{{.}}", "{{.IPAM}} {{.Created}} {{.ConfigFrom}} {{.EnableIPv6}}", "{{.ID}} {{json .}}"],
+    ),
+    (
+        &["info", "-f"],
+        &[
+            "{{.Swarm}} {{.Plugins}} {{.Runtimes}} {{.RuncCommit}} {{.Labels}} {{.CDISpecDirs}} {{.HTTPProxy}}",
+            "{{range .DriverStatus}}{{index . 0}}={{index . 1}};{{end}} {{len .Plugins.Log}} {{.CPUCfsQuota}}",
+            "{{range $k, $v := .Runtimes}}{{$k}}:{{$v.Path}},{{end}}",
+            "{{json .Swarm}}",
+            "{{.Swarm.Foo}}",
+        ],
+    ),
+    (
+        &["version", "-f"],
+        &[
+            "{{.Server}} {{.Server.Platform}} {{.Server.APIVersion}} {{upper .Server.Os}} {{.Client.Context}}",
+            "{{range .Server.Components}}{{.Name}} {{.Version}} {{.Details.GitCommit}};{{end}}",
+            "{{.Server.Foo}}",
+            "{{.Client.Foo}}",
+        ],
+    ),
+    (
+        &["events", "--since", "1", "--until", "0s", "--format"],
+        &[
+            "{{.}}",
+            "json",
+            "{{json .}}",
+            "{{.Type}} {{.Action}} {{.Actor}} {{.Status}} {{.From}} {{.Scope}} {{.Time}} {{.TimeNano}}",
+            "{{.Actor.Attributes.name}} {{index .Actor.Attributes \"image\"}} {{json .Actor.Attributes}}",
+            "{{range $k, $v := .Actor.Attributes}}{{$k}}={{$v}} {{end}}{{with .Actor}}{{.ID}}{{end}}",
+            "{{.Foo}}",
+            "{{",
+        ],
+    ),
+    (
+        &["stats", "--no-stream", "--format"],
+        &[
+            "{{.Name}} {{.ID}} {{.Container}} {{.PIDs}} {{.NetIO}}",
+            "table {{.Name}}\\t{{.PIDs}}",
+            "{{if .Name}}{{upper .Name}}{{end}}",
+            "{{.Foo}}",
+        ],
+    ),
+    (
+        &["context", "ls", "--format"],
+        &[
+            "{{.Name}} {{.Current}} {{.DockerEndpoint}} {{.Error}} {{.Description}}",
+            "json",
+            "table",
+            "{{.Foo}}",
+        ],
+    ),
+    (&["context", "inspect", "-f"], &["{{.Name}} {{.Endpoints.docker.Host}}", "{{.}}", "{{.Foo}}"]),
+];
+
 /// What they are asked about.
 fn furnished() -> Result<Engine> {
     let engine = engine()?;
@@ -175,13 +292,30 @@ fn furnished() -> Result<Engine> {
         ["run", "-d", "--name", "web", "--label", "tier=front", "--label", "com.x=z", "-v", "vol1:/data"];
     for arguments in [
         &["volume", "create", "--label", "a=b", "vol1"][..],
-        &[&web[..], &["-e", "A=b", "busybox", "sleep", "10000"]].concat(),
+        &[&web[..], &["-e", "A=b", "--ulimit", "nofile=100", "busybox", "sleep", "10000"]].concat(),
         &["run", "--name", "changed", "busybox", "sh", "-c", "echo x > /new"],
         &["create", "--name", "made", "--network", "host", "busybox"],
     ] {
         engine.docker(arguments).check()?;
     }
-    assert_eq!(engine.docker(&["run", "--name", "done", "busybox", "sh", "-c", script]).status, 3);
+    assert_eq!(
+        engine
+            .docker(&[
+                "run",
+                "--name",
+                "done",
+                "--health-cmd",
+                "true",
+                "-e",
+                "A=b",
+                "busybox",
+                "sh",
+                "-c",
+                script
+            ])
+            .status,
+        3
+    );
     Ok(engine)
 }
 
@@ -248,6 +382,23 @@ fn every_command_says_what_docker_says() -> Result<()> {
         let words: Vec<String> = line.split(' ').map(|word| word.replace('·', " ")).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         differences.extend(difference(&engine, &words));
+    }
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.concat());
+    Ok(())
+}
+
+#[test]
+fn every_document_is_shown_as_docker_shows_it() -> Result<()> {
+    if docker().is_none() {
+        return Ok(());
+    }
+    let engine = furnished()?;
+    let containers = ["web", "done"].map(|name| ["inspect", name, "-f"]);
+    let shown = containers.iter().map(|words| (&words[..], OF_CONTAINERS)).chain(OF_OTHERS.iter().copied());
+    let mut differences = Vec::new();
+    for (command, templates) in shown {
+        let compared = templates.iter().map(|template| [command, &[template]].concat());
+        differences.extend(compared.filter_map(|arguments| difference(&engine, &arguments)));
     }
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.concat());
     Ok(())

@@ -11,7 +11,8 @@ use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::filter::Filters;
 use crate::flags::{FILTER, Parsed, STRING, flag, moment};
-use crate::format::{inspected, time};
+use crate::format::inspected::Shown;
+use crate::format::time;
 use crate::session::Session;
 
 pub(crate) const COMMAND: Command = Command {
@@ -29,15 +30,16 @@ pub(crate) const COMMAND: Command = Command {
     run,
 };
 
+/// What docker reads an event into.
+const MESSAGE: &str = "*events.Message";
+
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let moment = |flag: &str| {
         let given = parsed.text(flag).filter(|value| !value.is_empty());
         given.map(moment::timestamp).transpose()
     };
     let format = parsed.text_or_empty("format");
-    if let Err(why) = crate::format::template::Template::parse(if format == "json" { "" } else { format }) {
-        return Err(Error::Status { code: 64, words: format!("Error parsing format: {why}") });
-    }
+    let shown = template(format)?;
     let request = Request::get(&["events"])
         .query_some("since", moment("since")?.as_deref())
         .query_some("until", moment("until")?.as_deref())
@@ -48,7 +50,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         let text = match format {
             "" => line(&event),
             "json" | "{{json .}}" => format!("{event}\n"),
-            format => inspected::by_lenient_template(format, &in_go(&event))?,
+            _ => shown.named(&event, MESSAGE, "")?,
         };
         session.print(&text)?;
     }
@@ -78,13 +80,13 @@ struct Actor {
     attributes: BTreeMap<String, String>,
 }
 
-/// An event by the names of docker's type, every field there.
-fn in_go(event: &Json) -> Json {
-    let field = |name: &str, empty: Json| event.get(name).cloned().unwrap_or(empty);
-    json!({
-        "Status": field("status", "".into()), "ID": field("id", "".into()), "From": field("from", "".into()),
-        "Type": field("Type", "".into()), "Action": field("Action", "".into()), "Actor": field("Actor", json!({})),
-        "Scope": field("scope", "".into()), "Time": field("time", 0.into()), "TimeNano": field("timeNano", 0.into()),
+/// Docker tries a template on an event of nothing before it asks for any.
+fn template(format: &str) -> Result<Shown> {
+    let tried = Shown::by(format).and_then(|shown| shown.named(&json!({}), MESSAGE, "").map(|_| shown));
+    tried.map_err(|error| {
+        let words = error.to_string();
+        let why = words.trim_start_matches("template parsing error: ");
+        Error::Status { code: 64, words: format!("Error parsing format: {why}") }
     })
 }
 

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use dhow_api::client::Request;
 use serde_json::{Value as Json, json};
 
+use super::version::end_of_line;
 use super::{Arity, Command};
 use crate::error::Result;
 use crate::flags::{Parsed, STRING, flag};
-use crate::format::{inspected, units, value};
+use crate::format::inspected::Shown;
+use crate::format::{units, value};
 use crate::session::Session;
 
 pub(crate) const COMMAND: Command = Command {
@@ -40,7 +42,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     if let Some(fields) = document.as_object_mut() {
         fields.insert("ClientInfo".to_owned(), client_info(&context));
     }
-    session.print(&inspected::by_named_template(format, &document, "", "system.dockerInfo")?)
+    session.print(&Shown::by(format)?.named(&document, "system.dockerInfo", "").inspect_err(end_of_line)?)
 }
 
 fn client_info(context: &str) -> Json {

@@ -7,7 +7,7 @@ use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed, STRING, SWITCH, flag};
 use crate::format::indent::indent;
-use crate::format::inspected;
+use crate::format::inspected::Shown;
 use crate::session::Session;
 
 const FORMAT: Flag = flag("format", STRING, super::INSPECT_FORMAT_HELP).short('f');
@@ -69,12 +69,22 @@ struct Kind {
     name: &'static str,
     before: &'static str,
     after: Option<&'static str>,
+    /// The Go type that docker reads its documents into.
+    of: &'static str,
 }
 
-const CONTAINERS: Kind = Kind { name: "container", before: "containers", after: Some("json") };
-const IMAGES: Kind = Kind { name: "image", before: "images", after: Some("json") };
-const NETWORKS: Kind = Kind { name: "network", before: "networks", after: None };
-const VOLUMES: Kind = Kind { name: "volume", before: "volumes", after: None };
+/// What was found under a name.
+struct Found {
+    document: Box<RawValue>,
+    of: &'static str,
+}
+
+const CONTAINERS: Kind =
+    Kind { name: "container", before: "containers", after: Some("json"), of: "container.InspectResponse" };
+const IMAGES: Kind =
+    Kind { name: "image", before: "images", after: Some("json"), of: "image.InspectResponse" };
+const NETWORKS: Kind = Kind { name: "network", before: "networks", after: None, of: "network.Inspect" };
+const VOLUMES: Kind = Kind { name: "volume", before: "volumes", after: None, of: "volume.Volume" };
 /// In the order in which a bare name is looked up.
 const KINDS: &[Kind] = &[CONTAINERS, IMAGES, NETWORKS, VOLUMES];
 /// The types that docker has and this engine has no objects of.
@@ -118,7 +128,7 @@ fn show(session: &Session, parsed: &Parsed, kinds: &[Kind]) -> Result<()> {
     crate::error::join(failures)
 }
 
-fn find(session: &Session, parsed: &Parsed, kinds: &[Kind], name: &str) -> Result<Box<RawValue>> {
+fn find(session: &Session, parsed: &Parsed, kinds: &[Kind], name: &str) -> Result<Found> {
     let client = session.client()?;
     for kind in kinds {
         let segments: Vec<&str> = [kind.before, name].into_iter().chain(kind.after).collect();
@@ -132,7 +142,7 @@ fn find(session: &Session, parsed: &Parsed, kinds: &[Kind], name: &str) -> Resul
         match client.send(request) {
             Err(error) if kinds.len() > 1 && is_skipped(&error) => {}
             Err(error) => return Err(error.into()),
-            Ok(response) => return Ok(response.json()?),
+            Ok(response) => return Ok(Found { document: response.json()?, of: kind.of }),
         }
     }
     Err(Error::said(format!("Error: No such object: {name}")))
@@ -144,28 +154,26 @@ fn is_skipped(error: &dhow_api::client::Error) -> bool {
     error.is_not_found() || words.contains("not supported") || words.contains("invalid reference format")
 }
 
-fn array(documents: &[Box<RawValue>]) -> String {
-    let texts: Vec<&str> = documents.iter().map(|document| document.get().trim()).collect();
+fn array(documents: &[Found]) -> String {
+    let texts: Vec<&str> = documents.iter().map(|found| found.document.get().trim()).collect();
     format!("[{}]", texts.join(","))
 }
 
-fn compact(documents: &[Box<RawValue>]) -> Result<String> {
-    let documents: Vec<serde_json::Value> = documents.iter().map(|it| value(it)).collect::<Result<_>>()?;
+fn compact(documents: &[Found]) -> Result<String> {
+    let documents: Vec<serde_json::Value> = documents.iter().map(value).collect::<Result<_>>()?;
     serde_json::to_string(&documents).map_err(|error| Error::said(error.to_string()))
 }
 
-fn value(document: &RawValue) -> Result<serde_json::Value> {
-    serde_json::from_str(document.get())
+fn value(found: &Found) -> Result<serde_json::Value> {
+    serde_json::from_str(found.document.get())
         .map_err(|error| Error::said(format!("unable to read inspect data: {error}")))
 }
 
-fn by_template(template: &str, documents: &[Box<RawValue>], failures: &mut Vec<Error>) -> Result<String> {
-    if let Err(why) = crate::format::template::Template::parse(template) {
-        return Err(Error::Status { code: 64, words: format!("template parsing error: {why}") });
-    }
+fn by_template(template: &str, documents: &[Found], failures: &mut Vec<Error>) -> Result<String> {
+    let template = Shown::by(template)?;
     let mut text = String::new();
-    for document in documents {
-        match value(document).and_then(|value| inspected::by_template(template, &value)) {
+    for found in documents {
+        match value(found).and_then(|value| template.inspected(&value, found.of)) {
             Ok(shown) => text.push_str(&shown),
             Err(error) => failures.push(error),
         }

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{Arity, Command};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flags::{Parsed, STRING, flag};
+use crate::format::inspected::Shown;
 use crate::format::tabwriter::Tabs;
-use crate::format::{inspected, time};
+use crate::format::time;
 use crate::session::Session;
 
 pub(crate) const COMMAND: Command = Command {
@@ -63,7 +64,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         format => {
             let client = serde_json::to_value(&client).unwrap_or_default();
             let document = serde_json::json!({ "Client": client, "Server": server });
-            inspected::by_named_template(format, &document, "version", "system.versionInfo")?
+            Shown::by(format)?.named(&document, "system.versionInfo", "version").inspect_err(end_of_line)?
         }
     };
     session.print(&text)?;
@@ -80,6 +81,11 @@ fn server(session: &Session) -> Result<Json> {
         }
     }
     Ok(server)
+}
+
+/// What was written so far is an empty line.
+pub(super) fn end_of_line(_: &Error) {
+    println!();
 }
 
 fn architecture() -> &'static str {

@@ -60,9 +60,52 @@ fn scaled(number: &str, scale: i128) -> Option<i128> {
     Some(total)
 }
 
+/// A length of time as Go's `time.Duration` prints itself: `1m30s`, `1.5ms`, `0s`.
+pub(crate) fn in_go(nanoseconds: i64) -> String {
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let length = nanoseconds.unsigned_abs();
+    let part = |of: u64, unit: u64| {
+        let digits = format!("{:09}", of % unit * (1_000_000_000 / unit));
+        match digits.trim_end_matches('0') {
+            "" => (of / unit).to_string(),
+            digits => format!("{}.{digits}", of / unit),
+        }
+    };
+    match length {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{sign}{length}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", part(length, 1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", part(length, 1_000_000)),
+        _ => {
+            let (minutes, rest) = (length / 60_000_000_000, length % 60_000_000_000);
+            let seconds = part(rest, 1_000_000_000);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_written_as_go_writes_them() {
+        let written = [
+            (0, "0s"),
+            (999, "999ns"),
+            (1_500, "1.5µs"),
+            (2_000_000, "2ms"),
+            (30_000_000_000, "30s"),
+            (90_500_000_000, "1m30.5s"),
+            (7_200_000_000_000, "2h0m0s"),
+            (-1_000_000_000, "-1s"),
+        ];
+        assert!(written.iter().all(|(length, words)| in_go(*length) == *words));
+    }
 
     #[test]
     fn durations_are_read_as_go_reads_them() {

@@ -1,121 +1,40 @@
-//! One document (`inspect`, `info`, `version`) shown by a template.
+//! One document (`inspect`, `info`, `version`, an event) shown by a template.
 
 use serde_json::Value as Json;
 
-use super::empties::{self, Empty};
-use super::template::{Fields, Template};
-use super::value;
+use super::go::tree::Tree;
+use super::go::values;
+use super::template;
 use crate::error::{Error, Result};
 
-/// Shows a document by `json` or a Go template, with a line end.
-pub(crate) fn by_template(format: &str, document: &Json) -> Result<String> {
-    show(format, document, false)
-}
+/// A template by which documents are shown.
+pub(crate) struct Shown(Tree);
 
-/// As [`by_template`], in the words of a document whose Go type is `of`, by a template named `name`.
-pub(crate) fn by_named_template(format: &str, document: &Json, name: &str, of: &str) -> Result<String> {
-    by_template(format, document).map_err(|error| {
-        let words = error.to_string();
-        let Some((before, field)) = words.split_once(": map has no entry for key ") else { return error };
-        let place = before.trim_start_matches("template parsing error: template: ");
-        let place = place.replace("executing \"\"", &format!("executing \"{name}\""));
-        let field = field.trim_matches('"');
-        // What was written so far is an empty line.
-        println!();
-        Error::said(format!("template: {name}{place}: can't evaluate field {field} in type {of}"))
-    })
-}
+impl Shown {
+    /// Reads `--format`: `json` or a Go template.
+    pub(crate) fn by(format: &str) -> Result<Shown> {
+        let source = if format == "json" { "{{json .}}" } else { format };
+        let unreadable = |why| Error::Status { code: 64, words: format!("template parsing error: {why}") };
+        template::read(source).map_err(unreadable).map(Shown)
+    }
 
-/// As [`by_template`], but what is not there is `<no value>` and no error.
-pub(crate) fn by_lenient_template(format: &str, document: &Json) -> Result<String> {
-    show(format, document, true)
-}
-
-fn show(format: &str, document: &Json, lenient: bool) -> Result<String> {
-    let source = if format == "json" { "{{json .}}" } else { format };
-    let wrong = |why| Error::said(format!("template parsing error: {why}"));
-    let document =
-        Document { document, source, lenient, sorted: source.contains(".Id}") || source.contains(".Id ") };
-    let unreadable = |why| Error::Status { code: 64, words: format!("template parsing error: {why}") };
-    let mut text = Template::parse(source).map_err(unreadable)?.render(&document).map_err(wrong)?;
-    text.push('\n');
-    Ok(text)
-}
-
-struct Document<'a> {
-    document: &'a Json,
-    source: &'a str,
-    lenient: bool,
-    /// `.Id` is no field of docker's types, so docker falls back to the bare document, whose keys
-    /// `json` then writes in order.
-    sorted: bool,
-}
-
-impl Fields for Document<'_> {
-    fn lookup(&self, path: &[String]) -> Result<Json, String> {
-        let mut at = self.document;
-        for name in path {
-            let found = at.get(name).or_else(|| spelled_in_go(at, name));
-            match found {
-                Some(value) => at = value,
-                None if at.is_null() => return Err(format!("nil data; no entry for key \"{name}\"")),
-                None => return Err(format!("map has no entry for key \"{name}\"")),
-            }
+    /// As docker's `inspect` shows a document of a Go type: by its type, or, when that fails, as it is.
+    pub(crate) fn inspected(&self, document: &Json, of: &str) -> Result<String> {
+        if let Ok(text) = template::run_typed(&self.0, &values::typed(Some(document), of)) {
+            return Ok(text + "\n");
         }
-        Ok(at.clone())
+        let shown = template::run(&self.0, &values::untyped(document));
+        shown.map(|text| text + "\n").map_err(|why| Error::said(format!("template parsing error: {why}")))
     }
 
-    fn empty(&self, path: &[String]) -> Option<Empty> {
-        match self.lookup(path) {
-            Ok(Json::Null) => path.last().map(|name| empties::of_null(name)),
-            Ok(_) => None,
-            // Only the last name may be missing, not what it would be in.
-            Err(_) if self.lookup(&path[..path.len() - 1]).is_ok_and(|parent| parent.is_object()) => {
-                empties::of_missing(path)
-            }
-            Err(_) => None,
-        }
+    /// By its type alone, in the words of a template that is named `name`.
+    pub(crate) fn named(&self, document: &Json, of: &str, name: &str) -> Result<String> {
+        let shown = template::run_typed(&self.0, &values::typed(Some(document), of));
+        shown.map(|text| text + "\n").map_err(|words| {
+            let words = words.replacen("template: ", &format!("template: {name}"), 1);
+            Error::said(words.replacen("executing \"\"", &format!("executing \"{name}\""), 1))
+        })
     }
-
-    fn is_lenient(&self) -> bool {
-        self.lenient
-    }
-
-    fn document(&self) -> Json {
-        let mut document = self.document.clone();
-        if let Some(fields) = document.as_object_mut() {
-            for name in SPELLED_IN_GO.iter().map(|(name, _)| name).filter(|name| self.source.contains(*name))
-            {
-                if let Some(value) = spelled_in_go(self.document, name) {
-                    fields.entry(*name).or_insert_with(|| value.clone());
-                }
-            }
-        }
-        document
-    }
-
-    fn as_json(&self, value: &Json, _whole: bool) -> String {
-        if self.sorted { value::to_json(&value::to_template(value)).to_string() } else { value.to_string() }
-    }
-}
-
-/// Templates may use the name that a field has in docker's source: `.ID` is `Id` in the document.
-const SPELLED_IN_GO: &[(&str, &[&str])] = &[
-    ("ID", &["Id"]),
-    ("APIVersion", &["ApiVersion"]),
-    ("NanoCPUs", &["NanoCpus"]),
-    ("CPUShares", &["CpuShares"]),
-    ("CPUPeriod", &["CpuPeriod"]),
-    ("CPUQuota", &["CpuQuota"]),
-    ("DNS", &["Dns"]),
-    ("DNSOptions", &["DnsOptions"]),
-    ("DNSSearch", &["DnsSearch"]),
-    ("HostIP", &["HostIp"]),
-];
-
-fn spelled_in_go<'a>(at: &'a Json, name: &str) -> Option<&'a Json> {
-    let (_, spellings) = SPELLED_IN_GO.iter().find(|(known, _)| *known == name)?;
-    spellings.iter().find_map(|spelling| at.get(spelling))
 }
 
 #[cfg(test)]
@@ -127,10 +46,13 @@ mod tests {
         let document = serde_json::json!({
             "Id": "abc", "State": {"Running": true, "Pid": 7}, "Config": {"Env": ["A=1", "B=2"], "Labels": {"z": "1", "a": "2"}},
         });
-        let show = |format: &str| by_template(format, &document).map_err(|error| error.to_string());
+        let show = |format: &str| {
+            let shown = Shown::by(format).and_then(|it| it.inspected(&document, "container.InspectResponse"));
+            shown.map_err(|error| error.to_string())
+        };
         assert_eq!(show("{{.Id}} {{.State.Pid}} {{.State.Running}}").unwrap(), "abc 7 true\n");
         assert_eq!(show("{{.ID}}").unwrap(), "abc\n");
-        assert_eq!(show("{{json .Config.Labels}}").unwrap(), "{\"z\":\"1\",\"a\":\"2\"}\n");
+        assert_eq!(show("{{json .Config.Labels}}").unwrap(), "{\"a\":\"2\",\"z\":\"1\"}\n");
         assert_eq!(show("{{.Config.Env}}").unwrap(), "[A=1 B=2]\n");
         assert_eq!(show("{{.Config.Healthcheck}}").unwrap(), "<nil>\n");
         assert_eq!(
@@ -142,6 +64,17 @@ mod tests {
         );
         assert_eq!(show("{{if .ID}}{{.ID}}{{end}}").unwrap(), "abc\n");
         assert_eq!(show("{{range .Config.Env}}{{println .}}{{end}}").unwrap(), "A=1\nB=2\n\n");
+        assert_eq!(show("{{.State}}").unwrap(), "{ true false false false false 7 0    <nil>}\n");
+        assert_eq!(
+            show("{{with .Config.Labels.no}}{{.}}{{end}}{{.Config.Labels.no}}").unwrap(),
+            "<no value>\n"
+        );
+        assert_eq!(show("{{range $k, $v := .Config.Labels}}{{$k}}={{$v}} {{end}}").unwrap(), "a=2 z=1 \n");
+        assert_eq!(show("{{range $k, $v := .State}}{{$k}}={{$v}} {{end}}").unwrap(), "Pid=7 Running=true \n");
+        assert_eq!(show("{{index .Config.Labels \"no\"}}").unwrap(), "\n");
+        assert_eq!(show("{{printf \"%s %d\" .Config.Env .State.Pid}}").unwrap(), "[A=1 B=2] 7\n");
+        assert_eq!(show("{{json .}}").unwrap(), format!("{document}\n"));
+        assert_eq!(show("{{.Id}}{{json .State}}").unwrap(), "abc{\"Pid\":7,\"Running\":true}\n");
         assert_eq!(show("{{index .Config.Labels \"a\"}}").unwrap(), "2\n");
         assert_eq!(
             show("x{{ .Foo }}").unwrap_err(),

@@ -1,7 +1,7 @@
 //! What users read: tables, templates, sizes, times. The forms are docker's to the letter, because
 //! scripts take them apart.
 
-pub(crate) mod empties;
+pub(crate) mod go;
 pub(crate) mod indent;
 pub(crate) mod inspected;
 pub(crate) mod listing;

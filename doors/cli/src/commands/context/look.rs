@@ -7,7 +7,8 @@ use crate::contexts::{Context, DEFAULT, Store};
 use crate::error::{Error, Result};
 use crate::flags::{Parsed, STRING, SWITCH, flag};
 use crate::format::indent::indent;
-use crate::format::{Listing, Row, inspected};
+use crate::format::inspected::Shown;
+use crate::format::{Listing, Row};
 use crate::session::{Session, overriding_variable};
 
 pub(crate) const LIST: Command = Command {
@@ -73,7 +74,7 @@ fn list(session: &Session, parsed: &Parsed) -> Result<()> {
         custom => Listing::new(custom),
     };
     session.print(&listing.show(rows)?)?;
-    if let Some(variable) = overriding_variable().filter(|_| !parsed.is_on("quiet")) {
+    if let Some(variable) = overriding_variable() {
         eprintln!(
             "Warning: {variable} environment variable overrides the active context. To use a context, either \
              set the global --context flag, or unset {variable} environment variable."
@@ -150,9 +151,22 @@ fn inspect(session: &Session, parsed: &Parsed) -> Result<()> {
     match parsed.text_or_empty("format") {
         "" => session.print_line(&indent(&escaped(&json!(documents)), "    "))?,
         "json" => session.print_line(&escaped(&json!(documents)))?,
-        format => documents.iter().try_for_each(|it| session.print(&inspected::by_template(format, it)?))?,
+        format => {
+            let shown = Shown::by(format)?;
+            documents.iter().try_for_each(|document| show(session, &shown, document))?;
+        }
     }
     crate::error::join(failures)
+}
+
+fn show(session: &Session, shown: &Shown, document: &Json) -> Result<()> {
+    match shown.named(document, "context.contextWithTLSListing", "") {
+        Ok(text) => session.print(&text),
+        Err(error) => {
+            session.print("\n")?;
+            Err(Error::said(format!("template parsing error: {error}")))
+        }
+    }
 }
 
 /// As Go writes what could end a script element.
