@@ -61,6 +61,12 @@ fn dispatch(words: &[String]) -> Result<()> {
     {
         return Err(autostart::launch(rest.first().map(String::as_str)));
     }
+    if let [complete, rest @ ..] = words
+        && complete == commands::complete::COMPLETE
+    {
+        print!("{}", commands::complete::answer(rest));
+        return Ok(());
+    }
     let syntax = Syntax { tables: &[GLOBAL_FLAGS], arguments_end_flags: true };
     let globals = syntax.parse(words).map_err(|why| {
         Error::refused(format!(

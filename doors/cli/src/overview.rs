@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::commands::{COMMANDS, Command, GROUPS};
+use crate::commands::{COMMANDS, Command, GROUPS, ROLES};
 use crate::flags::help;
 use crate::session::GLOBAL_FLAGS;
 
@@ -27,6 +27,7 @@ pub(crate) fn of_program() -> String {
     section(&mut page, "Common Commands", &common);
     section(&mut page, "Management Commands", GROUPS);
     section(&mut page, "Commands", &others);
+    section(&mut page, "Other Roles of the Program", ROLES);
     let _ = write!(page, "\nGlobal Options:\n{}", help::options(&[GLOBAL_FLAGS]));
     page.push_str("\nRun 'dhow COMMAND --help' for more information on a command.\n");
     page

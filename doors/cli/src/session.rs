@@ -150,12 +150,7 @@ impl Session {
             return Ok(client);
         }
         let host = self.host()?;
-        let version = variable_of("DOCKER_API_VERSION");
-        let mut endpoint = Endpoint::parse(&host.address)?;
-        if let Some(tls) = &host.tls {
-            endpoint = endpoint.with_tls(tls)?;
-        }
-        let client = Client::new(endpoint, version.as_deref());
+        let client = new_client(&host)?;
         match client.connect() {
             Err(error)
                 if error.is_not_listening() && (host.is_default || self.globals.is_on("autostart")) =>
@@ -165,6 +160,11 @@ impl Session {
             other => other?,
         }
         Ok(self.client.get_or_init(|| client))
+    }
+
+    /// A client of the engine, which must be there already.
+    pub(crate) fn present_client(&self) -> Result<Client> {
+        new_client(&self.host()?)
     }
 
     /// Sends one request to the engine.
@@ -182,6 +182,15 @@ impl Session {
     pub(crate) fn print_line(&self, line: &str) -> Result<()> {
         self.print(&format!("{line}\n"))
     }
+}
+
+fn new_client(host: &Host) -> Result<Client> {
+    let version = variable_of("DOCKER_API_VERSION");
+    let mut endpoint = Endpoint::parse(&host.address)?;
+    if let Some(tls) = &host.tls {
+        endpoint = endpoint.with_tls(tls)?;
+    }
+    Ok(Client::new(endpoint, version.as_deref()))
 }
 
 /// The variable that says where the engine is, whatever the present context says.

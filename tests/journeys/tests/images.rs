@@ -103,6 +103,61 @@ fn a_broken_archive_leaves_nothing_behind() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_tree_shows_what_images_share() -> Result<()> {
+    let engine = Engine::start()?;
+    // Sizes of our own choice: the tree must not change with the machine's busybox.
+    let tar = |name: &str, size: usize| {
+        let folder = engine.scratch().join(name);
+        std::fs::create_dir(&folder)?;
+        std::fs::write(folder.join("file"), vec![b'x'; size])?;
+        let tar = engine.scratch().join(format!("{name}.tar"));
+        let mut command = Command::new("tar");
+        command.arg("-C").arg(&folder).arg("-cf").arg(&tar).args([
+            "--mtime=@0",
+            "--owner=0",
+            "--group=0",
+            "file",
+        ]);
+        process::must(&mut command)?;
+        anyhow::Ok(tar.display().to_string())
+    };
+    let (base, other) = (tar("base", 2_000_000)?, tar("other", 70_000)?);
+    engine.dhow(&["import", "-c", "CMD sh", &base, "base:1"]).ok();
+    engine.dhow(&["import", &other, "other:1"]).ok();
+    engine.dhow(&["create", "--name", "work", "base:1"]).ok();
+    for (file, size, image) in [("a", 500_000, "app:1"), ("b", 30_000, "app:2")] {
+        let from = engine.scratch().join(file);
+        std::fs::write(&from, vec![b'y'; size])?;
+        engine.dhow(&["cp", &from.display().to_string(), "work:/"]).ok();
+        engine.dhow(&["commit", "work", image]).ok();
+    }
+    engine.dhow(&["tag", "app:2", "app:latest"]).ok();
+    let tree = engine.dhow(&["image", "tree"]).ok().to_owned();
+    let drawn: Vec<String> = tree.lines().map(nameless).collect();
+    insta::assert_snapshot!(drawn.join("\n"), @r"
+    LAYER             SIZE      USED BY   IMAGE               CREATED BY
+    LAYER-------      2.01MB    3         base:1              Imported from -
+    ├─ LAYER-------   505kB     1         app:1               /bin/sh -c sh
+    └─ LAYER-------   536kB     1         app:2, app:latest   /bin/sh -c sh
+    LAYER-------      73.2kB    1         other:1             Imported from -
+
+    4 images, 4 layers: 3.12MB on disk, of which 2.01MB shared
+    ");
+    assert_eq!(engine.dhow(&["images", "--tree"]).ok(), tree);
+    assert!(engine.dhow(&["image", "tree", "app:1"]).ok().contains("1 image, 2 layers"));
+    Ok(())
+}
+
+/// A line of the tree without the digits of its layer, which are another's on every day.
+fn nameless(line: &str) -> String {
+    let is_id = |word: &&str| word.len() == 12 && word.chars().all(|c| c.is_ascii_hexdigit());
+    match line.split(' ').find(is_id) {
+        Some(id) => line.replacen(id, "LAYER-------", 1),
+        None => line.to_owned(),
+    }
+}
+
 fn files_below(directory: &Path) -> Result<usize> {
     Ok(std::fs::read_dir(directory)?.count())
 }

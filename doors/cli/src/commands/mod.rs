@@ -12,6 +12,7 @@ use crate::session::Session;
 mod attach;
 mod check;
 mod commit;
+pub(crate) mod complete;
 mod completion;
 mod context;
 mod cp;
@@ -148,6 +149,13 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("network", "Manage networks"),
     ("system", "Manage the engine"),
     ("volume", "Manage volumes"),
+];
+
+/// What the same program is besides a client; each has help pages of its own.
+pub(crate) const ROLES: &[(&str, &str)] = &[
+    ("daemon", "Run the engine"),
+    ("debug", "Look into the engine's work: where the time of a start goes"),
+    ("runtime", "Run as an OCI runtime"),
 ];
 
 /// Finds a command by the words with which it was called.

@@ -148,7 +148,7 @@ impl Forest {
     fn page(&self) -> String {
         let mut text = String::from("LAYER\tSIZE\tUSED BY\tIMAGE\tCREATED BY\n");
         let mut sums = Sums::default();
-        for node in self.roots.values() {
+        for node in in_order(&self.roots) {
             node.draw("", "", &mut text, &mut sums);
         }
         for title in &self.empty {
@@ -187,7 +187,19 @@ fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Nodes by the first name among the images that stand on them: ids say nothing to a reader.
+fn in_order(level: &BTreeMap<String, Node>) -> Vec<&Node> {
+    let mut nodes: Vec<&Node> = level.values().collect();
+    nodes.sort_by_key(|node| node.first_title());
+    nodes
+}
+
 impl Node {
+    fn first_title(&self) -> &str {
+        let below = self.children.values().map(Node::first_title);
+        self.titles.iter().map(String::as_str).chain(below).min().unwrap_or_default()
+    }
+
     fn draw(&self, branch: &str, below: &str, text: &mut String, sums: &mut Sums) {
         let size = self.layer.size.unwrap_or(0);
         sums.layers += 1;
@@ -207,7 +219,7 @@ impl Node {
             self.titles.join(", "),
             names::ellipsis(&self.layer.made_by.replace(['\t', '\n'], " "), 45)
         );
-        for (index, child) in self.children.values().enumerate() {
+        for (index, child) in in_order(&self.children).into_iter().enumerate() {
             let last = index + 1 == self.children.len();
             let (branch, beneath) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
             child.draw(&format!("{below}{branch}"), &format!("{below}{beneath}"), text, sums);
