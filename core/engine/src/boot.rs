@@ -28,6 +28,7 @@ impl Engine {
             counts: crate::metrics::Counts::default(),
             samplers: crate::containers::stats::Samplers::default(),
             claimed_volumes: std::sync::Mutex::default(),
+            attached_volumes: std::sync::Mutex::default(),
         });
         let records = engine.ports.records.containers()?;
         let known: BTreeSet<ContainerId> = records.iter().map(|record| record.id.clone()).collect();
@@ -35,6 +36,7 @@ impl Engine {
             engine.recover(record);
         }
         engine.clear_unknown(&known);
+        engine.detach_unused();
         engine.start_what_should_run();
         Ok(engine)
     }
@@ -53,6 +55,7 @@ impl Engine {
         if let Err(error) = found {
             tracing::error!(container = id.short(), "find it again: {}", error.report());
         }
+        self.hold_volumes_again(&entry.record());
         self.watch_health_again(&entry);
         if removing || (entry.record().host_config.auto_remove && entry.record().state.exit().is_some()) {
             let removal = Removal { force: true, volumes: true };
@@ -99,6 +102,16 @@ impl Engine {
             (Adopted::Gone, _) => self.ports.runtime.release(&record.id)?,
         }
         Ok(())
+    }
+
+    /// What a container that runs uses is still mounted.
+    fn hold_volumes_again(&self, record: &Container) {
+        if record.state.running().is_none() {
+            return;
+        }
+        if let Err(error) = self.attach_volumes(record) {
+            tracing::error!(container = record.id.short(), "{}", error.report());
+        }
     }
 
     /// An engine that was killed while it froze a container, for a commit, has left it so.

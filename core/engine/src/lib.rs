@@ -68,6 +68,7 @@ pub struct Engine {
     counts: metrics::Counts,
     /// Held while a volume is made or removed.
     claimed_volumes: std::sync::Mutex<volumes::claims::Claimed>,
+    attached_volumes: volumes::Attached,
 }
 
 impl Engine {

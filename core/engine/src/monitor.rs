@@ -66,6 +66,7 @@ impl Engine {
         if let Err(error) = self.ports.runtime.release(&record.id) {
             tracing::warn!(container = record.id.short(), "release: {}", error.report());
         }
+        self.detach_volumes(&record);
         let seconds = restart::ran(&exit).as_secs().to_string();
         let more = [("exitCode", exit.code.to_string()), ("execDuration", seconds)];
         self.tell_mounts(&record, false);

@@ -39,6 +39,9 @@ impl Core {
         if !is_empty(&volume.mountpoint)? {
             return Ok(());
         }
+        if volume.mount().is_some() {
+            return self.copy_into(volume, id, path);
+        }
         let _one_at_a_time = self.copy_ups.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !is_empty(&volume.mountpoint)? {
             return Ok(());
@@ -56,6 +59,16 @@ impl Core {
         }
         stage.publish(WHOLE, &self.layout.volume(&volume.name).join(WHOLE))?;
         self.finish_copy_up(volume)
+    }
+
+    /// Another file system has no room for what is not whole yet.
+    fn copy_into(&self, volume: &Volume, id: &ContainerId, path: &Path) -> Result<()> {
+        let Some(from) = directory_of(self, id, path)? else { return Ok(()) };
+        let told = || format!("cannot fill volume {} with {}", volume.name, path.display());
+        let into = File::open(&volume.mountpoint).on("open", &volume.mountpoint)?;
+        copy_tree(from.as_fd(), into.as_fd())
+            .and_then(|_| copy_attributes(from.as_fd(), into.as_fd()))
+            .map_err(|error| Error::internal(told()).because(error))
     }
 
     /// Moves in what was copied; nothing, when nothing waits.

@@ -142,6 +142,10 @@ impl Engine {
     /// Fills empty volumes with what the image has at their place.
     fn populate(&self, record: &Container, durability: Durability) -> Result<()> {
         for mount in record.mounts.iter().filter(|mount| mount.copy_up) {
+            // What is mounted from elsewhere is filled when it is there: at the start.
+            if self.volume(&mount.name)?.mount().is_some() {
+                continue;
+            }
             self.ports.volumes.populate(&mount.name, &record.id, &mount.destination, durability)?;
         }
         Ok(())

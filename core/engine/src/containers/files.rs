@@ -35,6 +35,7 @@ impl Engine {
     /// In Docker's words when it does not exist.
     pub fn stat_path(&self, text: &str, path: &str) -> Result<PathStat> {
         let record = self.container(text)?.record();
+        let _held = self.hold_volumes(&record)?;
         let path = checked(path)?;
         self.ports.snapshots.stat(&target(&record), Path::new(path)).map_err(missing(text, path))
     }
@@ -51,6 +52,7 @@ impl Engine {
         out: &mut dyn Write,
     ) -> Result<()> {
         let record = self.container(text)?.record();
+        let _held = self.hold_volumes(&record)?;
         let path = checked(path)?;
         let snapshots = &self.ports.snapshots;
         snapshots.read_archive(&target(&record), Path::new(path), begin, out).map_err(missing(text, path))?;
@@ -70,6 +72,7 @@ impl Engine {
         tar: &mut dyn Read,
     ) -> Result<()> {
         let record = self.container(text)?.record();
+        let _held = self.hold_volumes(&record)?;
         let path = checked(path)?;
         let snapshots = &self.ports.snapshots;
         snapshots

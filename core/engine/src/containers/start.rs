@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dhow_model::container::{Exit, Intent, Refusal, Running, State};
-use dhow_model::ports::{StartFailure, StartPlan, StdioPlan, TerminalSize};
+use dhow_model::ports::{Durability, StartFailure, StartPlan, StdioPlan, TerminalSize};
 use dhow_model::{Container, Error, Kind, Result, Timestamp};
 
 use super::refused;
@@ -54,12 +54,24 @@ impl Engine {
         }
         // A plan that cannot be made is a start that failed, and is recorded as one: a container that is
         // to be removed when it ends would stay for ever, and with it those who wait for that.
-        let planned = self.start_plan(&record);
+        let planned = self.ready_volumes(&record).and_then(|()| self.start_plan(&record));
         let planned = planned.map_err(|error| StartFailure { exit_code: NOT_STARTED, error });
         match planned.and_then(|plan| self.ports.runtime.start(plan)) {
             Ok(running) => self.started(entry, running, cause),
             Err(failure) => self.not_started(entry, failure),
         }
+    }
+
+    /// Volumes that are mounted for it; what was empty when it was created may not have been there.
+    fn ready_volumes(&self, record: &Container) -> Result<()> {
+        self.attach_volumes(record)?;
+        for mount in record.mounts.iter().filter(|mount| mount.copy_up) {
+            if self.volume(&mount.name)?.mount().is_some() {
+                let durability = Durability::Relaxed;
+                self.ports.volumes.populate(&mount.name, &record.id, &mount.destination, durability)?;
+            }
+        }
+        Ok(())
     }
 
     /// Plans all as a value; what is written on the way are files of the container's own directory.
@@ -123,6 +135,7 @@ impl Engine {
         if let Err(error) = self.ports.runtime.release(&record.id) {
             tracing::warn!(container = record.id.short(), "release after a failed start: {}", error.report());
         }
+        self.detach_volumes(&record);
         Err(failure.error)
     }
 }

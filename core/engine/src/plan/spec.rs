@@ -248,11 +248,12 @@ fn point(point: &MountPoint) -> Mount {
         return mount(&destination, "tmpfs", "tmpfs", &options);
     }
     let mut options = vec![if point.non_recursive { "bind" } else { "rbind" }];
-    options.push(match (point.writable, point.recursive_read_only) {
-        (true, _) => "rw",
-        (false, true) => "rro",
-        (false, false) => "ro",
-    });
+    match (point.writable, point.recursive_read_only) {
+        // Not `rw`: what the host has mounted read-only stays so.
+        (true, _) => {}
+        (false, true) => options.push("rro"),
+        (false, false) => options.push("ro"),
+    }
     options.push(if point.propagation.is_empty() { "rprivate" } else { &point.propagation });
     // Found by the runtime, below the volume: its links were made by whoever writes in it.
     let below = point.subpath.as_ref().map(|below| format!("X-mount.subdir={}", below.display()));

@@ -1,16 +1,19 @@
 //! Verbs of volumes.
 
+mod attached;
 pub(crate) mod claims;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dhow_model::event::EventKind;
 use dhow_model::ports::VolumeRequest;
 use dhow_model::{ContainerId, Error, Result, Volume, volume};
 
+pub(crate) use attached::Attached;
 pub(crate) use claims::Claims;
 
 use crate::Engine;
+use crate::plan::logs::size;
 use crate::registry::{lock, shorten};
 
 /// The label by which clients tell a volume that nobody named.
@@ -52,11 +55,7 @@ impl Engine {
                 request.name, request.driver
             )));
         }
-        if let Some(option) = request.options.keys().next() {
-            return Err(Error::not_implemented(format!(
-                "option {option:?} of the local volume driver is not supported yet"
-            )));
-        }
+        check_options(&request.name, &request.options)?;
         request.driver = "local".into();
         let mut claimed = lock(&self.claimed_volumes);
         let known = self.ports.volumes.get(&request.name)?.is_some();
@@ -151,4 +150,13 @@ impl Engine {
         let attributes = [("driver".to_owned(), volume.driver.clone())].into();
         self.tell(EventKind::Volume, action, &volume.name, attributes);
     }
+}
+
+fn check_options(name: &str, options: &BTreeMap<String, String>) -> Result<()> {
+    let size = options.get("size").map_or(Ok(0), |size| if size == "0" { Ok(0) } else { size::size(size) });
+    let checked = volume::check_options(options).and(size).and_then(|size| match size {
+        0 => Ok(()),
+        _ => Err(Error::invalid("quota size requested but no quota support")),
+    });
+    checked.map_err(|error| Error::new(error.kind(), format!("create {name}: {error}")))
 }

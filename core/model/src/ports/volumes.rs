@@ -33,7 +33,19 @@ pub trait Volumes: Send + Sync {
         durability: Durability,
     ) -> Result<()>;
 
-    /// Bytes that its files take.
+    /// Mounts what a volume stands for, where its data are; nothing, when that is mounted already.
+    ///
+    /// # Errors
+    /// In Docker's words, with the kernel's.
+    fn attach(&self, name: &str) -> Result<()>;
+
+    /// Takes that away again: nobody uses it any more.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn detach(&self, name: &str) -> Result<()>;
+
+    /// Bytes that its files take of this store: nothing, for what is mounted from elsewhere.
     fn usage(&self, name: &str) -> Result<u64>;
 }
 

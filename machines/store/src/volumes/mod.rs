@@ -1,10 +1,13 @@
 //! Volumes: `volumes/<name>/data`, and what is known of them beside it.
 
+mod address;
+mod attach;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use dhow_model::ports::{Durability, VolumeRequest, Volumes};
-use dhow_model::volume::check_name;
+use dhow_model::volume::{check_name, check_options};
 use dhow_model::{ContainerId, Error, Result, Timestamp, Volume};
 use rusqlite::Connection;
 
@@ -51,9 +54,9 @@ impl Volumes for VolumeStore {
 
     fn remove(&self, name: &str) -> Result<()> {
         let _change = self.core.begin_change();
-        if self.get(name)?.is_none() {
-            return Err(no_such(name));
-        }
+        let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
+        // What is mounted there is not ours to delete.
+        attach::detach(&volume)?;
         // The data first: a record without data is forgotten at the next start, data without a
         // record would come back.
         self.core.trash.discard(&self.core.layout.volume(name))?;
@@ -73,8 +76,23 @@ impl Volumes for VolumeStore {
         self.core.copy_up(&volume, container, path, durability)
     }
 
+    fn attach(&self, name: &str) -> Result<()> {
+        let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
+        volume.mount().map_or(Ok(()), |asked| attach::attach(&volume, &address::resolved(asked)?))
+    }
+
+    fn detach(&self, name: &str) -> Result<()> {
+        match self.get(name)? {
+            Some(volume) if volume.mount().is_some() => attach::detach(&volume),
+            _ => Ok(()),
+        }
+    }
+
     fn usage(&self, name: &str) -> Result<u64> {
         let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
+        if volume.mount().is_some() {
+            return Ok(0);
+        }
         disk_usage(&volume.mountpoint)
     }
 }
@@ -131,14 +149,7 @@ fn check_driver(request: &VolumeRequest) -> Result<()> {
             request.name, request.driver
         )));
     }
-    match request.options.keys().next() {
-        // `type`, `o` and `device` would mount something: not served yet, so never ignored.
-        Some(option) => Err(Error::not_implemented(format!(
-            "create {}: option {option:?} of the local volume driver is not served yet",
-            request.name
-        ))),
-        None => Ok(()),
-    }
+    check_options(&request.options)
 }
 
 fn same_or_conflict(volume: Volume, request: &VolumeRequest) -> Result<Volume> {

@@ -1,9 +1,13 @@
 //! A volume: storage that bypasses the writable layer and outlives the container.
 
+mod local;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use local::{VolumeMount, check_options};
 
 use crate::{Error, Result, Timestamp};
 
@@ -24,6 +28,14 @@ pub struct Volume {
     pub options: BTreeMap<String, String>,
     /// Made without a name, by a container.
     pub anonymous: bool,
+}
+
+impl Volume {
+    /// The file system that is mounted in place of its directory while it is used.
+    #[must_use]
+    pub fn mount(&self) -> Option<VolumeMount> {
+        VolumeMount::of(&self.options)
+    }
 }
 
 /// Checks a volume name: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.

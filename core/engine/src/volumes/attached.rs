@@ -1,0 +1,103 @@
+//! Volumes that stand for a file system: it is mounted while a container uses it.
+//!
+//! Who uses it is known in memory only. A new engine finds out again: see `boot`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use dhow_model::container::MountKind;
+use dhow_model::{Container, Result};
+
+use crate::Engine;
+use crate::registry::lock;
+
+/// Who uses each of these volumes. A volume's own lock is held while it is mounted, which may take as long as a
+/// server does to answer.
+pub(crate) type Attached = Mutex<BTreeMap<String, Arc<Mutex<BTreeSet<String>>>>>;
+
+/// A container's volumes are mounted until this is dropped.
+pub(crate) struct Held<'a> {
+    engine: &'a Engine,
+    names: Vec<String>,
+    user: String,
+}
+
+impl Engine {
+    /// Mounts what a container's volumes stand for, until [`detach_volumes`](Self::detach_volumes).
+    pub(crate) fn attach_volumes(&self, record: &Container) -> Result<()> {
+        self.hold_for(record, record.id.to_string()).map(Held::keep)
+    }
+
+    /// A container's process has ended: what nobody else uses is unmounted.
+    pub(crate) fn detach_volumes(&self, record: &Container) {
+        for name in self.mounted_volumes(record) {
+            self.leave(&name, record.id.as_str());
+        }
+    }
+
+    /// The same as [`attach_volumes`](Self::attach_volumes) for as long as somebody works with a container's files,
+    /// whether it runs or not.
+    pub(crate) fn hold_volumes(&self, record: &Container) -> Result<Held<'_>> {
+        let random: String = self.ports.host.random().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.hold_for(record, random)
+    }
+
+    fn hold_for(&self, record: &Container, user: String) -> Result<Held<'_>> {
+        let mut held = Held { engine: self, names: Vec::new(), user };
+        for name in self.mounted_volumes(record) {
+            let users = self.users_of(&name);
+            let mut users = lock(&users);
+            if users.is_empty() {
+                self.ports.volumes.attach(&name)?;
+            }
+            users.insert(held.user.clone());
+            drop(users);
+            held.names.push(name);
+        }
+        Ok(held)
+    }
+
+    /// What no container uses, and an engine before this one left mounted.
+    pub(crate) fn detach_unused(&self) {
+        let volumes = self.ports.volumes.list().unwrap_or_default();
+        for volume in volumes.iter().filter(|volume| volume.mount().is_some()) {
+            self.leave(&volume.name, "");
+        }
+    }
+
+    fn mounted_volumes(&self, record: &Container) -> Vec<String> {
+        let volumes = record.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
+        let found = volumes.filter_map(|mount| self.ports.volumes.get(&mount.name).ok().flatten());
+        found.filter(|volume| volume.mount().is_some()).map(|volume| volume.name).collect()
+    }
+
+    fn users_of(&self, name: &str) -> Arc<Mutex<BTreeSet<String>>> {
+        Arc::clone(lock(&self.attached_volumes).entry(name.to_owned()).or_default())
+    }
+
+    fn leave(&self, name: &str, user: &str) {
+        let users = self.users_of(name);
+        let mut users = lock(&users);
+        users.remove(user);
+        if !users.is_empty() {
+            return;
+        }
+        if let Err(error) = self.ports.volumes.detach(name) {
+            tracing::warn!(volume = name, "{}", error.report());
+        }
+    }
+}
+
+impl Held<'_> {
+    fn keep(mut self) {
+        self.names.clear();
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        for name in &self.names {
+            self.engine.leave(name, &self.user);
+        }
+    }
+}
