@@ -58,7 +58,7 @@ fn containers(store: &Store, image: ImageId) -> Result<()> {
             step(0, &|| store.snapshots.prepare(&id, Some(&image), durability))?;
             step(1, &|| store.records.put_container(&container(&id, image), durability))?;
             step(2, &|| store.snapshots.rootfs(&id, true).map(drop))?;
-            step(3, &|| store.snapshots.read_file(&id, Path::new("/etc/passwd"), 1 << 20).map(drop))?;
+            step(3, &|| store.snapshots.read_file(&id, None, Path::new("/etc/passwd"), 1 << 20).map(drop))?;
             step(4, &|| {
                 store.records.delete_container(&id, durability)?;
                 store.snapshots.remove(&id)
@@ -110,7 +110,7 @@ fn images(root: &Path, options: Options, archive: &Path) -> Result<(), Box<dyn s
     };
     let committed = measured("commit 200 MB in 5,000 files", || store.images.commit(request))?;
     measured("changes", || store.snapshots.changes(&id))?;
-    measured("export", || store.snapshots.export(&id, &mut std::io::sink()))?;
+    measured("export", || store.snapshots.export(&id, None, &mut std::io::sink()))?;
     measured("remove", || {
         store.snapshots.remove(&id)?;
         store.images.remove(&committed, false)

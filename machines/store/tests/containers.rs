@@ -95,7 +95,7 @@ fn what_a_container_changed_is_listed_and_counted(format: LayerFormat) {
     assert_eq!((usage.writable, usage.total), (16, 16 + place.layers_on_disk()));
 
     let mut out = Vec::new();
-    place.store.snapshots.export(&id, &mut out).unwrap();
+    place.store.snapshots.export(&id, None, &mut out).unwrap();
     let exported = list(&out);
     assert!(exported.contains(&("etc/motd".into(), "hello\nmore\n".into())), "{exported:?}");
     assert!(!exported.iter().any(|(path, _)| path == "old"));
@@ -105,7 +105,7 @@ fn an_image_without_layers_and_no_image_are_empty_roots(format: LayerFormat) {
     let place = place(format);
     let id = place.container(1, None);
     place.run(&id, "test \"$(echo *)\" = 'dev etc proc sys'; test $(stat -c %a .) = 755; touch file");
-    assert_eq!(place.store.snapshots.read_file(&id, Path::new("/etc/passwd"), 100).unwrap(), None);
+    assert_eq!(place.store.snapshots.read_file(&id, None, Path::new("/etc/passwd"), 100).unwrap(), None);
 }
 
 fn small_files_are_read_inside_the_root_only(format: LayerFormat) {
@@ -117,7 +117,7 @@ fn small_files_are_read_inside_the_root_only(format: LayerFormat) {
     symlink("../../../../etc/passwd", upper.join("in")).unwrap();
     Command::new("mkfifo").arg(upper.join("pipe")).status().unwrap();
     Command::new("mknod").arg(upper.join("null")).args(["c", "1", "3"]).status().unwrap();
-    let read = |path: &str, limit| place.store.snapshots.read_file(&id, Path::new(path), limit);
+    let read = |path: &str, limit| place.store.snapshots.read_file(&id, None, Path::new(path), limit);
     assert_eq!(read("/etc/passwd", 100).unwrap().unwrap(), b"root:x:0:0\n");
     assert_eq!(read("/in", 100).unwrap().unwrap(), b"root:x:0:0\n");
     for none in ["/out", "/pipe", "/null", "/etc", "/etc/passwd/x", "/absent"] {

@@ -156,7 +156,7 @@ fn a_stack_mixes_both_with_whiteouts_and_opaque_directories() {
         let container = place.container(3, Some(&third));
         place.run(&container, "test ! -e gone; test $(echo d/*) = d/new; grep -q 3 kept; grep -q top top");
         let mut out = Vec::new();
-        place.store.snapshots.export(&container, &mut out).unwrap();
+        place.store.snapshots.export(&container, None, &mut out).unwrap();
         assert!(!out.is_empty());
         assert!(place.store.snapshots.changes(&container).unwrap().is_empty());
     }
@@ -325,7 +325,7 @@ fn everything(place: &Place, image: ImageId, settle: &str) -> (Vec<u8>, String, 
         format!("rm -r e/deep; mkdir e/deep; echo x >e/deep/g; chmod 600 kept; rm gone; mkfifo p; {settle}");
     place.run(&container, &line);
     let mut exported = Vec::new();
-    place.store.snapshots.export(&container, &mut exported).unwrap();
+    place.store.snapshots.export(&container, None, &mut exported).unwrap();
     let changes = format!("{:?}", place.store.snapshots.changes(&container).unwrap());
     let request = CommitRequest {
         container: container.clone(),

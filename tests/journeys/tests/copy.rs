@@ -2,7 +2,9 @@
 //! what, what is refused, and what a container that moves its files about cannot make of it.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -362,4 +364,49 @@ fn modes_and_names_of_an_archive_stay_in_the_container() -> Result<()> {
         ensure!(now.mode() & 0o777 == 0o600 && fs::read_to_string(&canary)? == "alive", "{renamed}");
     }
     Ok(())
+}
+
+/// A second overlay on the writable layer of one that is in use is undefined behaviour, as the kernel's
+/// documentation of overlayfs says; the engine looks through the container's own mount.
+#[test]
+fn an_export_of_what_runs_goes_through_its_own_mount() -> Result<()> {
+    let engine = engine()?;
+    let script =
+        "mkdir /big && head -c 30000000 /dev/zero >/big/zeros && mkdir /vol/x && touch /ready && sleep 1000";
+    engine.docker(&["run", "-d", "--name", "runs", "-v", "shared:/vol", "busybox", "sh", "-c", script]).ok();
+    ready(&engine, "runs");
+    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "runs"]).ok().to_owned();
+    let own = fs::metadata(format!("/proc/{pid}/root"))?.dev();
+    let mut stream = UnixStream::connect(engine.socket())?;
+    stream.write_all(b"GET /containers/runs/export HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+    // Once the big file has begun, the engine can go no further than buffers are large.
+    let mut begun = vec![0; 4 << 20];
+    stream.read_exact(&mut begun)?;
+    let overlays = overlays_held(engine.pid().context("no engine")?)?;
+    ensure!(!overlays.is_empty() && overlays.iter().all(|device| *device == own), "{own}: {overlays:?}");
+    stream.read_to_end(&mut begun)?;
+    // What is mounted over it is not of the container's layers.
+    let tar = engine.scratch().join("runs.tar");
+    engine.docker(&["export", "-o", &tar.display().to_string(), "runs"]).ok();
+    let listed = process::must(Command::new("tar").arg("-tf").arg(&tar))?;
+    let named = |name: &str| listed.lines().any(|line| line.trim_end_matches('/') == name);
+    assert!(named("big/zeros") && named("vol") && named("proc"), "{listed}");
+    assert!(!named("vol/x") && !named("proc/self") && !named("dev/null"), "{listed}");
+    Ok(())
+}
+
+/// The devices of the overlays in which a process has directories open.
+fn overlays_held(pid: u32) -> Result<Vec<u64>> {
+    const OVERLAYFS: &str = "overlayfs";
+    let mut devices = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        let path = entry?.path();
+        let mut stat = Command::new("stat");
+        let kind = process::answer(stat.args(["-L", "-f", "-c", "%T"]).arg(&path), b"")?;
+        // Files have device numbers of their own there.
+        if kind.stdout.trim() == OVERLAYFS && path.is_dir() {
+            devices.push(fs::metadata(&path)?.dev());
+        }
+    }
+    Ok(devices)
 }

@@ -24,7 +24,8 @@ impl Engine {
     /// What cannot be read or written.
     pub fn export_container(&self, text: &str, out: &mut dyn Write) -> Result<()> {
         let record = self.container(text)?.record();
-        self.ports.snapshots.export(&record.id, out)?;
+        let pid = record.state.running().map(|running| running.pid);
+        self.ports.snapshots.export(&record.id, pid, out)?;
         self.tell_container(&record, "export", &[]);
         Ok(())
     }

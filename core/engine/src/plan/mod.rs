@@ -72,8 +72,9 @@ impl Engine {
     /// # Errors
     /// A device that is not there, a joined container that does not run.
     pub(crate) fn gather(&self, record: &Container) -> Result<Facts> {
+        let pid = record.state.running().map(|running| running.pid);
         let of_container = |path: &str| -> Result<String> {
-            Ok(text(self.ports.snapshots.read_file(&record.id, Path::new(path), LONGEST_FILE)?))
+            Ok(text(self.ports.snapshots.read_file(&record.id, pid, Path::new(path), LONGEST_FILE)?))
         };
         let of_host = |path: &str| -> Result<String> {
             Ok(text(self.ports.host.read_file(Path::new(path), LONGEST_FILE)?))

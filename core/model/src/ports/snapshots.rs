@@ -31,8 +31,9 @@ pub trait Snapshots: Send + Sync {
     /// What it takes on disk.
     fn usage(&self, id: &ContainerId) -> Result<SnapshotUsage>;
 
-    /// Writes the merged tree as one flat tar, without volumes and binds.
-    fn export(&self, id: &ContainerId, out: &mut dyn Write) -> Result<()>;
+    /// Writes the merged tree as one flat tar, without volumes and binds; `pid` is the container's first
+    /// process when it runs, whose own mount is read then.
+    fn export(&self, id: &ContainerId, pid: Option<i32>, out: &mut dyn Write) -> Result<()>;
 
     /// Looks at one path of a container.
     ///
@@ -61,8 +62,14 @@ pub trait Snapshots: Send + Sync {
 
     /// Makes sure that the container's directory has what `path` needs to be a mount target, and
     /// reads a small file of the root file system (`/etc/passwd`): at most `limit` bytes, none when
-    /// it does not exist or is no regular file.
-    fn read_file(&self, id: &ContainerId, path: &Path, limit: u64) -> Result<Option<Vec<u8>>>;
+    /// it does not exist or is no regular file; `pid` as with [`export`](Self::export).
+    fn read_file(
+        &self,
+        id: &ContainerId,
+        pid: Option<i32>,
+        path: &Path,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>>;
 
     /// The directory of the container's own files on the host: `hostname`, `hosts`, `resolv.conf`, the log.
     fn directory(&self, id: &ContainerId) -> PathBuf;

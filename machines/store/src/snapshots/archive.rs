@@ -30,8 +30,8 @@ impl Core {
         Ok(crate::layer::changes(upper.as_fd(), &lower)?)
     }
 
-    pub(super) fn export(&self, id: &ContainerId, out: &mut dyn Write) -> Result<()> {
-        let root = self.mount(id, Access::Read)?;
+    pub(super) fn export(&self, id: &ContainerId, pid: Option<i32>, out: &mut dyn Write) -> Result<()> {
+        let root = self.own_tree(id, pid)?;
         let root = reopen(&root).context(|| format!("cannot export container {}", id.short()))?;
         Ok(create(root.as_fd(), &CreateOptions::plain(), out).map(drop)?)
     }

@@ -14,22 +14,34 @@ use crate::error::Context as _;
 
 impl Core {
     /// Of a container that has changed nothing, what is known of its image does.
-    pub(super) fn read_file(&self, id: &ContainerId, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    pub(super) fn read_file(
+        &self,
+        id: &ContainerId,
+        pid: Option<i32>,
+        path: &Path,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>> {
         let upper = self.layout.container(id).join("rw");
         let unchanged = std::fs::read_dir(&upper).on("read", &upper)?.next().is_none();
         let image = self.snapshot(id)?.image.filter(|_| unchanged);
-        let Some(image) = image else { return self.read_merged_file(id, path, limit) };
+        let Some(image) = image else { return self.read_merged_file(id, pid, path, limit) };
         let known = self.small_files.get(image, path);
         if let Some(contents) = known.filter(|known| known.as_ref().is_none_or(|c| c.len() as u64 <= limit)) {
             return Ok(contents.map(|contents| contents.to_vec()));
         }
-        let contents = self.read_merged_file(id, path, limit)?;
+        let contents = self.read_merged_file(id, pid, path, limit)?;
         self.small_files.put(image, path, contents.as_deref());
         Ok(contents)
     }
 
-    fn read_merged_file(&self, id: &ContainerId, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-        let root = self.mount(id, Access::Read)?;
+    fn read_merged_file(
+        &self,
+        id: &ContainerId,
+        pid: Option<i32>,
+        path: &Path,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        let root = self.own_tree(id, pid)?;
         let told = || format!("cannot read {} of container {}", path.display(), id.short());
         // Without O_NONBLOCK a pipe of that name would hold us for ever.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -95,8 +95,8 @@ impl Snapshots for SnapshotStore {
         Ok(SnapshotUsage { writable, total: writable + below })
     }
 
-    fn export(&self, id: &ContainerId, out: &mut dyn Write) -> Result<()> {
-        self.core.export(id, out)
+    fn export(&self, id: &ContainerId, pid: Option<i32>, out: &mut dyn Write) -> Result<()> {
+        self.core.export(id, pid, out)
     }
 
     fn stat(&self, target: &ArchiveTarget, path: &Path) -> Result<PathStat> {
@@ -123,8 +123,14 @@ impl Snapshots for SnapshotStore {
         self.core.write_archive(target, path, options, tar)
     }
 
-    fn read_file(&self, id: &ContainerId, path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-        self.core.read_file(id, path, limit)
+    fn read_file(
+        &self,
+        id: &ContainerId,
+        pid: Option<i32>,
+        path: &Path,
+        limit: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        self.core.read_file(id, pid, path, limit)
     }
 
     fn directory(&self, id: &ContainerId) -> PathBuf {

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use dhow_model::ContainerId;
 use rustix::mount::MountAttrFlags;
 
+use super::running;
 use crate::Core;
 use crate::error::{Context as _, Result};
 use crate::stack::{Lower, Overlay, Writable};
@@ -21,6 +22,16 @@ pub(crate) enum Access {
 }
 
 impl Core {
+    /// A container's layers without what is mounted over them, to look at; `pid` is its first process when it
+    /// runs: then its own mount is looked through, because a second one on the same writable layer is
+    /// undefined while the first changes it.
+    pub(crate) fn own_tree(&self, id: &ContainerId, pid: Option<i32>) -> dhow_model::Result<OwnedFd> {
+        match pid {
+            Some(pid) => running::own_tree(pid, &self.layout.container(id).join("rw")),
+            None => Ok(self.mount(id, Access::Read)?),
+        }
+    }
+
     /// Mounts the tree of a container that does not run. Nothing in it can be executed, and no device opened.
     pub(crate) fn mount(&self, id: &ContainerId, access: Access) -> Result<OwnedFd> {
         let snapshot = self.snapshot(id)?;

@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use dhow_model::{Error, Result};
+use dhow_sys::mount::{Attributes, attribute};
 use rustix::fs::{Mode, OFlags, openat};
+use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use crate::error::{Cause, Context as _};
 
@@ -15,25 +18,64 @@ use crate::error::{Cause, Context as _};
 const MOUNTS_MAX: u64 = 4 << 20;
 
 /// Opens the root directory of a process whose root is the overlay with this writable layer.
-///
-/// A number alone proves nothing: the process may have ended and another have got its number. The
-/// directory in /proc is held, which stays with the process, and its mounts must be the container's.
 pub(super) fn root(pid: i32, upper: &Path) -> Result<OwnedFd> {
     let told = || format!("cannot open the root of process {pid}");
     let open = || -> std::result::Result<Option<OwnedFd>, Cause> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let process = rustix::fs::open(format!("/proc/{pid}"), flags, Mode::empty())?;
-        let mounts = openat(&process, "mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let mut text = Vec::new();
-        File::from(mounts).take(MOUNTS_MAX).read_to_end(&mut text)?;
-        if !root_is(&text, upper) {
-            return Ok(None);
-        }
+        let Some(process) = process(pid, upper)? else { return Ok(None) };
         // The link in /proc is followed: it is the kernel's, and leads to the root itself.
-        Ok(Some(openat(&process, "root", flags, Mode::empty())?))
+        Ok(Some(openat(&process, "root", HANDLE, Mode::empty())?))
     };
-    let found = open().context(told)?;
-    found.ok_or_else(|| Error::conflict(format!("{}: it is not in this container any more", told())))
+    open().context(told)?.ok_or_else(|| gone(&told()))
+}
+
+/// Copies the root mount alone of such a process: the overlay, without what is mounted over it. The copy is
+/// attached nowhere, and nothing in it can be written.
+pub(super) fn own_tree(pid: i32, upper: &Path) -> Result<OwnedFd> {
+    let told = || format!("cannot copy the root mount of process {pid}");
+    let open = || -> std::result::Result<Option<OwnedFd>, Cause> {
+        let Some(process) = process(pid, upper)? else { return Ok(None) };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let namespace = openat(&process, "ns/mnt", flags, Mode::empty())?;
+        // Mounts are copied from within their namespace only, and only a thread can go there and be given up.
+        let thread = std::thread::Builder::new().name("store-mounts".into());
+        let copying = thread.spawn(move || copy_root(&namespace))?;
+        Ok(Some(copying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?))
+    };
+    open().context(told)?.ok_or_else(|| gone(&told()))
+}
+
+/// Nothing of the container is named here but its root, and nothing of it is run.
+fn copy_root(namespace: &OwnedFd) -> std::result::Result<OwnedFd, Cause> {
+    #[allow(deprecated, reason = "files are not unshared, so no other thread is concerned")]
+    rustix::thread::unshare(UnshareFlags::FS)?;
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))?;
+    let tree =
+        open_tree(rustix::fs::CWD, "/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    let set = attribute::RDONLY | attribute::NODEV | attribute::NOSUID | attribute::NOATIME;
+    let looked_at = Attributes { set, clear: attribute::ATIME, ..Attributes::default() };
+    match dhow_sys::mount::set_attributes(&tree, looked_at, false, None) {
+        // Before Linux 5.12 a mount that is attached nowhere keeps those of the container's.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => Ok(tree),
+        done => done.map(|()| tree).map_err(Cause::from),
+    }
+}
+
+const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// A process's directory in /proc, if its root is the overlay with this writable layer.
+///
+/// A number alone proves nothing: the process may have ended and another have got its number. The
+/// directory in /proc is held, which stays with the process, and its mounts must be the container's.
+fn process(pid: i32, upper: &Path) -> std::result::Result<Option<OwnedFd>, Cause> {
+    let process = rustix::fs::open(format!("/proc/{pid}"), HANDLE, Mode::empty())?;
+    let mounts = openat(&process, "mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = Vec::new();
+    File::from(mounts).take(MOUNTS_MAX).read_to_end(&mut text)?;
+    Ok(root_is(&text, upper).then_some(process))
+}
+
+fn gone(told: &str) -> Error {
+    Error::conflict(format!("{told}: it is not in this container any more"))
 }
 
 /// Whether mountinfo (proc_pid_mountinfo(5)) has an overlay with that upper directory at `/`.
