@@ -1,6 +1,6 @@
 //! What a new engine does first: it finds what an earlier one left, and mends it.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use dhow_model::container::{Exit, Intent, State};
@@ -31,9 +31,10 @@ impl Engine {
             attached_volumes: std::sync::Mutex::default(),
         });
         let records = engine.ports.records.containers()?;
-        let known: BTreeSet<ContainerId> = records.iter().map(|record| record.id.clone()).collect();
+        let known: HashSet<ContainerId> = records.iter().map(|record| record.id.clone()).collect();
+        let left = engine.ports.runtime.left()?;
         for record in records {
-            engine.recover(record);
+            engine.recover(record, &left);
         }
         engine.clear_unknown(&known);
         engine.detach_unused();
@@ -42,10 +43,15 @@ impl Engine {
     }
 
     /// One container: what it is now is read from the runtime, not from the record.
-    fn recover(self: &Arc<Self>, record: Container) {
+    fn recover(self: &Arc<Self>, record: Container, left: &HashSet<ContainerId>) {
         let id = record.id.clone();
         let removing = record.state == State::Removing;
+        let ended = record.state.running().is_none();
         let entry = self.registry.add(record);
+        if ended && !removing && !left.contains(&id) && !entry.record().host_config.auto_remove {
+            // As nearly all of thousands: nothing of it runs, and nothing is owed to it.
+            return;
+        }
         let found = {
             let _turn = entry.turn();
             let found = self.find_again(&entry);
@@ -123,7 +129,7 @@ impl Engine {
     }
 
     /// Snapshots that no record names: a create that was cut off.
-    fn clear_unknown(&self, known: &BTreeSet<ContainerId>) {
+    fn clear_unknown(&self, known: &HashSet<ContainerId>) {
         let found = self.ports.snapshots.list().unwrap_or_else(|error| {
             tracing::warn!("look for what a crash left: {}", error.report());
             Vec::new()

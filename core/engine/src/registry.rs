@@ -1,12 +1,13 @@
 //! What the engine knows of containers, in memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 use dhow_model::container::{Exit, Intent, State};
 use dhow_model::ports::Durability;
-use dhow_model::{Container, ContainerId, ContainerName, Error, Result};
+use dhow_model::{Container, ContainerId, ContainerName, Error, Result, Timestamp};
 use tokio::sync::watch;
 
 use crate::Ports;
@@ -16,6 +17,8 @@ use crate::restart::policy::Backoff;
 #[derive(Debug)]
 pub struct Entry {
     record: Mutex<Arc<Container>>,
+    /// When it was made: by this all are ordered, whatever their records become.
+    created: Timestamp,
     /// Held by a verb that changes the container, from its first step to its last.
     verb: Mutex<()>,
     /// Counts changes of the state; waiters look at the record when it moves.
@@ -50,6 +53,7 @@ impl Entry {
         let intent = record.intent;
         Self {
             last_exit: Mutex::new(record.state.exit().cloned()),
+            created: record.created,
             record: Mutex::new(Arc::new(record)),
             verb: Mutex::new(()),
             changed: watch::Sender::new(0),
@@ -228,19 +232,24 @@ impl Registry {
 
     /// Adds a container whose name was taken before.
     pub(crate) fn add(&self, record: Container) -> Arc<Entry> {
+        let (id, name) = (record.id.clone(), record.name.clone());
+        let entry = Arc::new(Entry::new(record));
         let mut inner = write(&self.inner);
-        inner.by_name.insert(record.name.clone(), record.id.clone());
-        let entry = Arc::new(Entry::new(record.clone()));
-        inner.by_id.insert(record.id, Arc::clone(&entry));
+        inner.by_name.insert(name, id.clone());
+        inner.by_id.insert(id, Arc::clone(&entry));
         entry
     }
 
-    /// Forgets a container and its name; those who wait for that are woken.
+    /// Forgets a container and its name; those who wait for that are woken. The caller has its turn, so that it
+    /// is not being renamed.
     pub(crate) fn forget(&self, id: &ContainerId) {
         let removed = {
             let mut inner = write(&self.inner);
             let removed = inner.by_id.remove(id);
-            inner.by_name.retain(|_, owner| owner != id);
+            let name = removed.as_ref().map(|entry| entry.record().name.clone());
+            if let Some(name) = name.filter(|name| inner.by_name.get(name) == Some(id)) {
+                inner.by_name.remove(&name);
+            }
             removed
         };
         if let Some(entry) = removed {
@@ -257,7 +266,7 @@ impl Registry {
     /// All containers, the newest first.
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
         let mut all: Vec<Arc<Entry>> = read(&self.inner).by_id.values().cloned().collect();
-        all.sort_by_key(|entry| std::cmp::Reverse(entry.record().created));
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.created));
         all
     }
 
@@ -271,8 +280,11 @@ impl Registry {
         if let Some(entry) = named.and_then(|id| inner.by_id.get(id)) {
             return Ok(Arc::clone(entry));
         }
-        let mut matching =
-            inner.by_id.iter().filter(|(id, _)| !text.is_empty() && id.as_str().starts_with(text));
+        let from = (Bound::Included(text), Bound::Unbounded);
+        let mut matching = inner
+            .by_id
+            .range::<str, _>(from)
+            .take_while(|(id, _)| !text.is_empty() && id.as_str().starts_with(text));
         match (matching.next(), matching.next()) {
             (Some((_, entry)), None) => Ok(Arc::clone(entry)),
             (Some(_), Some(_)) => {

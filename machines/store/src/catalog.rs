@@ -17,6 +17,7 @@ use crate::blobs;
 use crate::database::Database;
 use crate::error::{Context as _, Result};
 use crate::layout::Layout;
+use crate::side_by_side;
 
 /// What is known without a look at the disk.
 #[derive(Debug, Default)]
@@ -71,8 +72,10 @@ impl Catalog {
     /// Reads everything. An image whose configuration is damaged is left out, and said.
     pub(crate) fn read(database: &Database, layout: &Layout) -> Result<Self> {
         let mut catalog = Self::default();
-        for row in database.read(image_rows)? {
-            match blobs::read_config(layout, &row.id) {
+        let rows = database.read(image_rows)?;
+        let configs = side_by_side::map(&rows, |row| blobs::read_config(layout, &row.id));
+        for (row, config) in rows.into_iter().zip(configs) {
+            match config {
                 Ok(config) => drop(catalog.images.insert(row.id, Entry::new(row, Arc::new(config)))),
                 Err(error) => {
                     tracing::error!(image = %row.id, error = error.report(), "an image is damaged");
@@ -198,12 +201,16 @@ fn image_rows(connection: &Connection) -> rusqlite::Result<Vec<ImageRow>> {
 
 fn snapshot_rows(connection: &Connection) -> rusqlite::Result<Vec<(String, Snapshot)>> {
     let mut query = connection.prepare("SELECT id, image, layers FROM snapshot")?;
+    // Containers of one image share its stack, here as on the disk.
+    let mut stacks: HashMap<String, Arc<[DiffId]>> = HashMap::new();
     let rows = query.query_map([], |row| {
-        let (image, layers): (Option<String>, String) = (row.get(1)?, row.get(2)?);
-        let snapshot = Snapshot {
-            image: image.and_then(|text| text.parse().ok()),
-            layers: layers.split_whitespace().filter_map(|hex| Digest::from_hex(hex).ok()).collect(),
-        };
+        let image: Option<String> = row.get(1)?;
+        let text = row.get_ref(2)?.as_str()?;
+        let layers = stacks.get(text).cloned().unwrap_or_else(|| {
+            let layers = text.split_whitespace().filter_map(|hex| Digest::from_hex(hex).ok()).collect();
+            Arc::clone(stacks.entry(text.to_owned()).or_insert(layers))
+        });
+        let snapshot = Snapshot { image: image.and_then(|text| text.parse().ok()), layers };
         Ok((row.get(0)?, snapshot))
     })?;
     rows.collect()

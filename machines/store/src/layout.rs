@@ -4,6 +4,7 @@
 //! <root>/                          0711
 //!   lock                           held by the one engine that has the store open
 //!   db/state.sqlite                records and names
+//!   db/state.mark                  whether the database can be believed without looking through it
 //!   db/images.json                 images and names once more, for a database that got lost
 //!   blobs/sha256/<digest>          configurations and manifests, byte for byte
 //!   layers/<diff id>/              layer.tar (as it came) and index.erofs (its file tree, pointing into it);

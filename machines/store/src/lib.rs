@@ -25,7 +25,9 @@ pub mod layer;
 mod layout;
 mod records;
 mod repair;
+mod side_by_side;
 mod snapshots;
+mod sparse;
 mod stack;
 mod staging;
 pub mod tar;
@@ -99,7 +101,9 @@ impl Store {
         let trash = Trash::start(Arc::clone(&layout))?;
         trash.take_over()?;
         let database = repair::open_database(&layout)?;
-        repair::mend(&database, &layout)?;
+        if database.was_looked_through() {
+            repair::mend(&database, &layout)?;
+        }
         let mut catalog = Catalog::read(&database, &layout)?;
         repair::hide_damaged(&mut catalog, &layout)?;
         let formats = stack::choose(&layout, options.layers)?;

@@ -9,7 +9,7 @@ use dhow_sys::trace::mark;
 use rusqlite::Connection;
 
 use crate::error::Context as _;
-use crate::{Core, repair};
+use crate::{Core, repair, side_by_side, sparse};
 
 /// Records in the database; what people may want to read is also in `containers/<id>/config.json`.
 #[derive(Debug, Clone)]
@@ -23,12 +23,14 @@ impl Records for RecordStore {
             let mut query = connection.prepare_cached("SELECT id, body FROM container ORDER BY sequence")?;
             query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })?;
-        Ok(bodies.iter().filter_map(|(id, body)| self.container(id, body)).collect())
+        let read = side_by_side::map(&bodies, |(_, body)| serde_json::from_str(body));
+        let named = bodies.iter().zip(read);
+        Ok(named.filter_map(|((id, _), read)| read.map_or_else(|e| self.again(id, &e), Some)).collect())
     }
 
     fn put_container(&self, container: &Container, durability: Durability) -> Result<()> {
-        let body = serde_json::to_string(container)
-            .context(|| format!("cannot write down container {}", container.id))?;
+        let body =
+            sparse::body(container).context(|| format!("cannot write down container {}", container.id))?;
         let id = container.id.to_string();
         let copy = (durability != Durability::Relaxed)
             .then(|| write_copy(self.core.layout.container(&container.id), body.clone()));
@@ -48,11 +50,7 @@ impl Records for RecordStore {
 
 impl RecordStore {
     /// One that cannot be read, here or in its copy, is left out, and nothing of it is removed.
-    fn container(&self, id: &str, body: &str) -> Option<Container> {
-        let unreadable = match serde_json::from_str(body) {
-            Ok(container) => return Some(container),
-            Err(error) => error,
-        };
+    fn again(&self, id: &str, unreadable: &serde_json::Error) -> Option<Container> {
         match repair::container(&self.core.database, &self.core.layout, id) {
             Ok(container) => {
                 tracing::error!(container = id, %unreadable, "a record is made again from its config.json");
@@ -67,8 +65,8 @@ impl RecordStore {
 }
 
 pub(crate) fn container_row(connection: &Connection, container: &Container) -> rusqlite::Result<()> {
-    let body = serde_json::to_string(container)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let body =
+        sparse::body(container).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     body_row(connection, container.id.as_str(), &body)
 }
 

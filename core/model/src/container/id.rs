@@ -46,6 +46,13 @@ impl ContainerId {
     }
 }
 
+/// Ids are ordered as their digits are: those that begin alike are neighbours.
+impl std::borrow::Borrow<str> for ContainerId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl ContainerName {
     /// The name.
     #[must_use]

@@ -1,5 +1,6 @@
 //! The runtime: starts one container's process and stays with it.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,10 @@ pub trait Runtime: Send + Sync {
     /// In Docker's words, `failed to create task for container: …`; kind `InvalidArgument` when the
     /// program cannot be executed (then [`Failure::exit_code`](Exit::code) is 126 or 127).
     fn start(&self, plan: StartPlan) -> Result<Running, StartFailure>;
+
+    /// All containers of which an earlier engine left something: [`adopt`](Self::adopt) finds nothing of any
+    /// other, and there is nothing of it to [`release`](Self::release).
+    fn left(&self) -> Result<HashSet<ContainerId>>;
 
     /// Finds a container that an earlier engine started.
     fn adopt(&self, id: &ContainerId) -> Result<Adopted>;

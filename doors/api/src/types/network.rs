@@ -4,6 +4,7 @@
 //! a loopback interface and nothing else. It has no addresses, and none are shown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use dhow_model::container::HostConfig;
 use dhow_oci::Digest;
@@ -16,6 +17,13 @@ pub(crate) const BUILT_IN: [(&str, &str); 3] = [("bridge", "bridge"), ("host", "
 
 /// The id of a built-in network: the same on every machine.
 pub(crate) fn id(name: &str) -> String {
+    static IDS: LazyLock<[String; 3]> = LazyLock::new(|| BUILT_IN.map(|(name, _)| hashed(name)));
+    // Every container of a list shows one.
+    let known = BUILT_IN.iter().position(|(built_in, _)| *built_in == name);
+    known.map_or_else(|| hashed(name), |index| IDS[index].clone())
+}
+
+fn hashed(name: &str) -> String {
     Digest::of(format!("dhow network {name}").as_bytes()).hex()
 }
 

@@ -7,6 +7,8 @@
 //! the conversation, or the next one, when it adopts — kills the whole cgroup, and waits for the
 //! process itself before it says that the container has ended.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
@@ -27,6 +29,17 @@ use crate::monitor::record::{self, Names, State};
 
 /// A monitor answers at once; one that does not is as good as gone.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whose run directories are there: one listing tells it of thousands.
+pub(super) fn left(shared: &Shared) -> Result<HashSet<ContainerId>> {
+    let directory = shared.directories.exec_root.join("containers");
+    let names = || -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(&directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    };
+    let names: Vec<OsString> = names()
+        .map_err(|error| Error::internal(format!("cannot list {}", directory.display())).because(error))?;
+    Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+}
 
 /// Finds a container.
 pub(super) fn container(shared: &Arc<Shared>, watch: &Watch, id: &ContainerId) -> Result<Adopted> {

@@ -123,6 +123,10 @@ impl Runtime for LauncherRuntime {
         start::container(self, plan)
     }
 
+    fn left(&self) -> Result<HashSet<ContainerId>> {
+        adopt::left(&self.shared)
+    }
+
     fn adopt(&self, id: &ContainerId) -> Result<Adopted> {
         adopt::container(&self.shared, &self.watch, id)
     }

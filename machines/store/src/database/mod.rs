@@ -5,6 +5,7 @@
 
 mod room;
 mod schema;
+mod trust;
 mod writer;
 
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -18,6 +19,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Context as _, Error, Result};
+use trust::Mark;
 use writer::Job;
 
 /// The open database.
@@ -26,6 +28,7 @@ pub(crate) struct Database {
     reader: Mutex<Connection>,
     jobs: Option<Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    looked_through: bool,
 }
 
 impl Database {
@@ -35,17 +38,27 @@ impl Database {
     /// Kind `Corrupt` when it is damaged.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         touch(path)?;
+        let mark = Mark::of(path);
+        let looked_through = !mark.is_trusted();
         let mut connection = connect(path)?;
         schema::migrate(&mut connection)?;
         room::keep(&connection);
-        verify(&connection)?;
+        if looked_through {
+            verify(&connection)?;
+        }
         let reader = connect(path)?;
         let (jobs, incoming) = channel();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(connection, &incoming))
+            .spawn(move || writer::run(connection, &mark, &incoming))
             .context(|| "cannot start the thread that writes records")?;
-        Ok(Self { reader: Mutex::new(reader), jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { reader: Mutex::new(reader), jobs: Some(jobs), thread: Some(thread), looked_through })
+    }
+
+    /// Whether what is on the disk may be other than what was written: the machine went down, or somebody
+    /// changed it.
+    pub(crate) fn was_looked_through(&self) -> bool {
+        self.looked_through
     }
 
     /// Changes the database; returns when the change is as durable as asked for. It may be made twice: what
@@ -131,7 +144,7 @@ fn connect(path: &Path) -> Result<Connection> {
     open().on("open the database", path)
 }
 
-/// Walks all tables once, so that damage is met now and not in the middle of the engine's life.
+/// Walks all tables, so that damage is met now and not in the middle of the engine's life.
 fn verify(connection: &Connection) -> Result<()> {
     let word: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))

@@ -13,6 +13,7 @@ use dhow_model::ports::Durability;
 use rusqlite::{Connection, ErrorCode};
 
 use super::room;
+use super::trust::Mark;
 use crate::error::{Context as _, Error, Result};
 
 /// A change of the database.
@@ -41,7 +42,8 @@ const CANNOT: &str = "cannot write to the database";
 const SOON: Duration = Duration::from_secs(1);
 
 /// Writes until all senders are gone.
-pub(super) fn run(mut connection: Connection, incoming: &Receiver<Job>) {
+pub(super) fn run(mut connection: Connection, mark: &Mark, incoming: &Receiver<Job>) {
+    mark.begin();
     let mut since_checkpoint = 0;
     let mut debt = Debt { log: write_ahead_log(&connection), due: None };
     while let Some(first) = debt.next(incoming) {
@@ -58,7 +60,9 @@ pub(super) fn run(mut connection: Connection, incoming: &Receiver<Job>) {
             since_checkpoint = 0;
         }
     }
-    checkpoint(&connection);
+    if checkpoint(&connection) {
+        mark.end();
+    }
 }
 
 /// What was committed and is not on the disk yet.
@@ -184,10 +188,16 @@ fn savepoint(connection: &Connection, work: &Work) -> rusqlite::Result<()> {
     result
 }
 
-fn checkpoint(connection: &Connection) {
-    let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = folded {
-        tracing::warn!(%error, "cannot fold the database's log");
-    }
+/// Folds the log into the database; tells whether all of it was, and synced.
+fn checkpoint(connection: &Connection) -> bool {
+    let figures = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+    let folded = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], figures);
     room::keep(connection);
+    match folded {
+        Ok((written, folded)) => written == folded,
+        Err(error) => {
+            tracing::warn!(%error, "cannot fold the database's log");
+            false
+        }
+    }
 }

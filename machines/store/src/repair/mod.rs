@@ -60,12 +60,14 @@ fn snapshots(core: &Core) -> Result<()> {
     let containers: HashSet<String> = core.database.read(|connection| {
         connection.prepare("SELECT id FROM container")?.query_map([], |row| row.get(0))?.collect()
     })?;
+    let found = entries(&core.layout.containers())?;
+    let present: HashSet<&str> = found.iter().filter_map(|(name, _)| name.to_str()).collect();
     let known: Vec<ContainerId> = core.catalog().snapshots.keys().cloned().collect();
     for id in known {
-        let directory = core.layout.container(&id);
         if !containers.contains(id.as_str()) {
             core.forget_snapshot(&id)?;
-        } else if !directory.join("rw").is_dir() || !directory.join("work").is_dir() {
+        } else if is_lost(core, &id, &present) {
+            let directory = core.layout.container(&id);
             tracing::warn!(container = %id, "its writable layer was lost; it has an empty one");
             core.trash.discard(&directory)?;
             let snapshot = core.snapshot(&id)?;
@@ -74,6 +76,13 @@ fn snapshots(core: &Core) -> Result<()> {
     }
     adopt(core, &containers)?;
     discard_others(core, &core.layout.containers(), |name| containers.contains(name))
+}
+
+/// One listing shows whose directory is there. To look into each is for when the machine went down.
+fn is_lost(core: &Core, id: &ContainerId, present: &HashSet<&str>) -> bool {
+    let directory = core.layout.container(id);
+    let is_whole = || directory.join("rw").is_dir() && directory.join("work").is_dir();
+    !present.contains(id.as_str()) || (core.database.was_looked_through() && !is_whole())
 }
 
 /// A container whose snapshot was not recorded (the disk was full) lies on its image.
@@ -122,7 +131,11 @@ fn volumes(core: &Core) -> Result<()> {
 }
 
 fn layers(core: &Core) -> Result<()> {
-    let needed: HashSet<String> = core.catalog().stacks().flatten().map(Digest::hex).collect();
+    let needed: HashSet<String> = {
+        let catalog = core.catalog();
+        let needed: HashSet<&Digest> = catalog.stacks().flatten().collect();
+        needed.into_iter().map(Digest::hex).collect()
+    };
     discard_others(core, &core.layout.layers(), |name| needed.contains(name))
 }
 

@@ -1,12 +1,12 @@
 //! Containers listed and looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use dhow_engine::Engine;
 use dhow_model::container::State;
 use dhow_model::ports::Change;
 use dhow_model::{Container, ImageId, Kind, Result, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
@@ -19,26 +19,37 @@ pub(super) async fn list(call: Call) -> Answer {
     let limit = call.query.number::<i64>("limit")?.filter(|limit| *limit > 0);
     let limit = limit.and_then(|limit| usize::try_from(limit).ok());
     let filters = call.filters(container_filter::KEYS)?;
-    let shown = call
-        .run(move |engine| {
-            let filter = ContainerFilter::new(filters, &Known(engine))?;
-            let containers = container_filter::select(engine.containers(), &filter, all, limit);
-            let summary = |container: &std::sync::Arc<Container>| {
-                let usage = size.then(|| engine.container_usage(container)).transpose()?;
-                Ok(json!(Summary::new(container, shown_image(engine, container), usage, version)))
-            };
-            containers.iter().map(summary).collect::<Result<Vec<Value>>>()
-        })
-        .await?;
-    Ok(answer::ok(&shown))
+    // Written where it is made: thousands of containers are megabytes.
+    call.run(move |engine| {
+        let filter = ContainerFilter::new(filters, &Known(engine))?;
+        let containers = container_filter::select(engine.containers(), &filter, all, limit);
+        let mut images = ShownImages { engine, meant: HashMap::new() };
+        let mut shown = Vec::with_capacity(containers.len());
+        for container in &containers {
+            let usage = size.then(|| engine.container_usage(container)).transpose()?;
+            shown.push(Summary::new(container, images.of(container), usage, version));
+        }
+        Ok(answer::ok(&shown))
+    })
+    .await
 }
 
-/// The image as the user named it, while that name still means it; else its id.
-fn shown_image(engine: &Engine, container: &Container) -> String {
-    let Some(id) = container.image else { return container.image_name.clone() };
-    match engine.image(&container.image_name) {
-        Ok(image) if image.id == id => container.image_name.clone(),
-        _ => id.to_string(),
+/// The images of a list of containers; each name is looked up once.
+struct ShownImages<'a> {
+    engine: &'a Engine,
+    meant: HashMap<String, Option<ImageId>>,
+}
+
+impl ShownImages<'_> {
+    /// The image as the user named it, while that name still means it; else its id.
+    fn of(&mut self, container: &Container) -> String {
+        let name = &container.image_name;
+        let Some(id) = container.image else { return name.clone() };
+        if !self.meant.contains_key(name) {
+            let meant = self.engine.image(name).ok().map(|image| image.id);
+            self.meant.insert(name.clone(), meant);
+        }
+        if self.meant.get(name) == Some(&Some(id)) { name.clone() } else { id.to_string() }
     }
 }
 
