@@ -145,3 +145,148 @@ fn what_cannot_be_mounted_is_told() -> Result<()> {
     }
     Ok(())
 }
+
+/// Writes files of many kinds into a volume.
+fn fill(engine: &Engine, volume: &str) {
+    let script = "cd /v; echo one > file; chmod 640 file; chown 7:8 file; ln file hard; ln -s /etc/passwd soft; \
+        mkdir -m 1777 dir; mkfifo dir/pipe; touch -d @1000000000 dir/old; chown 5:6 /v; chmod 750 /v";
+    engine.docker(&["run", "--rm", "-v", &format!("{volume}:/v"), "busybox", "sh", "-c", script]).ok();
+}
+
+/// What is in a volume, as `ls` shows it.
+fn listing(engine: &Engine, volume: &str) -> String {
+    let script = "cd /v; stat -c '%n %F %a %u %g %h' . file hard soft dir dir/pipe dir/old; cat file; \
+        readlink soft; stat -c %Y dir/old";
+    let mount = format!("{volume}:/v");
+    engine.docker(&["run", "--rm", "-v", &mount, "busybox", "sh", "-c", script]).ok().to_owned()
+}
+
+#[test]
+fn a_volume_is_cloned_kept_and_carried_elsewhere_with_all_that_it_has() -> Result<()> {
+    let engine = engine()?;
+    fill(&engine, "first");
+    let wanted = listing(&engine, "first");
+    assert!(wanted.starts_with(". directory 750 5 6 3\nfile regular file 640 7 8 2\n"), "{wanted}");
+    assert_eq!(engine.dhow(&["volume", "clone", "first", "second"]).ok(), "second");
+    assert_eq!(listing(&engine, "second"), wanted);
+    let kept = engine.dhow(&["volume", "snapshot", "first"]).ok().to_owned();
+    assert!(kept.starts_with("first-2"), "{kept}");
+    engine.docker(&["run", "--rm", "-v", "first:/v", "busybox", "sh", "-c", "echo two > /v/file"]).ok();
+    assert_eq!(listing(&engine, &kept), wanted);
+    let archive = engine.scratch().join("first.tar").display().to_string();
+    engine.dhow(&["volume", "export", "-o", &archive, &kept]).ok();
+    assert_eq!(engine.dhow(&["volume", "import", "third", &archive]).ok(), "third");
+    assert_eq!(listing(&engine, "third"), wanted);
+    // Over what is there.
+    engine.dhow(&["volume", "import", "first", &archive]).ok();
+    assert_eq!(listing(&engine, "first"), wanted);
+    let status = engine.docker(&["volume", "inspect", "-f", "{{json .Status}}", &kept]).ok().to_owned();
+    assert_eq!(status, r#"{"Origin":"first","ReadOnly":true}"#);
+    Ok(())
+}
+
+#[test]
+fn nobody_writes_in_a_snapshot() -> Result<()> {
+    let mut engine = engine()?;
+    fill(&engine, "first");
+    engine.dhow(&["volume", "snapshot", "first", "kept"]).ok();
+    engine.kill()?;
+    engine.launch()?;
+    let refused = engine.docker(&["run", "--rm", "-v", "kept:/v:rw", "busybox", "touch", "/v/new"]);
+    assert!(refused.stderr.contains("Read-only file system"), "{}", refused.stderr);
+    engine.docker(&["create", "--name", "has", "-v", "kept:/v", "busybox"]).ok();
+    assert_eq!(engine.docker(&["inspect", "-f", "{{(index .Mounts 0).RW}}", "has"]).ok(), "false");
+    let refused = engine.docker(&["cp", "/etc/hostname", "has:/v/new"]);
+    assert!(refused.stderr.contains("marked read-only"), "{}", refused.stderr);
+    let archive = engine.scratch().join("kept.tar").display().to_string();
+    engine.dhow(&["volume", "export", "-o", &archive, "kept"]).ok();
+    let refused = engine.dhow(&["volume", "import", "kept", &archive]);
+    assert!(refused.stderr.contains("volume is a snapshot"), "{}", refused.stderr);
+    engine.dhow(&["volume", "clone", "kept", "again"]).ok();
+    engine.docker(&["run", "--rm", "-v", "again:/v", "busybox", "touch", "/v/new"]).ok();
+    Ok(())
+}
+
+#[test]
+fn a_volume_gets_another_name_when_nobody_has_it() -> Result<()> {
+    let mut engine = engine()?;
+    fill(&engine, "old");
+    let wanted = listing(&engine, "old");
+    engine.docker(&["create", "--name", "has", "-v", "old:/v", "busybox"]).ok();
+    let refused = engine.dhow(&["volume", "rename", "old", "new"]);
+    assert!(refused.stderr.contains("rename old: volume is in use - ["), "{}", refused.stderr);
+    engine.docker(&["rm", "has"]).ok();
+    engine.docker(&["volume", "create", "other"]).ok();
+    for (from, to, words) in [
+        ("old", "other", "volume other already exists"),
+        ("none", "new", "get none: no such volume"),
+        ("old", "a/b", "includes invalid characters for a local volume name"),
+    ] {
+        let refused = engine.dhow(&["volume", "rename", from, to]);
+        assert!(refused.status != 0 && refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    engine.dhow(&["volume", "rename", "old", "new"]).ok();
+    engine.kill()?;
+    engine.launch()?;
+    assert_eq!(engine.docker(&["volume", "ls", "-q"]).ok(), "new\nother");
+    assert_eq!(listing(&engine, "new"), wanted);
+    engine.dhow(&["system", "check"]).ok();
+    Ok(())
+}
+
+#[test]
+fn an_archive_that_lies_leads_nowhere_and_leaves_no_new_volume() -> Result<()> {
+    let engine = engine()?;
+    let scratch = engine.scratch().to_owned();
+    let outside = scratch.join("outside");
+    std::fs::create_dir(&outside)?;
+    let archive = scratch.join("lies.tar");
+    let mut tar = tar_of(&[("link", Some(outside.to_str().unwrap_or_default())), ("link/file", None)])?;
+    std::fs::write(&archive, &tar)?;
+    let archive = archive.display().to_string();
+    let refused = engine.dhow(&["volume", "import", "lies", &archive]);
+    assert!(!outside.join("file").exists());
+    println!("{} {}", refused.status, refused.stderr);
+    tar.truncate(700);
+    std::fs::write(&archive, &tar)?;
+    assert_ne!(engine.dhow(&["volume", "import", "cut", &archive]).status, 0);
+    assert!(!engine.docker(&["volume", "ls", "-q"]).ok().contains("cut"));
+    Ok(())
+}
+
+/// Links, where there is something to link to, and files.
+fn tar_of(entries: &[(&str, Option<&str>)]) -> Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, target) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(if target.is_some() { 0 } else { 600 });
+        match target {
+            Some(target) => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                builder.append_link(&mut header, name, target)?;
+            }
+            None => builder.append_data(&mut header, name, &[7_u8; 600][..])?,
+        }
+    }
+    Ok(builder.into_inner()?)
+}
+
+/// A program that always has two files of the same contents is not caught between them.
+#[test]
+fn a_snapshot_shows_one_moment() -> Result<()> {
+    let engine = engine()?;
+    let script = "n=0; while :; do n=$((n+1)); echo $n > /v/a; cp /v/a /v/b; done";
+    engine.docker(&["run", "-d", "--name", "writes", "-v", "busy:/v", "busybox", "sh", "-c", script]).ok();
+    for number in 0..3 {
+        let name = format!("kept{number}");
+        engine.dhow(&["volume", "snapshot", "busy", &name]).ok();
+        assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Status}}", "writes"]).ok(), "running");
+    }
+    let refused = engine.docker(&["volume", "rm", "busy"]);
+    assert!(refused.stderr.contains("volume is in use"), "{}", refused.stderr);
+    engine.docker(&["rm", "-f", "writes"]).ok();
+    engine.docker(&["volume", "prune", "-af"]).ok();
+    assert_eq!(engine.docker(&["volume", "ls", "-q"]).ok(), "");
+    Ok(())
+}

@@ -83,7 +83,12 @@ impl Engine {
     }
 
     /// Does something while nothing in the container can move.
-    fn frozen<T>(&self, record: &Container, pause: bool, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(crate) fn frozen<T>(
+        &self,
+        record: &Container,
+        pause: bool,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         if !pause || !matches!(record.state, State::Running(_)) {
             return work();
         }

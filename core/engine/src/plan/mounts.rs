@@ -61,6 +61,10 @@ impl Engine {
         let mut point = wanted.point.ok_or_else(|| Error::internal("a mount without a place"))?;
         if let Some(request) = wanted.volume {
             let volume = claims.make(request)?;
+            if volume.read_only {
+                point.writable = false;
+                point.copy_up = false;
+            }
             point.source = volume.mountpoint;
             point.name = volume.name;
         } else if point.kind == MountKind::Bind {

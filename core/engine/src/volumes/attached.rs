@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use dhow_model::container::MountKind;
-use dhow_model::{Container, Result};
+use dhow_model::{Container, ContainerId, Result, Volume};
 
 use crate::Engine;
 use crate::registry::lock;
@@ -25,7 +25,7 @@ pub(crate) struct Held<'a> {
 impl Engine {
     /// Mounts what a container's volumes stand for, until [`detach_volumes`](Self::detach_volumes).
     pub(crate) fn attach_volumes(&self, record: &Container) -> Result<()> {
-        self.hold_for(record, record.id.to_string()).map(Held::keep)
+        self.hold(self.mounted_volumes(record), record.id.to_string()).map(Held::keep)
     }
 
     /// A container's process has ended: what nobody else uses is unmounted.
@@ -38,13 +38,23 @@ impl Engine {
     /// The same as [`attach_volumes`](Self::attach_volumes) for as long as somebody works with a container's files,
     /// whether it runs or not.
     pub(crate) fn hold_volumes(&self, record: &Container) -> Result<Held<'_>> {
-        let random: String = self.ports.host.random().iter().map(|byte| format!("{byte:02x}")).collect();
-        self.hold_for(record, random)
+        self.hold(self.mounted_volumes(record), self.nobody())
     }
 
-    fn hold_for(&self, record: &Container, user: String) -> Result<Held<'_>> {
+    /// The same for one volume.
+    pub(super) fn hold_volume(&self, volume: &Volume) -> Result<Held<'_>> {
+        let names = volume.mount().map(|_| volume.name.clone()).into_iter().collect();
+        self.hold(names, self.nobody())
+    }
+
+    /// A user who is no container.
+    fn nobody(&self) -> String {
+        ContainerId::from_random(self.ports.host.random()).to_string()
+    }
+
+    fn hold(&self, names: Vec<String>, user: String) -> Result<Held<'_>> {
         let mut held = Held { engine: self, names: Vec::new(), user };
-        for name in self.mounted_volumes(record) {
+        for name in names {
             let users = self.users_of(&name);
             let mut users = lock(&users);
             if users.is_empty() {

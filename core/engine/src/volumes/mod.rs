@@ -2,12 +2,14 @@
 
 mod attached;
 pub(crate) mod claims;
+mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dhow_model::event::EventKind;
 use dhow_model::ports::VolumeRequest;
-use dhow_model::{ContainerId, Error, Result, Volume, volume};
+use dhow_model::volume::{self, ANONYMOUS};
+use dhow_model::{ContainerId, Error, Result, Volume};
 
 pub(crate) use attached::Attached;
 pub(crate) use claims::Claims;
@@ -15,9 +17,6 @@ pub(crate) use claims::Claims;
 use crate::Engine;
 use crate::plan::logs::size;
 use crate::registry::{lock, shorten};
-
-/// The label by which clients tell a volume that nobody named.
-const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
 /// What `prune` removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,18 +105,23 @@ impl Engine {
             Err(error) if force && error.kind() == dhow_model::Kind::NotFound => return Ok(()),
             found => found?,
         };
-        if claimed.contains_key(name) {
-            let words = format!("remove {name}: volume is in use - by a container that is being created");
-            return Err(Error::conflict(words));
-        }
-        let users = self.volume_users(name);
-        if !users.is_empty() {
-            let users: Vec<&str> = users.iter().map(ContainerId::as_str).collect();
-            return Err(Error::conflict(format!("remove {name}: volume is in use - [{}]", users.join(", "))));
-        }
+        self.must_be_unused("remove", name, &claimed)?;
         self.ports.volumes.remove(name)?;
         self.tell_volume("destroy", &volume);
         Ok(())
+    }
+
+    fn must_be_unused(&self, verb: &str, name: &str, claimed: &claims::Claimed) -> Result<()> {
+        if claimed.contains_key(name) {
+            let words = format!("{verb} {name}: volume is in use - by something that is being done with it");
+            return Err(Error::conflict(words));
+        }
+        let users = self.volume_users(name);
+        if users.is_empty() {
+            return Ok(());
+        }
+        let users: Vec<&str> = users.iter().map(ContainerId::as_str).collect();
+        Err(Error::conflict(format!("{verb} {name}: volume is in use - [{}]", users.join(", "))))
     }
 
     /// Removes volumes that no container mounts.
@@ -147,7 +151,12 @@ impl Engine {
     }
 
     fn tell_volume(&self, action: &str, volume: &Volume) {
-        let attributes = [("driver".to_owned(), volume.driver.clone())].into();
+        self.tell_volume_more(action, volume, &[]);
+    }
+
+    fn tell_volume_more(&self, action: &str, volume: &Volume, more: &[(&str, &str)]) {
+        let all = [("driver", volume.driver.as_str())].into_iter().chain(more.iter().copied());
+        let attributes = all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         self.tell(EventKind::Volume, action, &volume.name, attributes);
     }
 }

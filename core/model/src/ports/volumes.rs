@@ -1,6 +1,7 @@
 //! Volumes: storage that outlives containers.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use super::Durability;
@@ -33,6 +34,31 @@ pub trait Volumes: Send + Sync {
         durability: Durability,
     ) -> Result<()>;
 
+    /// Gives a volume another name; the engine has checked that no container uses it.
+    ///
+    /// # Errors
+    /// Conflict when there is one of that name.
+    fn rename(&self, name: &str, to: &str) -> Result<Volume>;
+
+    /// Makes a volume that has what another one has now: all of it or nothing. Contents are shared where the file
+    /// system can.
+    ///
+    /// # Errors
+    /// Conflict when there is one of that name.
+    fn copy(&self, name: &str, to: &str, kind: VolumeCopy) -> Result<Volume>;
+
+    /// Writes a volume's files as a tar: names below `./`, which is the volume itself.
+    ///
+    /// # Errors
+    /// What cannot be read or written.
+    fn export(&self, name: &str, out: &mut dyn Write) -> Result<()>;
+
+    /// Unpacks a tar, compressed or not, into a volume, over what is there.
+    ///
+    /// # Errors
+    /// What is wrong with it; what was unpacked until then stays.
+    fn import(&self, name: &str, tar: &mut dyn Read) -> Result<()>;
+
     /// Mounts what a volume stands for, where its data are; nothing, when that is mounted already.
     ///
     /// # Errors
@@ -47,6 +73,15 @@ pub trait Volumes: Send + Sync {
 
     /// Bytes that its files take of this store: nothing, for what is mounted from elsewhere.
     fn usage(&self, name: &str) -> Result<u64>;
+}
+
+/// What a copy of a volume is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VolumeCopy {
+    /// To be used like any other.
+    Clone,
+    /// To be kept: nobody writes in it.
+    Snapshot,
 }
 
 /// A volume to make.

@@ -11,6 +11,9 @@ pub use local::{VolumeMount, check_options};
 
 use crate::{Error, Result, Timestamp};
 
+/// The label by which clients tell a volume that nobody named.
+pub const ANONYMOUS: &str = "com.docker.volume.anonymous";
+
 /// A named or anonymous volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
@@ -28,6 +31,12 @@ pub struct Volume {
     pub options: BTreeMap<String, String>,
     /// Made without a name, by a container.
     pub anonymous: bool,
+    /// Nobody writes in it: it is a snapshot.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// The volume that it was copied from.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub origin: String,
 }
 
 impl Volume {

@@ -75,6 +75,7 @@ fn route(call: Call) -> Handling {
         ["dhow", "containers", id, "logs", "clear"] if call.is("POST") => {
             Box::pin(logs::clear(call, (*id).to_owned()))
         }
+        ["dhow", "volumes", name, verb] => volumes::whole(call, (*name).to_owned(), verb),
         ["dhow", "system", "logs"] if call.is("GET") => Box::pin(logs::sizes(call)),
         _ => system::route(call, &parts),
     }

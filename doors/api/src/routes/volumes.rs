@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dhow_engine::Engine;
-use dhow_model::ports::VolumeRequest;
+use dhow_model::ports::{VolumeCopy, VolumeRequest};
 use dhow_model::{Error, Kind, Result, Volume};
 use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use super::{Handling, not_found};
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
 use crate::server::filters::Filters;
+use crate::server::{stream, threads};
 use crate::types::container_filter::{has_label, truth};
 use crate::types::prune::PruneFilter;
 
@@ -27,6 +28,42 @@ pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
         ("DELETE", [name]) => Box::pin(remove(call, (*name).into())),
         _ => not_found(),
     }
+}
+
+/// The handler of `/dhow/volumes/{name}/{verb}`: what Docker has not.
+pub(super) fn whole(call: Call, name: String, verb: &str) -> Handling {
+    match (call.method.as_str(), verb) {
+        ("POST", "rename") => Box::pin(rename(call, name)),
+        ("POST", "clone") => Box::pin(copy(call, name, VolumeCopy::Clone)),
+        ("POST", "snapshot") => Box::pin(copy(call, name, VolumeCopy::Snapshot)),
+        ("GET", "export") => Box::pin(export(call, name)),
+        ("POST", "import") => Box::pin(import(call, name)),
+        _ => not_found(),
+    }
+}
+
+async fn rename(call: Call, name: String) -> Answer {
+    let to = call.query.text("name").to_owned();
+    let volume = call.run(move |engine| engine.rename_volume(&name, &to)).await?;
+    Ok(answer::ok(&Shown::from(volume)))
+}
+
+async fn copy(call: Call, name: String, kind: VolumeCopy) -> Answer {
+    let (to, pause) = (call.query.text("name").to_owned(), call.query.is_set_or("pause", true));
+    let volume = call.run(move |engine| engine.copy_volume(&name, &to, kind, pause)).await?;
+    Ok(answer::created(&Shown::from(volume)))
+}
+
+async fn export(call: Call, name: String) -> Answer {
+    let (engine, pause) = (call.engine.clone(), call.query.is_set("pause"));
+    stream::written("application/x-tar", move |out| engine.export_volume(&name, pause, out)).await
+}
+
+async fn import(call: Call, name: String) -> Answer {
+    let engine = call.engine.clone();
+    let mut tar = call.into_reader();
+    let volume = threads::run(move || engine.import_volume(&name, &mut tar)).await?;
+    Ok(answer::ok(&Shown::from(volume)))
 }
 
 /// Only volumes of a swarm can be changed.
@@ -46,10 +83,15 @@ pub(super) struct Shown {
     name: String,
     options: Option<BTreeMap<String, String>>,
     scope: &'static str,
+    /// What Docker's volumes have not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<BTreeMap<&'static str, serde_json::Value>>,
 }
 
 impl From<Volume> for Shown {
     fn from(volume: Volume) -> Self {
+        let status = (!volume.origin.is_empty())
+            .then(|| [("Origin", json!(volume.origin)), ("ReadOnly", json!(volume.read_only))].into());
         let some = |map: BTreeMap<String, String>| Some(map).filter(|map| !map.is_empty());
         Self {
             // Docker shows volumes to the second.
@@ -62,6 +104,7 @@ impl From<Volume> for Shown {
             name: volume.name,
             options: some(volume.options),
             scope: "local",
+            status,
         }
     }
 }

@@ -48,6 +48,7 @@ mod update;
 mod verbs;
 mod version;
 mod volume;
+mod volume_whole;
 mod wait;
 
 pub(crate) use unserved::unserved;
@@ -138,6 +139,11 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &volume::CREATE,
     &volume::LIST_THEM,
     &volume::REMOVE,
+    &volume_whole::CLONE,
+    &volume_whole::EXPORT,
+    &volume_whole::IMPORT,
+    &volume_whole::RENAME,
+    &volume_whole::SNAPSHOT,
     &wait::COMMAND,
 ];
 

@@ -2,11 +2,13 @@
 
 mod address;
 mod attach;
+mod whole;
 
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use dhow_model::ports::{Durability, VolumeRequest, Volumes};
+use dhow_model::ports::{Durability, VolumeCopy, VolumeRequest, Volumes};
 use dhow_model::volume::{check_name, check_options};
 use dhow_model::{ContainerId, Error, Result, Timestamp, Volume};
 use rusqlite::Connection;
@@ -39,6 +41,8 @@ impl Volumes for VolumeStore {
             labels: request.labels,
             options: request.options,
             anonymous: request.anonymous,
+            read_only: false,
+            origin: String::new(),
         };
         self.make(&volume)?;
         Ok(volume)
@@ -74,6 +78,22 @@ impl Volumes for VolumeStore {
         // A named volume outlives a container that owes the disk nothing.
         let durability = if volume.anonymous { durability } else { Durability::Committed };
         self.core.copy_up(&volume, container, path, durability)
+    }
+
+    fn rename(&self, name: &str, to: &str) -> Result<Volume> {
+        self.rename_to(name, to)
+    }
+
+    fn copy(&self, name: &str, to: &str, kind: VolumeCopy) -> Result<Volume> {
+        self.copy_to(name, to, kind)
+    }
+
+    fn export(&self, name: &str, out: &mut dyn Write) -> Result<()> {
+        self.write_tar(name, out)
+    }
+
+    fn import(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
+        self.read_tar(name, tar)
     }
 
     fn attach(&self, name: &str) -> Result<()> {
@@ -121,6 +141,19 @@ impl Core {
         let owned = volume.clone();
         self.database.write(durability, move |connection| volume_row(connection, &owned))?;
         self.catalog_mut().volumes.insert(volume.name.clone(), volume.clone());
+        Ok(())
+    }
+
+    /// One step: the next start finds one of the names.
+    fn rename_volume(&self, before: &str, after: &Volume) -> Result<()> {
+        let (old, new) = (before.to_owned(), after.clone());
+        self.database.write(Durability::Committed, move |connection| {
+            connection.prepare_cached("DELETE FROM volume WHERE name = ?1")?.execute([&old])?;
+            volume_row(connection, &new)
+        })?;
+        let mut catalog = self.catalog_mut();
+        catalog.volumes.remove(before);
+        catalog.volumes.insert(after.name.clone(), after.clone());
         Ok(())
     }
 

@@ -232,6 +232,10 @@ pub(super) fn of_argument(command: &str, before: usize, forced: bool) -> Offer {
         ("cp", 0 | 1) => Offer::CopyEnds,
         ("inspect", _) => Offer::Anything,
         ("volume rm" | "volume remove" | "volume inspect", _) => Offer::Volumes,
+        ("volume clone" | "volume export" | "volume import" | "volume rename" | "volume snapshot", 0) => {
+            Offer::Volumes
+        }
+        ("volume import", _) => Offer::Files,
         ("network inspect" | "network rm" | "network remove", _) => Offer::Networks,
         ("network connect" | "network disconnect", 0) => Offer::Networks,
         ("network connect" | "network disconnect", 1) => Offer::Containers(Which::All),

@@ -1,0 +1,124 @@
+//! What is done with a volume as a whole: another name, a copy, a tar of it.
+//!
+//! ```text
+//! rename: volume.json has the new name → the directory has it → the record has it
+//! copy:   staging/<unique>/volume/{data, volume.json} → volumes/<name> → the record
+//! ```
+//! A start finds either the old volume or the new one: a directory without a record is adopted when its volume.json
+//! has its name, a record without a directory is forgotten.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use dhow_model::ports::{Durability, VolumeCopy};
+use dhow_model::volume::{ANONYMOUS, check_name};
+use dhow_model::{Error, Result, Timestamp, Volume};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
+use super::{VolumeStore, no_such};
+use crate::error::Context as _;
+use crate::layer::{CreateOptions, ExtractOptions, copy_tree, create, extract_unhashed};
+use crate::layout::make_directory;
+use crate::records::replace_file;
+use crate::staging::Stage;
+
+impl VolumeStore {
+    pub(super) fn rename_to(&self, name: &str, to: &str) -> Result<Volume> {
+        check_name(to)?;
+        let core = &self.core;
+        let _change = core.begin_change();
+        let before = self.must_get(name)?;
+        self.must_be_free(to)?;
+        let mut after = before.clone();
+        to.clone_into(&mut after.name);
+        after.anonymous = false;
+        after.labels.remove(ANONYMOUS);
+        after.mountpoint = core.layout.volume(to).join("data");
+        let (from, place) = (core.layout.volume(name), core.layout.volume(to));
+        write_down(&from, &after)?;
+        if let Err(errno) = renameat_with(CWD, &from, CWD, &place, RenameFlags::NOREPLACE) {
+            write_down(&from, &before)?;
+            return match errno {
+                Errno::EXIST => Err(taken(to)),
+                errno => Err(errno).on("rename to", &place),
+            };
+        }
+        core.sync_files()?;
+        core.rename_volume(name, &after)?;
+        Ok(after)
+    }
+
+    pub(super) fn copy_to(&self, name: &str, to: &str, kind: VolumeCopy) -> Result<Volume> {
+        check_name(to)?;
+        let core = &self.core;
+        let source = self.must_get(name)?;
+        self.must_be_free(to)?;
+        let stage = Stage::new(&core.layout)?;
+        let staged = stage.path().join("volume");
+        make_directory(&staged, 0o700)?;
+        make_directory(&staged.join("data"), 0o755)?;
+        let (from, into) = (open(&source.mountpoint)?, open(&staged.join("data"))?);
+        let told = || Error::internal(format!("cannot copy volume {name}"));
+        copy_tree(from.as_fd(), into.as_fd()).map_err(|error| told().because(error))?;
+        let mut copy = Volume {
+            name: to.to_owned(),
+            driver: "local".into(),
+            mountpoint: core.layout.volume(to).join("data"),
+            created: Timestamp::now(),
+            labels: source.labels,
+            options: std::collections::BTreeMap::new(),
+            anonymous: false,
+            read_only: kind == VolumeCopy::Snapshot,
+            origin: source.name,
+        };
+        copy.labels.remove(ANONYMOUS);
+        write_down(&staged, &copy)?;
+        core.sync_files()?;
+        let _change = core.begin_change();
+        self.must_be_free(to)?;
+        if !stage.publish("volume", &core.layout.volume(to))? {
+            return Err(taken(to));
+        }
+        core.record_volume(&copy, Durability::Committed)?;
+        Ok(copy)
+    }
+
+    pub(super) fn write_tar(&self, name: &str, out: &mut dyn Write) -> Result<()> {
+        let directory = open(&self.must_get(name)?.mountpoint)?;
+        let options = CreateOptions { root_entry: true, ..CreateOptions::plain() };
+        Ok(create(directory.as_fd(), &options, out).map(drop)?)
+    }
+
+    pub(super) fn read_tar(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
+        let directory = open(&self.must_get(name)?.mountpoint)?;
+        let options = ExtractOptions { root_attributes: true, ..ExtractOptions::copy_in() };
+        extract_unhashed(tar, directory.as_fd(), &options).map(drop)?;
+        self.core.sync_files()
+    }
+
+    fn must_get(&self, name: &str) -> Result<Volume> {
+        let found = self.core.catalog().volumes.get(name).cloned();
+        found.ok_or_else(|| no_such(name))
+    }
+
+    fn must_be_free(&self, name: &str) -> Result<()> {
+        if self.core.catalog().volumes.contains_key(name) { Err(taken(name)) } else { Ok(()) }
+    }
+}
+
+fn taken(name: &str) -> Error {
+    Error::conflict(format!("volume {name} already exists"))
+}
+
+fn open(directory: &Path) -> Result<File> {
+    File::open(directory).on("open", directory)
+}
+
+/// All of it or nothing.
+fn write_down(directory: &Path, volume: &Volume) -> Result<()> {
+    let body = serde_json::to_vec(volume).context(|| format!("cannot write down volume {}", volume.name))?;
+    replace_file(directory, "volume.json", &body)
+}
