@@ -27,9 +27,11 @@ impl Engine {
             events: Events::default(),
             counts: crate::metrics::Counts::default(),
             samplers: crate::containers::stats::Samplers::default(),
+            networks: std::sync::Mutex::default(),
             claimed_volumes: std::sync::Mutex::default(),
             attached_volumes: std::sync::Mutex::default(),
         });
+        engine.load_networks()?;
         let records = engine.ports.records.containers()?;
         let known: HashSet<ContainerId> = records.iter().map(|record| record.id.clone()).collect();
         let left = engine.ports.runtime.left()?;
@@ -38,6 +40,9 @@ impl Engine {
         }
         engine.clear_unknown(&known);
         engine.detach_unused();
+        if let Err(error) = engine.restore_networks() {
+            tracing::error!("find the networks again: {}", error.report());
+        }
         engine.start_what_should_run();
         Ok(engine)
     }
@@ -56,7 +61,7 @@ impl Engine {
             let _turn = entry.turn();
             let found = self.find_again(&entry);
             self.finish_update(&entry);
-            found
+            found.and_then(|()| self.disconnect_ended(&entry))
         };
         if let Err(error) = found {
             tracing::error!(container = id.short(), "find it again: {}", error.report());
@@ -118,6 +123,15 @@ impl Engine {
         if let Err(error) = self.attach_volumes(record) {
             tracing::error!(container = record.id.short(), "{}", error.report());
         }
+    }
+
+    /// An engine that was killed while it connected a container has left that on record.
+    fn disconnect_ended(&self, entry: &Entry) -> Result<()> {
+        let record = entry.record();
+        if record.is_connected() && record.state.running().is_none() {
+            entry.advance(&self.ports, Container::disconnect)?;
+        }
+        Ok(())
     }
 
     /// An engine that was killed while it froze a container, for a commit, has left it so.

@@ -20,6 +20,7 @@ pub mod images;
 pub mod metrics;
 pub mod monitor;
 mod names;
+pub mod networks;
 pub mod plan;
 mod registry;
 mod restart;
@@ -31,7 +32,7 @@ pub mod volumes;
 
 use std::sync::Arc;
 
-use dhow_model::ports::{Host, Images, Records, Runtime, Snapshots, Upkeep, Volumes};
+use dhow_model::ports::{Host, Images, Networks, Records, Runtime, Snapshots, Upkeep, Volumes};
 
 pub use events::Events;
 pub use registry::Entry;
@@ -48,6 +49,10 @@ pub struct Ports {
     pub records: Arc<dyn Records>,
     /// Volumes.
     pub volumes: Arc<dyn Volumes>,
+    /// Networks.
+    pub networks: Arc<dyn Networks>,
+    /// What containers are called: the engine writes it, whoever answers their questions reads it.
+    pub names: Arc<networks::Directory>,
     /// Processes.
     pub runtime: Arc<dyn Runtime>,
     /// The host.
@@ -66,6 +71,7 @@ pub struct Engine {
     events: Events,
     samplers: containers::stats::Samplers,
     counts: metrics::Counts,
+    networks: std::sync::Mutex<networks::Known>,
     /// Held while a volume is made or removed.
     claimed_volumes: std::sync::Mutex<volumes::claims::Claimed>,
     attached_volumes: volumes::Attached,

@@ -53,6 +53,7 @@ impl Engine {
                 Some(_) => State::Restarting(exit.clone()),
                 None => State::Exited(exit.clone()),
             };
+            record.disconnect();
         };
         if let Err(error) = entry.advance(&self.ports, end) {
             // The state in memory is the truth for those who ask.
@@ -69,8 +70,9 @@ impl Engine {
         self.detach_volumes(&record);
         let seconds = restart::ran(&exit).as_secs().to_string();
         let more = [("exitCode", exit.code.to_string()), ("execDuration", seconds)];
-        self.tell_mounts(&record, false);
         self.tell_container(&record, "die", &more);
+        self.leave_networks(&record, &record.networks);
+        self.tell_mounts(&record, false);
         wait.map(|wait| (exit, wait))
     }
 

@@ -38,6 +38,12 @@ pub struct Settings {
     pub labels: Vec<String>,
     /// Debug mode is on.
     pub debug: bool,
+    /// The bridge of the default network.
+    pub bridge: String,
+    /// Blocks that addresses of new networks are cut from.
+    pub address_pools: Vec<crate::networks::Source>,
+    /// What `host-gateway` stands for; empty for the host's address on the container's network.
+    pub host_gateway: Vec<std::net::IpAddr>,
     /// Name servers of containers that do not say.
     pub dns: Vec<String>,
     /// Resolver options of containers that do not say.
@@ -83,6 +89,9 @@ impl Default for Settings {
             seccomp_profile: None,
             labels: Vec::new(),
             debug: false,
+            bridge: "dhow0".into(),
+            address_pools: crate::networks::default_sources(),
+            host_gateway: Vec::new(),
             dns: Vec::new(),
             dns_options: Vec::new(),
             dns_search: Vec::new(),

@@ -71,6 +71,12 @@ impl Error {
         Self::new(Kind::InvalidArgument, message)
     }
 
+    /// [`Kind::Forbidden`].
+    #[must_use]
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(Kind::Forbidden, message)
+    }
+
     /// [`Kind::NotImplemented`].
     #[must_use]
     pub fn not_implemented(message: impl Into<String>) -> Self {

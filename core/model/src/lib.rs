@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`error`] says what can go wrong and of which kind it is; [`container`] is a
 //! container as it is recorded: what was asked for ([`container::Config`], [`container::HostConfig`])
-//! and what became of it ([`container::State`]); [`image`], [`volume`] and [`event`] are the other
+//! and what became of it ([`container::State`]); [`image`], [`network`], [`volume`] and [`event`] are the other
 //! nouns; [`ports`] are the traits that the machines implement.
 //!
 //! The settings of a container have the names and the JSON form of Docker's `Config` and
@@ -12,6 +12,7 @@ pub mod container;
 pub mod error;
 pub mod event;
 pub mod image;
+pub mod network;
 pub mod ports;
 pub mod time;
 pub mod volume;
@@ -20,5 +21,6 @@ pub use container::{Container, ContainerId, ContainerName};
 pub use error::{Error, Kind, Result};
 pub use event::Event;
 pub use image::{Image, ImageId};
+pub use network::Network;
 pub use time::Timestamp;
 pub use volume::Volume;

@@ -9,4 +9,7 @@ pub mod dns;
 pub mod firewall;
 pub mod link;
 mod netlink;
+mod networks;
 pub mod sandbox;
+
+pub use networks::HostNetworks;

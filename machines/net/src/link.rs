@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -55,6 +55,8 @@ pub struct Link {
     pub mac: Option<Mac>,
     /// It is up.
     pub up: bool,
+    /// What its maker wrote on it.
+    pub alias: String,
 }
 
 /// One address of a link.
@@ -111,6 +113,17 @@ impl Links {
         Ok(Self { socket: Socket::route()? })
     }
 
+    /// Of the namespace that a socket of rtnetlink(7) was made in.
+    #[must_use]
+    pub const fn over(socket: OwnedFd) -> Self {
+        Self { socket: Socket::over(socket) }
+    }
+
+    /// The socket alone.
+    pub(crate) fn into_socket(self) -> OwnedFd {
+        self.socket.into_inner()
+    }
+
     /// All links.
     ///
     /// # Errors
@@ -135,11 +148,11 @@ impl Links {
         }
     }
 
-    /// Makes a bridge, which is down, and answers its index.
+    /// Makes a bridge, which is down and has `alias` written on it, and answers its index.
     ///
     /// # Errors
     /// The kernel's; `EEXIST` when the name is taken.
-    pub fn add_bridge(&mut self, name: &str, mac: Mac, mtu: Option<u32>) -> io::Result<Index> {
+    pub fn add_bridge(&mut self, name: &str, mac: Mac, mtu: Option<u32>, alias: &str) -> io::Result<Index> {
         let mut request = Message::new(libc::RTM_NEWLINK, EXCLUSIVE, &[0; LINK_START]);
         request.text(libc::IFLA_IFNAME, name).put(libc::IFLA_ADDRESS, &mac);
         mtu.map(|mtu| request.number(libc::IFLA_MTU, mtu));
@@ -148,6 +161,12 @@ impl Links {
         });
         self.socket.request(&request).map_err(told(format!("make the bridge {name}")))?;
         let made = self.find(name)?;
+        if let Some(link) = made.as_ref().filter(|_| !alias.is_empty()) {
+            let mut mark = Message::new(libc::RTM_NEWLINK, 0, &start(Some(link.index), 0, 0));
+            // An alias does not end with a zero byte.
+            mark.put(libc::IFLA_IFALIAS, alias.as_bytes());
+            self.socket.request(&mark).map_err(told(format!("mark the bridge {name}")))?;
+        }
         made.map(|link| link.index).ok_or_else(|| io::Error::other(format!("the bridge {name} is gone")))
     }
 
@@ -329,7 +348,7 @@ fn new_address(link: Index, new: Address) -> Message {
     // No address is looked for twice on a bridge whose members we know: it could be used only after a second.
     let flags = if new.address.is_ipv6() { NO_DETECTION } else { 0 };
     let begin = [family(new.address), new.prefix, flags, 0, i, j, k, l];
-    let mut message = Message::new(libc::RTM_NEWADDR, CREATE, &begin);
+    let mut message = Message::new(libc::RTM_NEWADDR, CREATE | REPLACE, &begin);
     let bytes = octets(new.address);
     message.put(libc::IFA_LOCAL, &bytes).put(libc::IFA_ADDRESS, &bytes);
     if let (IpAddr::V4(address), 0..=30) = (new.address, new.prefix) {
@@ -397,6 +416,7 @@ fn link(answer: &[u8]) -> Option<Link> {
         master: all.number(libc::IFLA_MASTER).map(Index),
         mac: all.get(libc::IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
         up: word(answer, 8)? & UP != 0,
+        alias: all.text(libc::IFLA_IFALIAS).unwrap_or_default().to_owned(),
     })
 }
 

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::thread;
 
+use dhow_model::ports::NetworkSpace;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
@@ -59,6 +60,13 @@ impl Sandbox {
     /// The links in it.
     pub const fn links(&mut self) -> &mut Links {
         &mut self.links
+    }
+
+    /// The namespace alone, as the engine holds it.
+    #[must_use]
+    pub fn into_space(self) -> NetworkSpace {
+        let path = self.path();
+        NetworkSpace::new(self.namespace, path, self.links.into_socket())
     }
 
     /// A path by which other processes open it while this one holds it.

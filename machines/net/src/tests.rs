@@ -26,7 +26,7 @@ fn address(text: &str, prefix: u8) -> Address {
 #[test]
 fn a_container_is_connected_to_a_bridge() {
     let (Some(mut host), Some(mut container)) = (sandbox(), sandbox()) else { return };
-    let bridge = host.links().add_bridge("br0", [2, 0, 0, 0, 0, 1], None).unwrap();
+    let bridge = host.links().add_bridge("br0", [2, 0, 0, 0, 0, 1], None, "of a test").unwrap();
     host.links().configure(bridge, &[address("10.9.0.1", 24), address("fd09::1", 64)], &[]).unwrap();
     let pair = Pair {
         name: "veth1",
@@ -65,8 +65,8 @@ fn container_end(container: &mut Sandbox) -> crate::link::Index {
 fn what_is_wrong_is_said_in_the_kernels_words() {
     let Some(mut host) = sandbox() else { return };
     let links = host.links();
-    links.add_bridge("br0", [2, 0, 0, 0, 0, 1], None).unwrap();
-    let error = links.add_bridge("br0", [2, 0, 0, 0, 0, 1], None).unwrap_err();
+    links.add_bridge("br0", [2, 0, 0, 0, 0, 1], None, "of a test").unwrap();
+    let error = links.add_bridge("br0", [2, 0, 0, 0, 0, 1], None, "of a test").unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{error}");
     let bridge = links.find("br0").unwrap().unwrap().index;
     let error = links.change(bridge, &Change { name: Some("a/b"), ..Change::default() }).unwrap_err();

@@ -140,7 +140,7 @@ fn container(id: &ContainerId, image: ImageId) -> Container {
         intent: dhow_model::container::Intent::default(),
         limits_pending: false,
         health: None,
-        extra: std::collections::BTreeMap::new(),
+        networks: std::collections::BTreeMap::new(),
     }
 }
 

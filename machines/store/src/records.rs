@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dhow_model::ports::{Durability, Records};
-use dhow_model::{Container, ContainerId, Result};
+use dhow_model::{Container, ContainerId, Network, Result};
 use dhow_sys::trace::mark;
 use rusqlite::Connection;
 
@@ -44,6 +44,37 @@ impl Records for RecordStore {
         let id = id.to_string();
         self.core.database.write(durability, move |connection| {
             connection.prepare_cached("DELETE FROM container WHERE id = ?1")?.execute([&id]).map(drop)
+        })
+    }
+
+    fn networks(&self) -> Result<Vec<Network>> {
+        let bodies: Vec<(String, String)> = self.core.database.read(|connection| {
+            let mut query = connection.prepare_cached("SELECT id, body FROM network ORDER BY id")?;
+            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })?;
+        let network = |(id, body): &(String, String)| {
+            serde_json::from_str(body).context(|| format!("the record of network {id} is damaged"))
+        };
+        bodies.iter().map(network).collect()
+    }
+
+    fn put_network(&self, network: &Network) -> Result<()> {
+        let body = serde_json::to_string(network)
+            .context(|| format!("cannot write down network {}", network.name))?;
+        let id = network.id.clone();
+        self.core.database.write(Durability::Committed, move |connection| {
+            let mut upsert = connection.prepare_cached(
+                "INSERT INTO network (id, body) VALUES (?1, ?2)
+                 ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            )?;
+            upsert.execute((&id, &body)).map(drop)
+        })
+    }
+
+    fn delete_network(&self, id: &str) -> Result<()> {
+        let id = id.to_owned();
+        self.core.database.write(Durability::Committed, move |connection| {
+            connection.prepare_cached("DELETE FROM network WHERE id = ?1")?.execute([&id]).map(drop)
         })
     }
 }

@@ -216,7 +216,8 @@ fn wrong_settings_are_refused_in_dockers_words() -> Result<()> {
         ("--runtime nope", "unknown or invalid runtime name: nope"),
         ("--user nosuch", "unable to find user nosuch: no matching entries in passwd file"),
         ("--ulimit nofile=9:1", "ulimit soft limit must be less than or equal to hard limit: 9 > 1"),
-        ("-p 80:80", "HostConfig.PortBindings is not supported yet"),
+        ("--network nope", "network nope not found"),
+        ("--ip 10.0.0.9", "user specified IP address is supported on user defined networks only"),
         (
             "--restart never",
             "invalid restart policy: unknown policy 'never'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",

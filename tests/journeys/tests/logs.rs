@@ -217,7 +217,7 @@ fn a_log_is_emptied_while_it_is_written_and_followed() -> Result<()> {
 #[test]
 fn a_syslog_server_gets_every_line_and_logs_can_be_read_all_the_same() -> Result<()> {
     let engine = engine()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let listener = engine.in_network(|| TcpListener::bind("127.0.0.1:0"))?;
     let address = format!("syslog-address=tcp://{}", listener.local_addr()?);
     engine
         .docker(&[
@@ -279,7 +279,7 @@ fn a_syslog_server_gets_every_line_and_logs_can_be_read_all_the_same() -> Result
 #[test]
 fn a_server_that_hangs_holds_up_only_who_waits_for_it() -> Result<()> {
     let engine = engine()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let listener = engine.in_network(|| TcpListener::bind("127.0.0.1:0"))?;
     let address = format!("syslog-address=tcp://{}", listener.local_addr()?);
     // 40 MB, more than sockets hold: nobody reads them.
     let script = "yes a line that nobody ever takes | head -n 1300000; echo done > /done; sleep 1000";

@@ -216,10 +216,11 @@ fn events_tell_the_life_of_a_container() -> Result<()> {
     engine.docker(&["stop", "-t", "0", "two"]).ok();
     engine.docker(&["rm", "two"]).ok();
     engine.docker(&["volume", "rm", "data"]).ok();
-    let expected = "volume create,container create,volume mount,container start,container exec_create: sh -c exit 3,\
+    let expected = "volume create,container create,network connect,volume mount,container start,\
+        container exec_create: sh -c exit 3,\
         container exec_start: sh -c exit 3,container exec_die,container top,container pause,container unpause,\
         container pause,container unpause,image create,image tag,container commit,container rename,container kill,\
-        container kill,volume unmount,container die,container stop,container destroy,volume destroy";
+        container kill,container die,network disconnect,volume unmount,container stop,container destroy,volume destroy";
     assert_eq!(told(&engine, &begin, &[]).join(","), expected);
     for (filters, expected) in [
         (&["type=volume"][..], "volume create,volume mount,volume unmount,volume destroy"),

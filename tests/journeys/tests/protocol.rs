@@ -67,8 +67,8 @@ fn a_field_that_is_not_served_is_refused_by_name() -> Result<()> {
         (json!({"Image": "busybox", "HostConfig": {"CpuCount": 2}}), "HostConfig.CpuCount"),
         (json!({"Image": "busybox", "MacAddress": "02:42:ac:11:00:02"}), "MacAddress"),
         (
-            json!({"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"none": {"Aliases": ["a"]}}}}),
-            "NetworkingConfig.EndpointsConfig.none.Aliases",
+            json!({"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"none": {"Nope": ["a"]}}}}),
+            "NetworkingConfig.EndpointsConfig.none",
         ),
     ] {
         let response = engine.connect()?.request("POST", "/containers/create", &body)?;

@@ -284,7 +284,6 @@ fn what_cannot_be_had_is_refused_in_dockers_words() -> Result<()> {
         ("--stop-signal NOPE", "invalid signal: NOPE"),
         ("-w relative", "the working directory 'relative' is invalid, it needs to be an absolute path"),
         ("--pid container:nope", "No such container: nope"),
-        ("--mac-address 02:42:ac:11:00:02", "MacAddress is not supported yet"),
     ] {
         let flags: Vec<&str> = flags.split(' ').collect();
         let answer = engine.docker(&[&["run", "--rm"][..], &flags, &["busybox", "true"]].concat());
@@ -301,7 +300,8 @@ fn spaces_are_shared_with_whom_was_named() -> Result<()> {
     engine.docker(&[&give[..], &["busybox", "sh", "-c", "echo x > /dev/shm/x; sleep 1000"]].concat()).ok();
     engine.docker(&["run", "-d", "--name", "private", "busybox", "sleep", "1000"]).ok();
     let own = |name: &str| {
-        process::must(std::process::Command::new("readlink").arg(format!("/proc/self/ns/{name}")))
+        let engine = engine.pid().unwrap_or_default();
+        process::must(std::process::Command::new("readlink").arg(format!("/proc/{engine}/ns/{name}")))
     };
     let wait = "until [ -e /dev/shm/x ]; do sleep 0.01; done; cat /dev/shm/x";
     let run = |flags: &[&str], script: &str| {

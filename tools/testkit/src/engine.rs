@@ -1,23 +1,28 @@
 //! A whole engine of a test's own: data directory, socket and cgroup; ended with the value.
 
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use dhow_model::ports::NetworkSpace;
+use dhow_net::sandbox::Sandbox;
 use tempfile::TempDir;
 
 use crate::coverage;
 use crate::http::Connection;
+use crate::network;
 use crate::process::{self, Answer};
 use crate::rootfs;
 
-/// A running `dhow daemon`.
+/// A running `dhow daemon`, in a network namespace of its own unless it listens to TCP.
 pub struct Engine {
     binary: PathBuf,
     directory: TempDir,
     child: Option<Child>,
     extra: Vec<String>,
+    network: Option<NetworkSpace>,
 }
 
 /// The binary that tests run: `DHOW_BINARY`, or the one that this build made beside the test.
@@ -58,7 +63,10 @@ impl Engine {
     pub fn start_binary(binary: &Path, extra: &[&str]) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("dhow-").tempdir()?;
         let extra = extra.iter().map(|s| (*s).to_owned()).collect();
-        let mut engine = Self { binary: binary.to_owned(), directory, child: None, extra };
+        let mut engine = Self { binary: binary.to_owned(), directory, child: None, extra, network: None };
+        if !engine.extra.iter().any(|flag| flag.contains("tcp://") || flag == "--metrics-addr") {
+            engine.network = Some(Sandbox::new()?.into_space());
+        }
         engine.launch()?;
         Ok(engine)
     }
@@ -70,7 +78,7 @@ impl Engine {
     pub fn launch(&mut self) -> Result<()> {
         let root = self.directory.path();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = Command::new(&self.binary);
+        let mut command = self.within_network(&self.binary);
         command.arg("daemon").arg("--data-root").arg(root.join("data"));
         command.arg("--exec-root").arg(root.join("run")).arg("--pidfile").arg(root.join("pid"));
         command.arg("-H").arg(self.host()).args(&self.extra);
@@ -81,6 +89,26 @@ impl Engine {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
         self.wait_until_ready()
+    }
+
+    /// A program on the engine's host, as far as networks are concerned.
+    #[must_use]
+    pub fn within_network(&self, program: &Path) -> Command {
+        let Some(network) = &self.network else { return Command::new(program) };
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", network.path().display())).arg("--").arg(program);
+        command
+    }
+
+    /// Does something on the engine's host, as far as networks are concerned.
+    ///
+    /// # Panics
+    /// When the deed does, or the namespace cannot be entered.
+    pub fn in_network<T: Send>(&self, deed: impl FnOnce() -> T + Send) -> T {
+        match &self.network {
+            None => deed(),
+            Some(space) => network::within(space.handle().as_fd(), deed),
+        }
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {

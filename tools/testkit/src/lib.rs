@@ -7,6 +7,7 @@
 pub mod coverage;
 pub mod engine;
 pub mod http;
+pub mod network;
 pub mod process;
 pub mod rootfs;
 

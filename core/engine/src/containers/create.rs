@@ -1,8 +1,10 @@
 //! `create`: adds a writable layer and settings to an image; nothing runs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use dhow_model::container::{Config, HostConfig, Intent, State};
+use dhow_model::network::{Endpoint, EndpointSettings};
 use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
 use dhow_oci::Platform;
@@ -27,6 +29,8 @@ pub struct CreateRequest {
     pub config: Config,
     /// Limits, mounts, privileges.
     pub host_config: HostConfig,
+    /// What is asked for in each network, by its name.
+    pub networks: BTreeMap<String, EndpointSettings>,
 }
 
 /// A container that was created.
@@ -45,7 +49,7 @@ impl Engine {
     /// In Docker's words: a wrong setting, a missing image, a name that is taken.
     pub fn create_container(&self, request: CreateRequest) -> Result<Created> {
         let _timer = self.counts.time("create");
-        let CreateRequest { name, platform, config, host_config } = request;
+        let CreateRequest { name, platform, config, host_config, networks } = request;
         let (image, image_name) = self.image_for(&config.image, platform.as_ref())?;
         let config = merge::with_image(config, image.as_ref());
         let facts = self.ports.host.facts();
@@ -68,7 +72,7 @@ impl Engine {
             intent: Intent::default(),
             limits_pending: false,
             health: None,
-            extra: std::collections::BTreeMap::new(),
+            networks: endpoints(&host_config.network_mode, networks),
             id,
             name,
             image_name,
@@ -174,4 +178,15 @@ impl Engine {
         self.registry.reserve(&name, id)?;
         Ok(name)
     }
+}
+
+/// The networks that a new container is in: that of its mode, and those that are asked for.
+fn endpoints(mode: &str, asked: BTreeMap<String, EndpointSettings>) -> BTreeMap<String, Endpoint> {
+    let Some(name) = Engine::network_of_mode(mode) else { return BTreeMap::new() };
+    let mut endpoints: BTreeMap<String, Endpoint> = [(name.to_owned(), Endpoint::default())].into();
+    for (name, settings) in asked {
+        let name = Engine::network_of_mode(&name).map_or_else(|| name.clone(), str::to_owned);
+        endpoints.entry(name).or_default().settings = settings;
+    }
+    endpoints
 }

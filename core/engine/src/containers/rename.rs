@@ -34,6 +34,7 @@ impl Engine {
             }
         };
         self.registry.release(&record.name);
+        self.rename_in_networks(&changed);
         self.tell_container(&changed, "rename", &[("oldName", format!("/{}", record.name))]);
         Ok(())
     }

@@ -7,7 +7,8 @@ use dhow_model::ports::{Durability, StartFailure, StartPlan, StdioPlan, Terminal
 use dhow_model::{Container, Error, Kind, Result, Timestamp};
 
 use super::refused;
-use crate::plan::{cdi, files, logs, spec};
+use crate::networks::Joined;
+use crate::plan::{Facts, cdi, files, logs, spec};
 use crate::restart::policy::Backoff;
 use crate::{Engine, Entry, health};
 
@@ -54,12 +55,33 @@ impl Engine {
         }
         // A plan that cannot be made is a start that failed, and is recorded as one: a container that is
         // to be removed when it ends would stay for ever, and with it those who wait for that.
-        let planned = self.ready_volumes(&record).and_then(|()| self.start_plan(&record));
-        let planned = planned.map_err(|error| StartFailure { exit_code: NOT_STARTED, error });
-        match planned.and_then(|plan| self.ports.runtime.start(plan)) {
+        let failed = |error| StartFailure { exit_code: NOT_STARTED, error };
+        let joined = match self.join_networks(&record) {
+            Ok(joined) => joined,
+            Err(error) => return self.not_started(entry, failed(error)),
+        };
+        let planned = self.connected(entry, &joined).and_then(|record| {
+            self.ready_volumes(&record)?;
+            self.start_plan(&record, &joined)
+        });
+        match planned.map_err(failed).and_then(|plan| self.ports.runtime.start(plan)) {
             Ok(running) => self.started(entry, running, cause),
-            Err(failure) => self.not_started(entry, failure),
+            Err(failure) => {
+                self.leave_networks(&entry.record(), &joined.endpoints);
+                self.not_started(entry, failure)
+            }
         }
+    }
+
+    /// What a container has on the host is on record before it runs: an engine that is killed in between finds it.
+    fn connected(&self, entry: &Entry, joined: &Joined) -> Result<Arc<Container>> {
+        let connect = |record: &mut Container| record.networks.clone_from(&joined.endpoints);
+        if joined.space.is_some() {
+            return entry.advance(&self.ports, connect);
+        }
+        let mut record = (*entry.record()).clone();
+        connect(&mut record);
+        Ok(entry.replace(record))
     }
 
     /// Volumes that are mounted for it; what was empty when it was created may not have been there.
@@ -75,8 +97,12 @@ impl Engine {
     }
 
     /// Plans all as a value; what is written on the way are files of the container's own directory.
-    fn start_plan(&self, record: &Container) -> Result<StartPlan> {
-        let facts = self.gather(record)?;
+    fn start_plan(&self, record: &Container, joined: &Joined) -> Result<StartPlan> {
+        let facts = Facts {
+            network: joined.space.as_ref().map(|space| space.path().to_owned()),
+            own_server: joined.names,
+            ..self.gather(record)?
+        };
         let mut spec = spec::plan(record, &facts)?;
         let requests = record.host_config.device_requests.as_deref().unwrap_or_default();
         cdi::inject(&mut spec, requests, &*self.ports.host, &self.settings().cdi_directories)?;
@@ -129,7 +155,11 @@ impl Engine {
             oom_killed: false,
         };
         let state = if never_ran { State::Created { failure: Some(exit) } } else { State::Exited(exit) };
-        if let Err(error) = entry.set_state(&self.ports, state) {
+        let recorded = entry.advance(&self.ports, |record| {
+            record.state = state;
+            record.disconnect();
+        });
+        if let Err(error) = recorded {
             tracing::error!(container = record.id.short(), "record a failed start: {}", error.report());
         }
         if let Err(error) = self.ports.runtime.release(&record.id) {

@@ -1,9 +1,20 @@
 //! The files that are made for a container: its name, who is who, and how names are resolved.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use dhow_model::Container;
+use dhow_model::network::Assigned;
 use dhow_oci::runtime::Mount;
 
 use super::{Facts, spec};
+
+/// The beginning of every /etc/hosts.
+const LOCAL: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
+                     ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+/// What `--add-host name:host-gateway` says in place of an address.
+pub(super) const HOST_GATEWAY: &str = "host-gateway";
+/// Where our own server of names is, in every network namespace that has one.
+const OWN_SERVER: &str = "127.0.0.11";
 
 const NAMES: [&str; 3] = ["hostname", "hosts", "resolv.conf"];
 
@@ -14,7 +25,7 @@ pub fn contents(record: &Container, facts: &Facts) -> Vec<(&'static str, Vec<u8>
         return Vec::new();
     }
     vec![
-        ("hostname", format!("{}\n", name(record, facts)).into_bytes()),
+        ("hostname", format!("{}\n", name(record, &facts.host.name)).into_bytes()),
         ("hosts", hosts(record, facts).into_bytes()),
         ("resolv.conf", resolv_conf(record, facts).into_bytes()),
     ]
@@ -38,50 +49,119 @@ fn shares_files(record: &Container) -> bool {
     record.host_config.network_mode.starts_with("container:")
 }
 
-fn name<'a>(record: &'a Container, facts: &'a Facts) -> &'a str {
-    if record.config.hostname.is_empty() { &facts.host.name } else { &record.config.hostname }
+fn name<'a>(record: &'a Container, host: &'a str) -> &'a str {
+    if record.config.hostname.is_empty() { host } else { &record.config.hostname }
 }
 
 fn hosts(record: &Container, facts: &Facts) -> String {
-    let mut text = if record.host_config.network_mode == "host" {
-        facts.hosts.clone()
-    } else {
-        let own = name(record, facts);
-        let full = match record.config.domainname.as_str() {
-            "" => own.to_owned(),
-            domain => format!("{own}.{domain} {own}"),
-        };
-        format!(
-            "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
-             ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.0.1\t{full}\n"
-        )
-    };
+    let network = record.host_config.network_mode.as_str();
+    let mut text = if network == "host" { facts.hosts.clone() } else { LOCAL.to_owned() };
     for pair in record.host_config.extra_hosts.iter().flatten() {
         if let Some((name, address)) = pair.split_once(':').or_else(|| pair.split_once('=')) {
-            text.push_str(&format!("{}\t{name}\n", address.trim_matches(['[', ']'])));
+            for address in meant(address, record, facts) {
+                text.push_str(&format!("{address}\t{name}\n"));
+            }
         }
+    }
+    if network != "host" {
+        let own = own_names(record, &facts.host.name);
+        let addresses: Vec<IpAddr> = assigned(record).flat_map(Assigned::addresses).collect();
+        let addresses = if addresses.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { addresses };
+        text.extend(addresses.iter().map(|address| host_line(*address, &own)));
     }
     text
 }
 
+/// One line of /etc/hosts.
+#[must_use]
+pub fn host_line(address: IpAddr, names: &str) -> String {
+    format!("{address}\t{names}\n")
+}
+
+/// The names by which a container knows itself.
+#[must_use]
+pub fn own_names(record: &Container, host: &str) -> String {
+    let own = name(record, host);
+    match record.config.domainname.as_str() {
+        "" => own.to_owned(),
+        domain => format!("{own}.{domain} {own}"),
+    }
+}
+
+fn assigned(record: &Container) -> impl Iterator<Item = &Assigned> {
+    record.networks.values().filter_map(|endpoint| endpoint.assigned.as_ref())
+}
+
+/// The word for the host stands for its address on the container's network, unless the engine was told another.
+fn meant(address: &str, record: &Container, facts: &Facts) -> Vec<String> {
+    if address != HOST_GATEWAY {
+        return vec![address.trim_matches(['[', ']']).to_owned()];
+    }
+    if !facts.settings.host_gateway.is_empty() {
+        return facts.settings.host_gateway.iter().map(ToString::to_string).collect();
+    }
+    let gateways = assigned(record).flat_map(|assigned| [assigned.gateway4, assigned.gateway6]);
+    gateways.flatten().map(|gateway| gateway.to_string()).collect()
+}
+
+/// The name servers that a container is given: those that it asked for, those of the engine, or those of the host that
+/// it can reach.
+#[must_use]
+pub fn servers(record: &Container, general: &[String], of_host: &str) -> Vec<String> {
+    let asked = chosen(&record.host_config.dns, general);
+    if !asked.is_empty() {
+        return asked;
+    }
+    let servers = of_host.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let servers = servers.filter_map(|rest| rest.split_whitespace().next().map(str::to_owned));
+    let shares_host = record.host_config.network_mode == "host";
+    servers.filter(|server| shares_host || !is_loopback(server)).collect()
+}
+
+fn is_loopback(server: &str) -> bool {
+    let address = server.split('%').next().unwrap_or_default();
+    address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a resolv.conf is one that [`contents`] made for a container that our own server answers.
+#[must_use]
+pub fn names_own_server(text: &str) -> bool {
+    text.lines().any(|line| line.split_whitespace().eq(["nameserver", OWN_SERVER]))
+}
+
+/// What the container says, or what the engine does.
+#[must_use]
+pub fn chosen(own: &Option<Vec<String>>, general: &[String]) -> Vec<String> {
+    own.clone().filter(|list| !list.is_empty()).unwrap_or_else(|| general.to_vec())
+}
+
 /// The host's, with what the container or the engine says in its place.
-fn resolv_conf(record: &Container, facts: &Facts) -> String {
+#[must_use]
+pub fn resolv_conf(record: &Container, facts: &Facts) -> String {
     let host = &record.host_config;
-    let chosen = |own: &Option<Vec<String>>, general: &[String]| -> Vec<String> {
-        own.clone().filter(|list| !list.is_empty()).unwrap_or_else(|| general.to_vec())
-    };
-    let servers = chosen(&host.dns, &facts.settings.dns);
     let search = chosen(&host.dns_search, &facts.settings.dns_search);
-    let options = chosen(&host.dns_options, &facts.settings.dns_options);
+    let mut options = chosen(&host.dns_options, &facts.settings.dns_options);
     let kept = |line: &&str| {
         let word = line.split_whitespace().next().unwrap_or_default();
-        let replaced = (word == "nameserver" && !servers.is_empty())
+        let replaced = word == "nameserver"
             || (matches!(word, "search" | "domain") && !search.is_empty())
             || (word == "options" && !options.is_empty());
         !word.is_empty() && !word.starts_with(['#', ';']) && !replaced
     };
     let mut lines: Vec<String> = facts.resolv_conf.lines().filter(kept).map(str::to_owned).collect();
-    lines.extend(servers.iter().map(|server| format!("nameserver {server}")));
+    if facts.own_server {
+        lines.insert(0, format!("nameserver {OWN_SERVER}"));
+        // One name in a network of containers has no dots.
+        if !options.iter().any(|option| option.starts_with("ndots:")) {
+            options.push("ndots:0".to_owned());
+        }
+    } else {
+        lines.extend(
+            servers(record, &facts.settings.dns, &facts.resolv_conf)
+                .iter()
+                .map(|server| format!("nameserver {server}")),
+        );
+    }
     if !search.is_empty() && search != ["."] {
         lines.push(format!("search {}", search.join(" ")));
     }

@@ -145,7 +145,7 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
     match host.network_mode.as_str() {
         "host" => {}
         mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Network, "net", mode)?),
-        _ => all.push(new(NamespaceKind::Network)),
+        _ => all.push(Namespace { kind: NamespaceKind::Network, path: facts.network.clone() }),
     }
     match host.uts_mode.as_str() {
         "host" => {}

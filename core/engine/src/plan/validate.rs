@@ -4,6 +4,7 @@ use dhow_model::container::{Config, HostConfig};
 use dhow_model::ports::HostFacts;
 use dhow_model::{Error, Result};
 
+use super::files::HOST_GATEWAY;
 use super::{logs, merge, resources, rights, signal};
 use crate::health;
 use crate::restart::policy;
@@ -95,8 +96,6 @@ fn hostname(name: &str) -> Result<()> {
 
 fn unserved(host: &HostConfig) -> Result<()> {
     let fields = [
-        ("HostConfig.PortBindings", host.port_bindings.values().any(|bindings| !bindings.is_empty())),
-        ("HostConfig.PublishAllPorts", host.publish_all_ports),
         ("HostConfig.Links", host.links.as_ref().is_some_and(|links| !links.is_empty())),
         ("HostConfig.Cgroup", !host.cgroup.is_empty()),
         ("HostConfig.VolumeDriver", !matches!(host.volume_driver.as_str(), "" | "local")),
@@ -256,11 +255,9 @@ fn hosts(host: &HostConfig) -> Result<()> {
         let parts = pair.split_once(':').or_else(|| pair.split_once('='));
         let wrong = |what: &str| Error::invalid(format!("bad format for add-host: {what:?}"));
         let (name, address) = parts.ok_or_else(|| wrong(pair))?;
-        if address == "host-gateway" {
-            return Err(Error::not_implemented("host-gateway in HostConfig.ExtraHosts is not supported yet"));
-        }
-        let address: std::result::Result<std::net::IpAddr, _> = address.trim_matches(['[', ']']).parse();
-        if name.is_empty() || name.contains(char::is_whitespace) || address.is_err() {
+        let valid =
+            address == HOST_GATEWAY || address.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+        if name.is_empty() || name.contains(char::is_whitespace) || !valid {
             return Err(Error::invalid(format!("invalid IP address in add-host: {pair:?}")));
         }
     }

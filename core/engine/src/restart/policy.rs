@@ -127,7 +127,7 @@ mod tests {
             intent: HANDS_OFF,
             limits_pending: false,
             health: None,
-            extra: std::collections::BTreeMap::new(),
+            networks: std::collections::BTreeMap::new(),
         }
     }
 

@@ -21,6 +21,7 @@ pub use host_config::{
 pub use id::{ContainerId, ContainerName, InvalidName, is_restricted_name};
 pub use state::{Exit, Refusal, Running, State};
 
+use crate::network::Endpoint;
 use crate::{ImageId, Timestamp};
 
 /// A container as it is recorded.
@@ -57,9 +58,32 @@ pub struct Container {
     /// What probing found; none where nothing is probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
-    /// Names given to it by other containers' links, and network aliases; empty for now.
+    /// The networks that it is in, by name.
     #[serde(default)]
-    pub extra: BTreeMap<String, String>,
+    pub networks: BTreeMap<String, Endpoint>,
+}
+
+impl Container {
+    /// It has nothing on the host any more.
+    pub fn disconnect(&mut self) {
+        self.networks.values_mut().for_each(|endpoint| endpoint.assigned = None);
+    }
+
+    /// The names that it has in a network: its own, those that were asked for, its short id and its host name.
+    #[must_use]
+    pub fn names_in(&self, endpoint: &Endpoint) -> Vec<String> {
+        let aliases = endpoint.settings.aliases.iter().flatten().cloned();
+        let own = [self.name.to_string()].into_iter().chain(aliases);
+        let names = own.chain([self.id.short().to_owned(), self.config.hostname.clone()]);
+        let mut seen = std::collections::BTreeSet::new();
+        names.filter(|name| !name.is_empty() && seen.insert(name.clone())).collect()
+    }
+
+    /// Whether it has anything on the host, by its record.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.networks.values().any(|endpoint| endpoint.assigned.is_some())
+    }
 }
 
 /// What users did since the last start.

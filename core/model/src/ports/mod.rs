@@ -11,6 +11,7 @@ mod host;
 mod images;
 mod logs;
 mod names;
+mod networks;
 mod records;
 mod runtime;
 mod sample;
@@ -25,6 +26,7 @@ pub use logs::{
     LogStream, Syslog, SyslogAddress, SyslogFormat,
 };
 pub use names::{Addresses, Names, Servers, Upstreams};
+pub use networks::{LinkPlan, NetworkSpace, Networks, Publication, ShouldBe};
 pub use records::{Durability, Records};
 pub use runtime::{
     Adopted, AttachOptions, ExecPlan, MountedTree, RootfsPlan, Runtime, RuntimeEvent, RuntimeProgram,

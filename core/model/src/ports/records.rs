@@ -1,6 +1,6 @@
 //! Records: what must still be known after the engine ends.
 
-use crate::{Container, ContainerId, Result};
+use crate::{Container, ContainerId, Network, Result};
 
 /// What a record owes to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Durability {
     Relaxed,
 }
 
-/// The containers on record.
+/// The containers and networks on record.
 pub trait Records: Send + Sync {
     /// All containers, in the order of their creation.
     fn containers(&self) -> Result<Vec<Container>>;
@@ -24,4 +24,13 @@ pub trait Records: Send + Sync {
 
     /// Forgets one; it is no error when it is not there.
     fn delete_container(&self, id: &ContainerId, durability: Durability) -> Result<()>;
+
+    /// All networks.
+    fn networks(&self) -> Result<Vec<Network>>;
+
+    /// Adds or replaces one; it outlives a power cut.
+    fn put_network(&self, network: &Network) -> Result<()>;
+
+    /// Forgets one; it is no error when it is not there.
+    fn delete_network(&self, id: &str) -> Result<()>;
 }

@@ -1,60 +1,82 @@
-//! `/networks/…`: the three that are built in.
-
-use std::collections::BTreeMap;
+//! `/networks/…`.
 
 use dhow_model::Error;
-use serde_json::json;
+use http::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
-use super::system::{ready, unserved};
 use super::{Handling, not_found};
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
-use crate::types::network::{self, BUILT_IN, Member, Network};
-
-const FILTERS: &[&str] = &["dangling", "driver", "id", "label", "name", "scope", "type"];
+use crate::types::network::{ConnectBody, DisconnectBody, Filter, Shown, create_request};
+use crate::types::prune::PruneFilter;
 
 /// The handler of `/networks/{rest}`.
 pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
     match (call.method.as_str(), rest) {
         ("GET", []) => Box::pin(list(call)),
-        ("POST", ["create"]) => unserved("creating a network"),
-        ("POST", ["prune"]) => ready(answer::ok(&json!({"NetworksDeleted": null}))),
+        ("POST", ["create"]) => Box::pin(create(call)),
+        ("POST", ["prune"]) => Box::pin(prune(call)),
         ("GET", [name]) => Box::pin(inspect(call, (*name).into())),
         ("DELETE", [name]) => Box::pin(remove(call, (*name).into())),
-        ("POST", [_, "connect" | "disconnect"]) => unserved("connecting containers to networks"),
+        ("POST", [name, "connect"]) => Box::pin(connect(call, (*name).into())),
+        ("POST", [name, "disconnect"]) => Box::pin(disconnect(call, (*name).into())),
         _ => not_found(),
     }
 }
 
 async fn list(call: Call) -> Answer {
-    let filters = call.filters(FILTERS)?;
-    let shown = BUILT_IN.into_iter().map(|network| Network::built_in(network, BTreeMap::new()));
-    Ok(answer::ok(&shown.filter(|network| network.meets(&filters.0)).collect::<Vec<_>>()))
+    let filter = Filter::new(call.filters(Filter::KEYS)?)?;
+    let engine = &call.engine;
+    let networks = engine.networks();
+    let shown =
+        networks.iter().filter(|network| filter.shows(network, || engine.network_has_containers(network)));
+    Ok(answer::ok(&shown.map(|network| Shown::new(network, Vec::new())).collect::<Vec<_>>()))
+}
+
+async fn create(mut call: Call) -> Answer {
+    let body = call.json().await?.unwrap_or_default();
+    let request = create_request(body)?;
+    let network = call.run(move |engine| engine.create_network(request)).await?;
+    Ok(answer::created(&json!({"Id": network.id, "Warning": ""})))
 }
 
 async fn inspect(call: Call, name: String) -> Answer {
-    let found = find(&name)?;
-    let members = call.engine.containers().into_iter().filter_map(|container| {
-        let inside =
-            network::of(&container.host_config) == Some(found.0) && container.state.running().is_some();
-        inside.then(|| (container.id.to_string(), Member::named(container.name.to_string())))
-    });
-    Ok(answer::ok(&Network::built_in(found, members.collect())))
+    let network = call.engine.network(&name)?;
+    let members = call.engine.network_members(&network);
+    Ok(answer::ok(&Shown::new(&network, members)))
 }
 
-async fn remove(_call: Call, name: String) -> Answer {
-    let (name, _) = find(&name)?;
-    Err(Error::new(
-        dhow_model::Kind::Forbidden,
-        format!("{name} is a pre-defined network and cannot be removed"),
-    ))
+async fn remove(call: Call, name: String) -> Answer {
+    call.run(move |engine| engine.remove_network(&name)).await?;
+    Ok(answer::no_content())
 }
 
-/// By name, by id, or by the beginning of the id.
-fn find(text: &str) -> dhow_model::Result<(&'static str, &'static str)> {
-    let named = BUILT_IN.into_iter().find(|(name, _)| *name == text);
-    let starts = |(name, _): &(&str, &str)| text.len() > 2 && network::id(name).starts_with(text);
-    named
-        .or_else(|| BUILT_IN.into_iter().find(starts))
-        .ok_or_else(|| Error::not_found(format!("network {text} not found")))
+async fn prune(call: Call) -> Answer {
+    let filter = PruneFilter::new(call.filters(&["until", "label", "label!"])?)?;
+    let pruned = call
+        .run(move |engine| engine.prune_networks(|network| filter.lets(network.created, &network.labels)))
+        .await?;
+    Ok(answer::ok(&json!({"NetworksDeleted": Some(pruned).filter(|names| !names.is_empty())})))
+}
+
+async fn connect(mut call: Call, network: String) -> Answer {
+    let body: ConnectBody = body(&mut call).await?;
+    let container = body.container.clone();
+    let settings = body.settings()?;
+    call.run(move |engine| engine.connect_network(&network, &container, settings)).await?;
+    Ok(answer::empty(StatusCode::OK))
+}
+
+async fn disconnect(mut call: Call, network: String) -> Answer {
+    let DisconnectBody { container, force } = body(&mut call).await?;
+    call.run(move |engine| engine.disconnect_network(&network, &container, force)).await?;
+    Ok(answer::empty(StatusCode::OK))
+}
+
+async fn body<T: DeserializeOwned + Default>(call: &mut Call) -> dhow_model::Result<T> {
+    let Some(mut members) = call.json().await? else { return Ok(T::default()) };
+    crate::types::defaults::drop_nulls(&mut members);
+    serde_json::from_value(Value::Object(members))
+        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
 }

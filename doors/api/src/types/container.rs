@@ -8,7 +8,7 @@ use dhow_model::{Container, Timestamp};
 use serde::Serialize;
 
 use super::human;
-use super::network::{self, Endpoint};
+use super::network::{self, Endpoint, Port};
 use crate::server::version::ApiVersion;
 
 /// One line of `docker ps`.
@@ -22,7 +22,7 @@ pub(crate) struct Summary<'a> {
     image_id: String,
     command: String,
     created: i64,
-    ports: [(); 0],
+    ports: Vec<Port>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size_rw: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,7 +48,7 @@ struct HostConfig<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct NetworkSettings {
-    networks: BTreeMap<&'static str, Endpoint>,
+    networks: BTreeMap<String, Endpoint>,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,7 +84,7 @@ impl<'a> Summary<'a> {
             image_id: container.image.map(|id| id.to_string()).unwrap_or_default(),
             command: command(&container.config),
             created: container.created.unix_seconds(),
-            ports: [],
+            ports: network::ports(container),
             size_rw: size.map(|size| size.writable),
             size_root_fs: size.map(|size| size.total),
             labels: &container.config.labels,
@@ -99,7 +99,7 @@ impl<'a> Summary<'a> {
                 annotations: Some(&host_config.annotations)
                     .filter(|annotations| !version.before(46) && !annotations.is_empty()),
             },
-            network_settings: NetworkSettings { networks: network::endpoints(host_config, version) },
+            network_settings: NetworkSettings { networks: network::endpoints(container, version) },
             mounts: mounts(container),
             health: (!version.before(52)).then(|| Health::of(container)),
         }

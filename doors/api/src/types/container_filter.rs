@@ -189,10 +189,7 @@ impl Test {
                     if mount.name.is_empty() { has(&mount.source) } else { wanted.contains(&mount.name) };
                 is_source || has(&mount.destination)
             }),
-            Self::Networks(wanted) => network::of(&container.host_config).is_some_and(|name| {
-                let id = network::id(name);
-                wanted.iter().any(|wanted| wanted == name || id.starts_with(wanted.as_str()))
-            }),
+            Self::Networks(wanted) => network::names_of(container).any(|name| wanted.contains(name)),
             Self::Exposed(wanted) => container.config.exposed_ports.keys().any(|port| wanted.contains(port)),
             Self::Images(wanted) => container.image.is_some_and(|image| wanted.contains(&image)),
             Self::Before(created) => container.created < *created,

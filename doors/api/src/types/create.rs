@@ -3,13 +3,16 @@
 //! A field that Docker knows and that is not served is refused by name when it says anything. A field
 //! that Docker does not know either is ignored, as Docker does.
 
+use std::collections::BTreeMap;
+
 use dhow_model::container::{Config, HostConfig};
+use dhow_model::network::EndpointSettings;
 use dhow_model::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::defaults::{drop_nulls, first_set, spell};
-use super::{create_versions, spelling};
+use super::{create_versions, network, spelling};
 use crate::server::version::ApiVersion;
 
 type Members = Map<String, Value>;
@@ -145,11 +148,14 @@ const MOUNT_UNSERVED: &[&str] = &["ImageOptions", "ClusterOptions"];
 /// Members of the options of a bind that are not served.
 const BIND_UNSERVED: &[&str] = &["IDMapping"];
 
+/// Settings of a container, and what it asks for in each network.
+pub(crate) type Parsed = (Config, HostConfig, BTreeMap<String, EndpointSettings>);
+
 /// Reads the body.
 ///
 /// # Errors
 /// Invalid argument that names the field.
-pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<(Config, HostConfig)> {
+pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<Parsed> {
     let mut members = body.unwrap_or_default();
     spell(&mut members, CONFIG);
     spell(&mut members, CONFIG_UNSERVED);
@@ -158,11 +164,9 @@ pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<(Confi
     if members.is_empty() {
         return Err(Error::invalid("config cannot be empty in order to create a container"));
     }
-    if let Some(path) = first_set("NetworkingConfig", &networking).or_else(|| other_network(&networking)) {
-        return Err(unserved(&path));
-    }
+    let networks = network::endpoints_asked(networking)?;
     refuse("", &members, CONFIG_UNSERVED)?;
-    Ok((config(members)?, parse_host_config(host_config, version)?))
+    Ok((config(members)?, parse_host_config(host_config, version)?, networks))
 }
 
 /// Reads settings of a container alone, as `commit` sends them.
@@ -226,14 +230,6 @@ pub(crate) fn parse_update(body: Option<Members>, version: ApiVersion) -> Result
     Ok(HostConfig { pids_limit: wanted.pids_limit.map(|limit| limit.max(0)), ..wanted })
 }
 
-/// A network that is none of the built-in ones.
-fn other_network(networking: &Value) -> Option<String> {
-    let endpoints = networking.get("EndpointsConfig")?.as_object()?;
-    let name =
-        endpoints.keys().find(|name| !matches!(name.as_str(), "default" | "bridge" | "host" | "none"))?;
-    Some(format!("NetworkingConfig.EndpointsConfig.{name}"))
-}
-
 fn refuse(parent: &str, members: &Members, unserved_names: &[&str]) -> Result<()> {
     let set = |name: &&str| members.get(*name).and_then(|value| first_set(&format!("{parent}{name}"), value));
     match unserved_names.iter().find_map(set) {
@@ -271,7 +267,7 @@ fn read<T: DeserializeOwned>(mut members: Members) -> Result<T> {
 mod tests {
     use super::*;
 
-    fn parsed(body: &Value, minor: u16) -> Result<(Config, HostConfig)> {
+    fn parsed(body: &Value, minor: u16) -> Result<Parsed> {
         parse(body.as_object().cloned(), ApiVersion::of(minor))
     }
 
@@ -347,11 +343,12 @@ mod tests {
             "NetworkingConfig": {"EndpointsConfig": {"default": {"Aliases": null, "GwPriority": 0}}},
             "NobodyKnows": 7,
         });
-        let (config, host_config) = parsed(&body, 50).unwrap();
+        let (config, host_config, networks) = parsed(&body, 50).unwrap();
         assert_eq!((config.image.as_str(), config.cmd), ("busybox", Some(vec!["sh".to_owned()])));
         assert_eq!(config.labels["a"], "");
         assert!(config.volumes.unwrap().contains_key("/v"));
         assert_eq!((host_config.memory, host_config.port_bindings.len()), (5, 1));
+        assert_eq!(networks["default"], EndpointSettings::default());
     }
 
     #[test]
@@ -367,16 +364,12 @@ mod tests {
                 "HostConfig.Mounts.ImageOptions.Subpath is not supported yet",
             ),
             (
-                json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {"n": {"Aliases": ["w"]}}}}),
-                "NetworkingConfig.EndpointsConfig.n.Aliases is not supported yet",
+                json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {"n": {"Links": ["w"]}}}}),
+                "NetworkingConfig.EndpointsConfig.n.Links is not supported yet",
             ),
             (
                 json!({"Image": "a", "HostConfig": {"Mounts": [{"type": "bind", "bindOptions": {"IDMapping": {"x": 1}}}]}}),
                 "HostConfig.Mounts.BindOptions.IDMapping.x is not supported yet",
-            ),
-            (
-                json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {"other": {}}}}),
-                "NetworkingConfig.EndpointsConfig.other is not supported yet",
             ),
             (json!({}), "config cannot be empty in order to create a container"),
         ] {

@@ -96,7 +96,7 @@ impl<'a> Inspection<'a> {
             size_root_fs: around.size.map(|size| size.total),
             mounts: mounts(container),
             config: &container.config,
-            network_settings: Settings::new(&container.host_config, version),
+            network_settings: Settings::new(container, version),
         }
     }
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use dhow_engine::networks::Directory;
 use dhow_engine::{Engine, Ports, Settings};
+use dhow_net::HostNetworks;
+use dhow_net::dns::Server;
 use dhow_runtime::host::LocalHost;
 use dhow_runtime::launcher::Launcher;
 use dhow_runtime::port::{Directories, LauncherRuntime};
@@ -56,12 +59,16 @@ pub(super) fn engine(
         exec_root: configuration.exec_root.clone(),
         containers: configuration.data_root.join("containers"),
     };
+    let names = Arc::new(Directory::default());
+    let server = Server::new(Arc::clone(&names) as Arc<_>, "/etc/resolv.conf".into(), handle.clone());
     let ports = Ports {
         images: Arc::new(store.images),
         snapshots: Arc::new(store.snapshots),
         records: Arc::new(store.records),
         volumes: Arc::new(store.volumes),
         upkeep: Arc::new(store.upkeep),
+        networks: Arc::new(HostNetworks::new(&configuration.data_root, &configuration.exec_root, server)),
+        names,
         runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report)?),
         host: Arc::new(LocalHost::new().map_err(report)?),
     };

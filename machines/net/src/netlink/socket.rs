@@ -78,6 +78,16 @@ impl Socket {
         Ok(Self { socket, sequence: 0 })
     }
 
+    /// One that was made before, in whatever namespace that was.
+    pub(crate) const fn over(socket: OwnedFd) -> Self {
+        Self { socket, sequence: 0 }
+    }
+
+    /// The socket alone.
+    pub(crate) fn into_inner(self) -> OwnedFd {
+        self.socket
+    }
+
     /// Sends one request and waits for its acknowledgement.
     pub(crate) fn request(&mut self, message: &Message) -> Result<(), Failure> {
         self.batch(std::slice::from_ref(message))

@@ -124,7 +124,7 @@ impl Lab {
     pub(crate) fn network(&mut self, number: u8) -> Network {
         let name = format!("br{number}");
         let subnets = [address(&format!("10.{number}.0.1"), 24), address(&format!("fd0{number}::1"), 64)];
-        let bridge = self.host.links().add_bridge(&name, [2, 0, 0, 0, 1, number], None).unwrap();
+        let bridge = self.host.links().add_bridge(&name, [2, 0, 0, 0, 1, number], None, "").unwrap();
         self.host.links().configure(bridge, &subnets, &[]).unwrap();
         Network {
             bridge: name,

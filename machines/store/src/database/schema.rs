@@ -6,6 +6,7 @@
 //! layer      diff_id · size                              its tree is in layers/
 //! snapshot   id · image · layers                         its files are in containers/
 //! container  sequence · id · body (JSON of the model)
+//! network    id · body (JSON of the model)
 //! volume     name · body (JSON of the model)             its data are in volumes/
 //! ```
 //! Nothing counts references: who needs a layer is read off these rows.
@@ -15,7 +16,10 @@ use rusqlite::Connection;
 use crate::error::{Context as _, Error, Kind, Result};
 
 /// The version that this program writes, in `PRAGMA user_version`.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
+
+/// What brings a database from one version to the next.
+const STEPS: [&str; VERSION as usize] = [FIRST, SECOND];
 
 const FIRST: &str = "
     CREATE TABLE image (
@@ -28,8 +32,9 @@ const FIRST: &str = "
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL
     );
     CREATE TABLE volume (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-    PRAGMA user_version = 1;
 ";
+
+const SECOND: &str = "CREATE TABLE network (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;";
 
 /// Brings the tables to this program's version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
@@ -37,9 +42,14 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .context(|| "cannot read the version of the database")?;
     match version {
-        0 => {
+        0..VERSION => {
             let change = connection.transaction().context(|| "cannot write to the database")?;
-            change.execute_batch(FIRST).context(|| "cannot make the tables of the database")?;
+            for step in STEPS.iter().skip(usize::try_from(version).unwrap_or_default()) {
+                change.execute_batch(step).context(|| "cannot make the tables of the database")?;
+            }
+            change
+                .pragma_update(None, "user_version", VERSION)
+                .context(|| "cannot write the version of the database")?;
             change.commit().context(|| "cannot make the tables of the database")
         }
         VERSION => Ok(()),

@@ -202,7 +202,7 @@ pub fn record(id: &ContainerId, name: &str, image: Option<ImageId>) -> dhow_mode
         intent: dhow_model::container::Intent::default(),
         limits_pending: false,
         health: None,
-        extra: std::collections::BTreeMap::new(),
+        networks: std::collections::BTreeMap::new(),
     }
 }
 

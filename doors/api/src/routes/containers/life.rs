@@ -16,9 +16,9 @@ use crate::types::prune::PruneFilter;
 
 pub(super) async fn create(mut call: Call) -> Answer {
     let body = call.json().await?;
-    let (config, host_config) = create::parse(body, call.version)?;
+    let (config, host_config, networks) = create::parse(body, call.version)?;
     let name = call.query.text("name").to_owned();
-    let request = CreateRequest { name, platform: call.platform()?, config, host_config };
+    let request = CreateRequest { name, platform: call.platform()?, config, host_config, networks };
     let created = call.run(move |engine| engine.create_container(request)).await?;
     Ok(answer::created(&json!({"Id": created.id, "Warnings": created.warnings})))
 }

@@ -1,0 +1,128 @@
+//! What a container has in a network: addresses, names of links.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use dhow_model::network::{Assigned, EndpointSettings, Network, Pool, Prefix};
+use dhow_model::ports::LinkPlan;
+use dhow_model::{ContainerId, Error, Result};
+
+use crate::Engine;
+use crate::registry::lock;
+
+impl Engine {
+    /// Chooses all that a container has in a network; `place` is its number among the container's networks.
+    pub(super) fn assign(
+        &self,
+        network: &Network,
+        settings: &EndpointSettings,
+        place: usize,
+    ) -> Result<Assigned> {
+        let id = ContainerId::from_random(self.ports.host.random()).to_string();
+        let prefix = network.options.get("com.docker.network.container_iface_prefix");
+        let named = settings.option("com.docker.network.endpoint.ifname");
+        let mut assigned = Assigned {
+            interface: named
+                .map_or_else(|| format!("{}{place}", prefix.map_or("eth", String::as_str)), str::to_owned),
+            host_interface: format!("veth{}", id.get(..8).unwrap_or_default()),
+            id,
+            ..Assigned::default()
+        };
+        self.assign_addresses(network, settings, &mut assigned).inspect_err(|_| {
+            // The first may be taken when there is none of the second version.
+            lock(&self.networks).give_back(&network.id, &assigned);
+        })?;
+        let own = settings.mac_address.to_lowercase();
+        assigned.mac = if own.is_empty() { mac_of(&assigned, &self.ports.host.random()) } else { own };
+        Ok(assigned)
+    }
+
+    fn assign_addresses(
+        &self,
+        network: &Network,
+        settings: &EndpointSettings,
+        assigned: &mut Assigned,
+    ) -> Result<()> {
+        let ipam = settings.ipam.clone().unwrap_or_default();
+        let mut known = lock(&self.networks);
+        let addresses = known.addresses.entry(network.id.clone()).or_default();
+        let now = Instant::now();
+        let mut take = |six: bool, wanted: &str| -> Result<Option<(Prefix, Option<IpAddr>)>> {
+            let Some(pool) = pool_for(network, six, wanted)? else { return Ok(None) };
+            let address = addresses.take(pool, parse(wanted)?, now)?;
+            Ok(Some((Prefix::new(address, pool.subnet.length), pool.gateway)))
+        };
+        let way_out = |gateway: Option<IpAddr>| gateway.filter(|_| !network.internal);
+        if let Some((address, gateway)) = take(false, &ipam.ipv4)? {
+            assigned.ipv4 = Some(address);
+            assigned.gateway4 = way_out(gateway);
+        }
+        if let Some((address, gateway)) = take(true, &ipam.ipv6)? {
+            assigned.ipv6 = Some(address);
+            assigned.gateway6 = way_out(gateway);
+        }
+        Ok(())
+    }
+}
+
+/// The block that an address is from; of the asked version the first.
+fn pool_for<'a>(network: &'a Network, six: bool, wanted: &str) -> Result<Option<&'a Pool>> {
+    let enabled = if six { network.ipv6 } else { network.ipv4 };
+    let mut pools = network.pools.iter().filter(|pool| enabled && pool.subnet.is_six() == six);
+    let Some(address) = parse(wanted)? else { return Ok(pools.next()) };
+    let found = pools.find(|pool| pool.subnet.contains(address));
+    found.map(Some).ok_or_else(|| {
+        Error::invalid(format!("no configured subnet or ip-range contain the IP address {address}"))
+    })
+}
+
+fn parse(address: &str) -> Result<Option<IpAddr>> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    address.parse().map(Some).map_err(|_| Error::invalid(format!("invalid IP address: {address}")))
+}
+
+/// An address that follows from that of version 4: whoever knew the one finds the other unchanged.
+fn mac_of(assigned: &Assigned, random: &[u8; 32]) -> String {
+    let last = match assigned.ipv4.map(|prefix| prefix.address) {
+        Some(IpAddr::V4(address)) => address.octets(),
+        _ => [random[28], random[29], random[30], random[31]],
+    };
+    format!("02:42:{:02x}:{:02x}:{:02x}:{:02x}", last[0], last[1], last[2], last[3])
+}
+
+/// How a container is connected to a network.
+///
+/// # Errors
+/// Invalid argument: a hardware address, a size of packets.
+pub(super) fn link(network: &Network, assigned: &Assigned, place: usize) -> Result<LinkPlan> {
+    let mtu = network.options.get("com.docker.network.driver.mtu").map(|text| text.parse());
+    Ok(LinkPlan {
+        bridge: network.bridge(),
+        host_interface: assigned.host_interface.clone(),
+        interface: assigned.interface.clone(),
+        mac: parse_mac(&assigned.mac)?,
+        mtu: mtu.transpose().map_err(|_| Error::invalid("com.docker.network.driver.mtu is not a number"))?,
+        addresses: [assigned.ipv4, assigned.ipv6]
+            .into_iter()
+            .flatten()
+            .chain(assigned.further.clone())
+            .collect(),
+        gateways: [assigned.gateway4, assigned.gateway6].into_iter().flatten().collect(),
+        // The way out by the first network is preferred to that by the second, and so on.
+        metric: u32::try_from(place).unwrap_or(u32::MAX),
+        isolated: !network.flag("com.docker.network.bridge.enable_icc", true),
+    })
+}
+
+/// `02:42:ac:11:00:02`.
+///
+/// # Errors
+/// Invalid argument.
+pub(super) fn parse_mac(text: &str) -> Result<[u8; 6]> {
+    let octets: Option<Vec<u8>> =
+        text.split([':', '-']).map(|two| u8::from_str_radix(two, 16).ok()).collect();
+    let octets = octets.and_then(|octets| octets.try_into().ok());
+    octets.ok_or_else(|| Error::invalid(format!("invalid MAC address: {text}")))
+}

@@ -1,0 +1,184 @@
+//! A container is connected to a further network, or taken out of one, whether it runs or not.
+
+use std::sync::Arc;
+
+use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network};
+use dhow_model::{Container, Error, Result};
+
+use super::assign::link;
+use super::check::check_settings;
+use crate::plan::files;
+use crate::{Engine, Entry};
+
+/// Bytes of a container's /etc/hosts that are read.
+const LONGEST_HOSTS: u64 = 1 << 20;
+
+impl Engine {
+    /// Connects a container to a network. It is on record before it is done: what an engine did not come to, the next
+    /// one does.
+    ///
+    /// # Errors
+    /// In Docker's words: it is in it already, or cannot be.
+    pub fn connect_network(&self, network: &str, container: &str, settings: EndpointSettings) -> Result<()> {
+        let entry = self.container(container)?;
+        let network = self.complete_default(&self.network(network)?)?;
+        let turn = entry.turn();
+        let record = entry.record();
+        check(&network, &record)?;
+        check_settings(&network, &settings)?;
+        let mut endpoint = Endpoint { network: network.id.clone(), settings, assigned: None };
+        let place = next_interface(&record);
+        if record.state.running().is_some() {
+            endpoint.assigned = Some(self.assign(&network, &endpoint.settings, place)?);
+        }
+        let record = self.put_endpoint(&entry, &network, Some(endpoint.clone()))?;
+        if let (Some(running), Some(assigned)) = (record.state.running(), &endpoint.assigned)
+            && let Err(error) = self.connect_running((&entry, running.pid), &network, (assigned, place))
+        {
+            self.leave_network(&network, assigned);
+            self.put_endpoint(&entry, &network, None)?;
+            return Err(error);
+        }
+        self.rename_in_networks(&entry.record());
+        drop(turn);
+        self.tell_network(&network, "connect", Some(&record));
+        Ok(())
+    }
+
+    fn connect_running(
+        &self,
+        (entry, pid): (&Entry, i32),
+        network: &Network,
+        (assigned, place): (&Assigned, usize),
+    ) -> Result<()> {
+        self.make_ready(network)?;
+        let space = self.ports.networks.space_of(pid)?;
+        self.ports.networks.connect(&space, &link(network, assigned, place)?)?;
+        let record = entry.record();
+        self.tell_hosts(&record, assigned, true)?;
+        self.begin_names(&record, &space)?;
+        self.move_ports(entry)
+    }
+
+    /// Takes a container out of a network.
+    ///
+    /// # Errors
+    /// In Docker's words: it is not in it.
+    pub fn disconnect_network(&self, network: &str, container: &str, force: bool) -> Result<()> {
+        let network = self.network(network)?;
+        let entry = match self.container(container) {
+            Err(error) if force && error.kind() == dhow_model::Kind::NotFound => return Ok(()),
+            found => found?,
+        };
+        let turn = entry.turn();
+        let record = entry.record();
+        if network.driver == Driver::Host {
+            let words = "container cannot be disconnected from host network or connected to host network";
+            return Err(Error::forbidden(words));
+        }
+        let Some(endpoint) = record.networks.get(&network.name) else {
+            return Err(Error::forbidden(format!(
+                "container {} is not connected to network {}",
+                record.id, network.name
+            )));
+        };
+        if let Some(assigned) = &endpoint.assigned {
+            self.ports.networks.disconnect(&assigned.host_interface)?;
+            self.tell_hosts(&record, assigned, false)?;
+        }
+        self.put_endpoint(&entry, &network, None)?;
+        if let Some(assigned) = &endpoint.assigned {
+            self.leave_network(&network, assigned);
+            self.move_ports(&entry)?;
+        }
+        self.rename_in_networks(&entry.record());
+        drop(turn);
+        self.tell_network(&network, "disconnect", Some(&record));
+        Ok(())
+    }
+
+    fn put_endpoint(
+        &self,
+        entry: &Entry,
+        network: &Network,
+        endpoint: Option<Endpoint>,
+    ) -> Result<Arc<Container>> {
+        entry.change(&self.ports, |record| {
+            match endpoint {
+                Some(endpoint) => record.networks.insert(network.name.clone(), endpoint),
+                None => record.networks.remove(&network.name),
+            };
+        })
+    }
+
+    /// Ports lead to the address by which the container reaches the world: that may be another one now.
+    fn move_ports(&self, entry: &Entry) -> Result<()> {
+        let record = entry.record();
+        let Some((name, network)) = self.way_out(&record.networks) else { return Ok(()) };
+        let publishes =
+            |endpoint: &Endpoint| endpoint.assigned.as_ref().is_some_and(|a| !a.published.is_empty());
+        let before = record.networks.iter().find(|(_, endpoint)| publishes(endpoint));
+        if before.is_some_and(|(before, _)| *before == name) {
+            return Ok(());
+        }
+        if let Some((_, Endpoint { network, assigned: Some(assigned), .. })) = before {
+            self.unpublish_ports(&*self.network(network)?, assigned);
+        }
+        let mut endpoints = record.networks.clone();
+        endpoints.values_mut().filter_map(|e| e.assigned.as_mut()).for_each(|a| a.published.clear());
+        if let Some(assigned) = endpoints.get_mut(&name).and_then(|endpoint| endpoint.assigned.as_mut()) {
+            self.publish_ports(&record, &network, assigned)?;
+        }
+        entry.change(&self.ports, |record| record.networks = endpoints).map(drop)
+    }
+
+    /// A container's names for itself, as far as its networks change while it runs.
+    fn tell_hosts(&self, record: &Container, assigned: &Assigned, here: bool) -> Result<()> {
+        let file = self.ports.snapshots.directory(&record.id).join("hosts");
+        let read = self.ports.host.read_file(&file, LONGEST_HOSTS)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&read);
+        let names = files::own_names(record, &self.ports.host.facts().name);
+        let lines: Vec<String> =
+            assigned.addresses().map(|address| files::host_line(address, &names)).collect();
+        let kept = text.split_inclusive('\n').filter(|line| !lines.iter().any(|own| own == line));
+        let mut text: String = kept.collect();
+        if here {
+            text.extend(lines);
+        }
+        self.ports.host.write_file(&file, text.as_bytes())
+    }
+}
+
+fn check(network: &Network, record: &Container) -> Result<()> {
+    let mode = record.host_config.network_mode.as_str();
+    if network.driver == Driver::Host || mode == "host" {
+        let words = "container cannot be disconnected from host network or connected to host network";
+        return Err(Error::forbidden(words));
+    }
+    if mode.starts_with("container:") {
+        let words = "container sharing network namespace with another container or host cannot be connected to any other network";
+        return Err(Error::forbidden(words));
+    }
+    if network.driver == Driver::Null || mode == "none" {
+        let words = "container cannot be connected to multiple networks with one of the networks in private (none) mode";
+        return Err(Error::forbidden(words));
+    }
+    if record.networks.contains_key(&network.name) {
+        return Err(Error::forbidden(format!(
+            "endpoint with name {} already exists in network {}",
+            record.name, network.name
+        )));
+    }
+    Ok(())
+}
+
+/// The lowest number that no link of the container ends with.
+fn next_interface(record: &Container) -> usize {
+    let names = record.networks.values().filter_map(|endpoint| Some(&endpoint.assigned.as_ref()?.interface));
+    let number = |name: &String| {
+        let digits = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+        digits.parse::<usize>().ok()
+    };
+    let taken: Vec<usize> = names.filter_map(number).collect();
+    (0..).find(|number| !taken.contains(number)).unwrap_or_default()
+}

@@ -1,0 +1,212 @@
+//! A new network: its addresses are chosen or checked, and it is recorded.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dhow_model::network::{self, Driver, Network, Pool, Prefix};
+use dhow_model::{ContainerId, Error, Kind, Result, Timestamp};
+
+use super::{Known, built_in, pools, without_record};
+use crate::Engine;
+use crate::registry::lock;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkRequest {
+    /// Its name.
+    pub name: String,
+    /// `bridge`; empty is the same.
+    pub driver: String,
+    /// Nothing of it reaches the world.
+    pub internal: bool,
+    /// Shown back.
+    pub attachable: bool,
+    /// Addresses of version 4; yes, unless it says no.
+    pub ipv4: Option<bool>,
+    /// Addresses of version 6; no, unless it says yes.
+    pub ipv6: Option<bool>,
+    /// `default`; empty is the same.
+    pub ipam_driver: String,
+    /// Its blocks of addresses; those that are missing are chosen.
+    pub pools: Vec<Pool>,
+    /// Options of the address management.
+    pub ipam_options: BTreeMap<String, String>,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// Free pairs.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What the driver does with its options, and no other is taken.
+const OPTIONS: [&str; 6] = [
+    "com.docker.network.bridge.name",
+    "com.docker.network.bridge.enable_icc",
+    "com.docker.network.bridge.enable_ip_masquerade",
+    "com.docker.network.bridge.host_binding_ipv4",
+    "com.docker.network.driver.mtu",
+    "com.docker.network.container_iface_prefix",
+];
+const LONGEST_INTERFACE: usize = 15;
+
+impl Engine {
+    /// Makes a network. Its bridge is made when the first container is started in it.
+    ///
+    /// # Errors
+    /// In Docker's words: a name that is taken, addresses that overlap, an option that is none.
+    pub fn create_network(&self, request: NetworkRequest) -> Result<Arc<Network>> {
+        network::check_name(&request.name)?;
+        if network::is_built_in(&request.name) {
+            let words = format!("operation is not permitted on predefined {} network", request.name);
+            return Err(Error::forbidden(words));
+        }
+        check(&request)?;
+        let used_by_host = self.ports.networks.used_by_host()?;
+        let mut known = lock(&self.networks);
+        if known.networks.values().any(|network| network.name == request.name) {
+            return Err(Error::conflict(format!("network with name {} already exists", request.name)));
+        }
+        let used: Vec<Prefix> = used_by_host.into_iter().map(|(prefix, _)| prefix).collect();
+        let network = Network {
+            id: ContainerId::from_random(self.ports.host.random()).to_string(),
+            driver: Driver::Bridge,
+            created: Timestamp::now(),
+            internal: request.internal,
+            attachable: request.attachable,
+            ipv4: request.ipv4.unwrap_or(true),
+            ipv6: request.ipv6.unwrap_or(false) || request.pools.iter().any(|pool| pool.subnet.is_six()),
+            pools: self.pools(&known, &request, &used)?,
+            name: request.name,
+            ipam_options: request.ipam_options,
+            options: request.options,
+            labels: request.labels,
+        };
+        check_bridge(&known, &network)?;
+        self.ports.records.put_network(&network)?;
+        let network = Arc::new(network);
+        known.networks.insert(network.id.clone(), Arc::clone(&network));
+        drop(known);
+        self.tell_network(&network, "create", None);
+        Ok(network)
+    }
+
+    /// Blocks that were asked for, completed, and those that are missing.
+    fn pools(&self, known: &Known, request: &NetworkRequest, host: &[Prefix]) -> Result<Vec<Pool>> {
+        let mut found: Vec<Pool> = Vec::new();
+        for pool in request.pools.clone() {
+            let pool = pools::complete(pool)?;
+            let mut others = known.networks.values().flat_map(|network| &network.pools).chain(&found);
+            if others.any(|other| other.subnet.overlaps(pool.subnet)) {
+                let words = "invalid pool request: Pool overlaps with other one on this address space";
+                return Err(Error::forbidden(words));
+            }
+            found.push(pool);
+        }
+        let own = known.networks.values().flat_map(|network| &network.pools).map(|pool| pool.subnet);
+        let used: Vec<Prefix> = own.chain(host.iter().copied()).collect();
+        if request.ipv4.unwrap_or(true) && !found.iter().any(|pool| !pool.subnet.is_six()) {
+            found.push(chosen(pools::choose(&self.settings().address_pools, &used)?)?);
+        }
+        if request.ipv6.unwrap_or(false) && !found.iter().any(|pool| pool.subnet.is_six()) {
+            found.push(chosen(self.local_block())?);
+        }
+        Ok(found)
+    }
+
+    /// A block of version 6 that nobody else has: 40 of its bits are random (RFC 4193, 3.2).
+    fn local_block(&self) -> Prefix {
+        let random = self.ports.host.random();
+        let mut octets = [0; 16];
+        octets[0] = 0xfd;
+        octets[1..8].copy_from_slice(&random[..7]);
+        Prefix::new(std::net::Ipv6Addr::from(octets).into(), 64)
+    }
+
+    /// What a new engine knows: the networks on record, and those that are always there.
+    pub(crate) fn load_networks(&self) -> Result<()> {
+        let records = self.ports.records.networks()?;
+        let mut known = lock(&self.networks);
+        for network in records.into_iter().chain(without_record()) {
+            known.networks.insert(network.id.clone(), Arc::new(network));
+        }
+        let default = built_in("bridge", Driver::Bridge);
+        if !known.networks.contains_key(&default.id) {
+            known.networks.insert(default.id.clone(), Arc::new(default));
+        }
+        Ok(())
+    }
+
+    /// Gives the default network its addresses, when the first container is started in it.
+    pub(super) fn complete_default(&self, network: &Arc<Network>) -> Result<Arc<Network>> {
+        if network.driver != Driver::Bridge || !network.pools.is_empty() {
+            return Ok(Arc::clone(network));
+        }
+        let host = self.ports.networks.used_by_host()?;
+        let settings = self.settings();
+        let mut known = lock(&self.networks);
+        let bridge = settings.bridge.clone();
+        let others = known.networks.values().flat_map(|network| &network.pools).map(|pool| pool.subnet);
+        let not_own = host.iter().filter(|(_, link)| *link != bridge).map(|(prefix, _)| *prefix);
+        let used: Vec<Prefix> = others.chain(not_own).collect();
+        let usual =
+            pools::OF_BRIDGE.parse().ok().filter(|usual: &Prefix| !used.iter().any(|p| p.overlaps(*usual)));
+        let subnet = usual.map_or_else(|| pools::choose(&settings.address_pools, &used), Ok)?;
+        let mut complete = (**network).clone();
+        complete.pools = vec![chosen(subnet)?];
+        complete.created = Timestamp::now();
+        complete.options.insert("com.docker.network.bridge.default_bridge".into(), "true".into());
+        complete.options.insert("com.docker.network.bridge.name".into(), bridge);
+        self.ports.records.put_network(&complete)?;
+        let complete = Arc::new(complete);
+        known.networks.insert(complete.id.clone(), Arc::clone(&complete));
+        Ok(complete)
+    }
+}
+
+fn chosen(subnet: Prefix) -> Result<Pool> {
+    pools::complete(Pool { subnet, range: None, gateway: None, reserved: BTreeMap::new() })
+}
+
+fn check(request: &NetworkRequest) -> Result<()> {
+    match request.driver.as_str() {
+        "" | "bridge" => {}
+        "host" | "null" => {
+            let words = format!("only one instance of \"{}\" network is allowed", request.driver);
+            return Err(Error::forbidden(words));
+        }
+        driver @ ("macvlan" | "ipvlan" | "overlay") => {
+            return Err(Error::not_implemented(format!("the network driver {driver} is not supported yet")));
+        }
+        driver => return Err(Error::not_found(format!("plugin {driver:?} not found"))),
+    }
+    if !matches!(request.ipam_driver.as_str(), "" | "default") {
+        return Err(Error::not_found(format!("plugin {:?} not found", request.ipam_driver)));
+    }
+    if request.ipv4 == Some(false) && request.ipv6 != Some(true) {
+        return Err(Error::invalid("IPv4 or IPv6 must be enabled"));
+    }
+    // What is of no engine's is kept for whoever wrote it, as Docker does.
+    let of_docker = |option: &&String| option.starts_with("com.docker.network.");
+    if let Some(option) = request.options.keys().filter(of_docker).find(|o| !OPTIONS.contains(&o.as_str())) {
+        return Err(Error::new(
+            Kind::InvalidArgument,
+            format!("option {option:?} of the bridge driver is not supported yet"),
+        ));
+    }
+    Ok(())
+}
+
+/// The name of a bridge is one of a link, and nobody else's.
+fn check_bridge(known: &Known, network: &Network) -> Result<()> {
+    let name = network.bridge();
+    let valid = !name.is_empty()
+        && name.len() <= LONGEST_INTERFACE
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:".contains(&byte))
+        && !matches!(name.as_str(), "." | "..");
+    if !valid {
+        return Err(Error::invalid(format!("invalid bridge name: {name:?}")));
+    }
+    if known.networks.values().any(|other| other.bridge() == name) {
+        return Err(Error::conflict(format!("bridge {name} is used by another network already")));
+    }
+    Ok(())
+}

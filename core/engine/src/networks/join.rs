@@ -1,0 +1,117 @@
+//! A container that is started is connected to its networks; when it has ended, that is taken back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dhow_model::network::{Assigned, Driver, Endpoint, Network};
+use dhow_model::ports::NetworkSpace;
+use dhow_model::{Container, Result};
+
+use super::assign::link;
+use super::check::check_settings;
+use crate::Engine;
+use crate::registry::lock;
+
+/// A container's connections: the space, and what it has in each network.
+#[derive(Debug, Default)]
+pub(crate) struct Joined {
+    /// The space; none where it has no network of its own.
+    pub(crate) space: Option<NetworkSpace>,
+    /// Our own server answers its questions for names.
+    pub(crate) names: bool,
+    /// By the network's name.
+    pub(crate) endpoints: BTreeMap<String, Endpoint>,
+}
+
+impl Engine {
+    /// Makes the space of a container and connects it. All or nothing.
+    ///
+    /// # Errors
+    /// In Docker's words: a network that is not there, an address or a port that is taken.
+    pub(crate) fn join_networks(&self, record: &Container) -> Result<Joined> {
+        let mut joined = Joined { endpoints: record.networks.clone(), ..Joined::default() };
+        match self.join_all(record, &mut joined) {
+            Ok(()) => Ok(joined),
+            Err(error) => {
+                self.leave_networks(record, &joined.endpoints);
+                Err(error)
+            }
+        }
+    }
+
+    fn join_all(&self, record: &Container, joined: &mut Joined) -> Result<()> {
+        for (place, name) in in_order(&joined.endpoints).into_iter().enumerate() {
+            let network = self.complete_default(&self.network(&name)?)?;
+            let Some(endpoint) = joined.endpoints.get_mut(&name) else { continue };
+            check_settings(&network, &endpoint.settings)?;
+            endpoint.network.clone_from(&network.id);
+            let assigned = endpoint.assigned.insert(self.assign(&network, &endpoint.settings, place)?);
+            if network.driver == Driver::Bridge {
+                let space = match &joined.space {
+                    Some(space) => space.clone(),
+                    None => joined.space.insert(self.ports.networks.space()?).clone(),
+                };
+                self.make_ready(&network)?;
+                self.ports.networks.connect(&space, &link(&network, assigned, place)?)?;
+            }
+            self.tell_network(&network, "connect", Some(record));
+        }
+        if let Some(space) = &joined.space {
+            joined.names = self.needs_names(record, &joined.endpoints)?;
+            if joined.names {
+                self.serve_names(record, &joined.endpoints, space)?;
+            }
+        }
+        if let Some((name, network)) = self.way_out(&joined.endpoints)
+            && let Some(assigned) = joined.endpoints.get_mut(&name).and_then(|e| e.assigned.as_mut())
+        {
+            self.publish_ports(record, &network, assigned)?;
+        }
+        Ok(())
+    }
+
+    /// The network by which a container reaches the world: the first that is not internal.
+    pub(super) fn way_out(&self, endpoints: &BTreeMap<String, Endpoint>) -> Option<(String, Arc<Network>)> {
+        let networks = in_order(endpoints).into_iter().filter_map(|name| {
+            let network = self.network(&name).ok()?;
+            Some((name, network))
+        });
+        let mut ways = networks.filter(|(_, network)| network.driver == Driver::Bridge && !network.internal);
+        ways.next()
+    }
+
+    /// Makes a network's bridge, unless this engine did so already.
+    pub(super) fn make_ready(&self, network: &Network) -> Result<()> {
+        if lock(&self.networks).ready.contains(&network.id) {
+            return Ok(());
+        }
+        self.ports.networks.set_up(network)?;
+        lock(&self.networks).ready.insert(network.id.clone());
+        Ok(())
+    }
+
+    /// Takes back what a container had; what fails is logged, and found again by the next engine. Its links go
+    /// with its namespace.
+    pub(crate) fn leave_networks(&self, record: &Container, endpoints: &BTreeMap<String, Endpoint>) {
+        self.stop_names(record);
+        for endpoint in endpoints.values() {
+            let (Some(assigned), Ok(network)) = (&endpoint.assigned, self.network(&endpoint.network)) else {
+                continue;
+            };
+            self.leave_network(&network, assigned);
+            self.tell_network(&network, "disconnect", Some(record));
+        }
+    }
+
+    pub(super) fn leave_network(&self, network: &Network, assigned: &Assigned) {
+        self.unpublish_ports(network, assigned);
+        lock(&self.networks).give_back(&network.id, assigned);
+    }
+}
+
+/// The network with the default route comes first: of the highest priority, then by name.
+pub(super) fn in_order(endpoints: &BTreeMap<String, Endpoint>) -> Vec<String> {
+    let mut names: Vec<String> = endpoints.keys().cloned().collect();
+    names.sort_by_key(|name| std::cmp::Reverse(endpoints.get(name).map_or(0, |e| e.settings.gw_priority)));
+    names
+}

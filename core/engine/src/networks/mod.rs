@@ -1,0 +1,190 @@
+//! Verbs of networks.
+//!
+//! [`Known`] are the networks with the addresses that are in use. [`pools`] chooses blocks of addresses,
+//! [`addresses`] hands them out, [`ports`] reads which ports of the host lead to a container; all three
+//! are pure. [`join`] connects a container that is started, and takes that back when it has ended: [`assign`] says
+//! what it has in a network, [`publish`] which ports lead to it, [`names`] what it is called, which is written into
+//! the [`directory`]. [`restore`] finds all that again.
+
+mod addresses;
+mod assign;
+mod change;
+mod check;
+mod create;
+mod directory;
+mod join;
+mod names;
+mod pools;
+mod ports;
+mod publish;
+mod remove;
+mod restore;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use dhow_model::event::EventKind;
+use dhow_model::network::{Assigned, BUILT_IN, Driver, Network, Published};
+use dhow_model::{Container, Error, Result, Timestamp};
+use dhow_oci::Digest;
+
+pub use create::NetworkRequest;
+pub use directory::Directory;
+pub(crate) use join::Joined;
+pub use pools::{Source, default_sources};
+pub use remove::PrunedNetworks;
+
+use crate::Engine;
+use crate::registry::{lock, shorten};
+use addresses::Addresses;
+
+/// Networks by their id, and what is in use of them.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    networks: BTreeMap<String, Arc<Network>>,
+    addresses: BTreeMap<String, Addresses>,
+    ports: publish::HostPorts,
+    /// Bridges that were made by this engine, or found by it.
+    ready: BTreeSet<String>,
+}
+
+impl Known {
+    /// By id, by name, or by the beginning of the id.
+    ///
+    /// # Errors
+    /// In Docker's words: there is none, or more than one.
+    fn find(&self, text: &str) -> Result<Arc<Network>> {
+        if let Some(network) = self.networks.get(text) {
+            return Ok(Arc::clone(network));
+        }
+        if let Some(network) = self.networks.values().find(|network| network.name == text) {
+            return Ok(Arc::clone(network));
+        }
+        let mut starting =
+            self.networks.values().filter(|network| !text.is_empty() && network.id.starts_with(text));
+        match (starting.next(), starting.next()) {
+            (Some(network), None) => Ok(Arc::clone(network)),
+            (Some(_), Some(_)) => Err(Error::invalid(format!(
+                "network {} is ambiguous (2 matches found on ID prefix)",
+                shorten(text)
+            ))),
+            _ => Err(Error::not_found(format!("network {} not found", shorten(text)))),
+        }
+    }
+
+    /// Notes what a running container has.
+    fn hold(&mut self, network: &str, assigned: &Assigned) {
+        let addresses = self.addresses.entry(network.to_owned()).or_default();
+        for prefix in [assigned.ipv4, assigned.ipv6].into_iter().flatten() {
+            addresses.hold(prefix.address);
+        }
+        assigned.published.iter().for_each(|published| self.ports.hold(published));
+    }
+
+    /// Forgets the addresses that a container had.
+    fn give_back(&mut self, network: &str, assigned: &Assigned) {
+        if let Some(addresses) = self.addresses.get_mut(network) {
+            for prefix in [assigned.ipv4, assigned.ipv6].into_iter().flatten() {
+                addresses.give_back(prefix.address, Instant::now());
+            }
+        }
+    }
+
+    fn give_back_ports(&mut self, published: &[Published]) {
+        published.iter().for_each(|published| self.ports.give_back(published));
+    }
+}
+
+/// A running container in a network.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The container.
+    pub container: Arc<Container>,
+    /// What it has there.
+    pub assigned: Assigned,
+}
+
+impl Engine {
+    /// A network by name, id, or the beginning of its id.
+    ///
+    /// # Errors
+    /// `network … not found`
+    pub fn network(&self, text: &str) -> Result<Arc<Network>> {
+        lock(&self.networks).find(text)
+    }
+
+    /// All networks, in the order of their names.
+    #[must_use]
+    pub fn networks(&self) -> Vec<Arc<Network>> {
+        let mut all: Vec<_> = lock(&self.networks).networks.values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// The running containers in a network.
+    #[must_use]
+    pub fn network_members(&self, network: &Network) -> Vec<Member> {
+        let containers = self.registry.all().into_iter().map(|entry| entry.record());
+        let running = containers.filter(|container| container.state.running().is_some());
+        let found = running.filter_map(|container| {
+            let endpoint = container.networks.values().find(|endpoint| endpoint.network == network.id)?;
+            let assigned = endpoint.assigned.clone()?;
+            Some(Member { container, assigned })
+        });
+        found.collect()
+    }
+
+    /// Whether any container, running or not, is in a network.
+    #[must_use]
+    pub fn network_has_containers(&self, network: &Network) -> bool {
+        let records = self.registry.all().into_iter().map(|entry| entry.record());
+        records
+            .flat_map(|record| record.networks.clone())
+            .any(|(name, endpoint)| endpoint.network == network.id || name == network.name)
+    }
+
+    /// The name under which a container's network mode is known: `default` is the default network.
+    pub(crate) fn network_of_mode(mode: &str) -> Option<&str> {
+        match mode {
+            "" | "default" | "bridge" => Some("bridge"),
+            mode if mode.starts_with("container:") => None,
+            mode => Some(mode),
+        }
+    }
+
+    pub(crate) fn tell_network(&self, network: &Network, action: &str, container: Option<&Container>) {
+        let mut attributes: BTreeMap<String, String> =
+            [("name".into(), network.name.clone()), ("type".into(), network.driver.word().into())].into();
+        if let Some(container) = container {
+            attributes.insert("container".into(), container.id.to_string());
+        }
+        self.tell(EventKind::Network, action, &network.id, attributes);
+    }
+}
+
+/// A network that is always there, without addresses yet.
+fn built_in(name: &str, driver: Driver) -> Network {
+    Network {
+        id: Digest::of(format!("dhow network {name}").as_bytes()).hex(),
+        name: name.to_owned(),
+        driver,
+        created: Timestamp::NEVER,
+        internal: false,
+        attachable: false,
+        ipv4: driver == Driver::Bridge,
+        ipv6: false,
+        pools: Vec::new(),
+        ipam_options: BTreeMap::new(),
+        options: BTreeMap::new(),
+        labels: BTreeMap::new(),
+    }
+}
+
+/// The networks that are always there, but for the default one, which has a record of its own.
+fn without_record() -> impl Iterator<Item = Network> {
+    BUILT_IN
+        .into_iter()
+        .filter(|(_, driver)| *driver != Driver::Bridge)
+        .map(|(name, driver)| built_in(name, driver))
+}

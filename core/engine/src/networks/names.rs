@@ -1,0 +1,116 @@
+//! Whether a container is served names, and by whom all other names are answered.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use dhow_model::Container;
+use dhow_model::Result;
+use dhow_model::network::{self, Driver, Endpoint};
+use dhow_model::ports::{NetworkSpace, Servers, Upstreams};
+
+use super::directory::Place;
+use super::join::in_order;
+use crate::Engine;
+use crate::plan::{Facts, files};
+
+/// Bytes of a resolv.conf that are read.
+const LONGEST: u64 = 1 << 20;
+
+impl Engine {
+    /// Whether our own server answers a container's questions: in networks of users, and where only the host reaches
+    /// the servers of the host.
+    pub(super) fn needs_names(
+        &self,
+        record: &Container,
+        endpoints: &BTreeMap<String, Endpoint>,
+    ) -> Result<bool> {
+        if endpoints.keys().any(|name| !network::is_built_in(name)) {
+            return Ok(true);
+        }
+        let host = self.ports.host.read_file(Path::new("/etc/resolv.conf"), LONGEST)?.unwrap_or_default();
+        Ok(files::servers(record, &self.settings().dns, &String::from_utf8_lossy(&host)).is_empty())
+    }
+
+    /// Opens the server for a container.
+    pub(super) fn serve_names(
+        &self,
+        record: &Container,
+        endpoints: &BTreeMap<String, Endpoint>,
+        space: &NetworkSpace,
+    ) -> Result<()> {
+        self.enter_names(record, endpoints);
+        self.ports.networks.serve_names(&record.id, space)
+    }
+
+    /// Enters what a container is called, and who is asked for other names.
+    fn enter_names(&self, record: &Container, endpoints: &BTreeMap<String, Endpoint>) {
+        let networks: Vec<_> = in_order(endpoints)
+            .into_iter()
+            .filter_map(|name| {
+                let endpoint = endpoints.get(&name)?;
+                Some((self.network(&endpoint.network).ok()?, endpoint.assigned.as_ref()?, endpoint))
+            })
+            .collect();
+        let places: Vec<Place<'_>> =
+            networks.iter().map(|(network, assigned, endpoint)| (&**network, *assigned, *endpoint)).collect();
+        let reaches_out =
+            places.iter().any(|(network, ..)| network.driver == Driver::Bridge && !network.internal);
+        self.ports.names.put(record, &places, self.upstreams(record, reaches_out));
+    }
+
+    fn upstreams(&self, record: &Container, reaches_out: bool) -> Upstreams {
+        let settings = self.settings();
+        let given = files::chosen(&record.host_config.dns, &settings.dns);
+        let given: Vec<_> = given.iter().filter_map(|address| address.parse().ok()).collect();
+        let servers = match (given.is_empty(), reaches_out) {
+            (false, _) => Servers::Given(given),
+            (true, true) => Servers::Host,
+            (true, false) => Servers::Nobody,
+        };
+        let options = files::chosen(&record.host_config.dns_options, &settings.dns_options);
+        let dots = options.iter().filter_map(|option| option.strip_prefix("ndots:"));
+        Upstreams { servers, dotted_only: dots.last().is_some_and(|dots| dots != "0") }
+    }
+
+    /// Enters it again after a change, when it runs.
+    pub(crate) fn rename_in_networks(&self, record: &Container) {
+        if record.state.running().is_some() {
+            self.enter_names(record, &record.networks);
+        }
+    }
+
+    /// Takes back what was opened for a container.
+    pub(super) fn stop_names(&self, record: &Container) {
+        self.ports.names.remove(&record.id);
+        self.ports.networks.stop_names(&record.id);
+    }
+
+    /// Opens it for a container that came to its first network with names, and tells it where it is, unless somebody
+    /// wrote a resolv.conf of his own there.
+    pub(super) fn begin_names(&self, record: &Container, space: &NetworkSpace) -> Result<()> {
+        let facts = self.gather(record)?;
+        let (file, text) = self.own_resolv_conf(record)?;
+        if text != files::resolv_conf(record, &facts) || !self.needs_names(record, &record.networks)? {
+            return Ok(());
+        }
+        self.serve_names(record, &record.networks, space)?;
+        let served = files::resolv_conf(record, &Facts { own_server: true, ..facts });
+        self.ports.host.write_file(&file, served.as_bytes())
+    }
+
+    fn own_resolv_conf(&self, record: &Container) -> Result<(PathBuf, String)> {
+        let file = self.ports.snapshots.directory(&record.id).join("resolv.conf");
+        let text = self.ports.host.read_file(&file, LONGEST)?.unwrap_or_default();
+        Ok((file, String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    /// Opens it for a container that an earlier engine served.
+    pub(super) fn serve_names_again(&self, record: &Container) -> Result<()> {
+        let Some(running) = record.state.running() else { return Ok(()) };
+        if !record.networks.is_empty() && files::names_own_server(&self.own_resolv_conf(record)?.1) {
+            let space = self.ports.networks.space_of(running.pid)?;
+            self.serve_names(record, &record.networks, &space)?;
+        }
+        Ok(())
+    }
+}

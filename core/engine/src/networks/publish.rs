@@ -1,0 +1,226 @@
+//! Ports of the host that lead to a container: chosen, checked, and made to.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use dhow_model::network::{Assigned, Network, Published};
+use dhow_model::ports::Publication;
+use dhow_model::{Container, Error, Result};
+
+use super::ports;
+use crate::Engine;
+use crate::registry::lock;
+
+/// Where programs that do not care get their ports from.
+const ANY_PORT: std::ops::RangeInclusive<u16> = 32_768..=60_999;
+
+/// Ports of the host that lead to containers, with the addresses that they are published on.
+#[derive(Debug, Default)]
+pub(crate) struct HostPorts {
+    taken: BTreeMap<(String, u16), Vec<IpAddr>>,
+    /// The port that was chosen last.
+    last: u16,
+}
+
+impl Engine {
+    /// Makes the ports that were asked for lead to the container.
+    pub(super) fn publish_ports(
+        &self,
+        record: &Container,
+        network: &Network,
+        assigned: &mut Assigned,
+    ) -> Result<()> {
+        let wanted = ports::wanted(&record.config, &record.host_config)?;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let refused = |error: Error| {
+            let words = format!(
+                "driver failed programming external connectivity on endpoint {} ({})",
+                record.name, assigned.id
+            );
+            Error::new(error.kind(), format!("{words}: {}", error.report()))
+        };
+        assigned.published = ports::joined(self.choose_ports(&wanted, network, assigned).map_err(refused)?);
+        self.ports.networks.publish(&publication(network, assigned)).map_err(|error| {
+            lock(&self.networks).give_back_ports(&std::mem::take(&mut assigned.published));
+            refused(error)
+        })
+    }
+
+    /// Takes published ports back; what fails is logged, and found again by the next engine.
+    pub(super) fn unpublish_ports(&self, network: &Network, assigned: &Assigned) {
+        if assigned.published.is_empty() {
+            return;
+        }
+        if let Err(error) = self.ports.networks.unpublish(&publication(network, assigned)) {
+            tracing::warn!(network = network.name, "take back published ports: {}", error.report());
+        }
+        lock(&self.networks).give_back_ports(&assigned.published);
+    }
+
+    fn choose_ports(
+        &self,
+        wanted: &[ports::Wanted],
+        network: &Network,
+        assigned: &Assigned,
+    ) -> Result<Vec<Published>> {
+        let usual = network.options.get("com.docker.network.bridge.host_binding_ipv4");
+        let usual = usual.and_then(|address| address.parse().ok());
+        let free = |protocol: &str, host, port| self.ports.networks.check_port(protocol, host, port);
+        let mut known = lock(&self.networks);
+        let mut chosen = Vec::new();
+        for want in wanted {
+            let hosts = ports::hosts(want, usual, (assigned.ipv4.is_some(), assigned.ipv6.is_some()));
+            let port = known.ports.choose(want, &hosts, &free).inspect_err(|_| {
+                known.give_back_ports(&chosen);
+            })?;
+            chosen.extend(hosts.into_iter().map(|host| Published {
+                protocol: want.protocol.clone(),
+                host,
+                host_port: port,
+                port: want.port,
+                count: 1,
+            }));
+        }
+        Ok(chosen)
+    }
+}
+
+/// What tells whether a program of the host has a port: protocol, address, port.
+type Free<'a> = &'a dyn Fn(&str, IpAddr, u16) -> Result<()>;
+
+impl HostPorts {
+    /// Notes ports that lead to a container.
+    pub(super) fn hold(&mut self, published: &Published) {
+        for port in each(published) {
+            self.taken.entry((published.protocol.clone(), port)).or_default().push(published.host);
+        }
+    }
+
+    /// Forgets them.
+    pub(super) fn give_back(&mut self, published: &Published) {
+        for port in each(published) {
+            let key = (published.protocol.clone(), port);
+            if let Some(hosts) = self.taken.get_mut(&key) {
+                hosts.retain(|host| *host != published.host);
+                if hosts.is_empty() {
+                    self.taken.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// Takes a port on all of these addresses.
+    fn choose(&mut self, wanted: &ports::Wanted, hosts: &[IpAddr], free: Free<'_>) -> Result<u16> {
+        let next = self.last.checked_add(1).filter(|port| ANY_PORT.contains(port));
+        let next = next.unwrap_or(*ANY_PORT.start());
+        let candidates: Box<dyn Iterator<Item = u16>> = match &wanted.host_ports {
+            Some(range) => Box::new(range.clone()),
+            None => Box::new((next..=*ANY_PORT.end()).chain(*ANY_PORT.start()..next)),
+        };
+        let mut refusal = None;
+        for port in candidates {
+            match self.check(wanted, hosts, port, free) {
+                Ok(()) => {
+                    if wanted.host_ports.is_none() {
+                        self.last = port;
+                    }
+                    self.taken.entry((wanted.protocol.clone(), port)).or_default().extend(hosts);
+                    return Ok(port);
+                }
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| Error::internal("all ports are allocated")))
+    }
+
+    /// A port of all addresses is in the way of one address, and the other way round.
+    fn check(&self, wanted: &ports::Wanted, hosts: &[IpAddr], port: u16, free: Free<'_>) -> Result<()> {
+        let taken = self.taken.get(&(wanted.protocol.clone(), port)).map_or(&[][..], Vec::as_slice);
+        let collide = |a: IpAddr, b: IpAddr| {
+            a == b || (a.is_ipv4() == b.is_ipv4() && (a.is_unspecified() || b.is_unspecified()))
+        };
+        for host in hosts {
+            let place = std::net::SocketAddr::new(*host, port);
+            if taken.iter().any(|other| collide(*other, *host)) {
+                return Err(Error::internal(format!("Bind for {place} failed: port is already allocated")));
+            }
+            free(&wanted.protocol, *host, port).map_err(|error| {
+                let words = format!("failed to bind host port {place}/{}", wanted.protocol);
+                Error::internal(format!("{words}: {}", error.report()))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn each(published: &Published) -> std::ops::RangeInclusive<u16> {
+    published.host_port..=published.host_port.saturating_add(published.count.saturating_sub(1))
+}
+
+/// What a container publishes in a network.
+pub(super) fn publication(network: &Network, assigned: &Assigned) -> Publication {
+    Publication {
+        bridge: network.bridge(),
+        ipv4: assigned.ipv4.map(|prefix| prefix.address),
+        ipv6: assigned.ipv6.map(|prefix| prefix.address),
+        ports: assigned.published.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(host_ports: Option<std::ops::RangeInclusive<u16>>) -> ports::Wanted {
+        ports::Wanted { protocol: "tcp".into(), port: 80, host: None, host_ports }
+    }
+
+    fn all() -> [IpAddr; 1] {
+        ["0.0.0.0".parse().unwrap()]
+    }
+
+    #[test]
+    fn a_port_is_one_containers() {
+        let mut ports = HostPorts::default();
+        let mut choose = |hosts: &[IpAddr]| ports.choose(&wanted(Some(80..=80)), hosts, &|_, _, _| Ok(()));
+        assert_eq!(choose(&all()).unwrap(), 80);
+        for host in ["0.0.0.0", "127.0.0.1"] {
+            let error = choose(&[host.parse().unwrap()]).unwrap_err();
+            assert_eq!(error.to_string(), format!("Bind for {host}:80 failed: port is already allocated"));
+        }
+        assert_eq!(choose(&["::".parse().unwrap()]).unwrap(), 80);
+    }
+
+    #[test]
+    fn what_the_host_uses_is_stepped_over_where_there_is_a_choice() {
+        let mut ports = HostPorts::default();
+        let free = |_: &str, _, port: u16| match port % 2 {
+            0 => Err(Error::conflict("address already in use")),
+            _ => Ok(()),
+        };
+        assert_eq!(ports.choose(&wanted(None), &all(), &free).unwrap(), 32_769);
+        assert_eq!(ports.choose(&wanted(None), &all(), &free).unwrap(), 32_771);
+        assert_eq!(ports.choose(&wanted(Some(8000..=8002)), &all(), &free).unwrap(), 8001);
+        let error = ports.choose(&wanted(Some(8000..=8000)), &all(), &free).unwrap_err();
+        assert_eq!(error.to_string(), "failed to bind host port 0.0.0.0:8000/tcp: address already in use");
+    }
+
+    #[test]
+    fn what_is_given_back_is_free() {
+        let mut ports = HostPorts::default();
+        let range = Published {
+            protocol: "tcp".into(),
+            host: "127.0.0.1".parse().unwrap(),
+            host_port: 80,
+            port: 80,
+            count: 3,
+        };
+        ports.hold(&range);
+        let choose = |ports: &mut HostPorts| ports.choose(&wanted(Some(82..=82)), &all(), &|_, _, _| Ok(()));
+        assert!(choose(&mut ports).is_err());
+        ports.give_back(&range);
+        assert_eq!(choose(&mut ports).unwrap(), 82);
+    }
+}

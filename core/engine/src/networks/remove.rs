@@ -1,0 +1,71 @@
+//! A network goes: nobody may be in it.
+
+use std::sync::Arc;
+
+use dhow_model::network::Network;
+use dhow_model::{Error, Result};
+
+use crate::Engine;
+use crate::registry::lock;
+
+/// What `prune` removed: names.
+pub type PrunedNetworks = Vec<String>;
+
+impl Engine {
+    /// Removes a network that no running container is in.
+    ///
+    /// # Errors
+    /// In Docker's words: it is always there, or in use.
+    pub fn remove_network(&self, text: &str) -> Result<()> {
+        let network = self.network(text)?;
+        if network.is_built_in() {
+            let words = format!("{} is a pre-defined network and cannot be removed", network.name);
+            return Err(Error::forbidden(words));
+        }
+        let members = self.network_members(&network);
+        if !members.is_empty() {
+            let names = members.iter().map(|member| {
+                format!("name:\"{}\" id:\"{}\"", member.container.name, short(&member.assigned.id))
+            });
+            let names: Vec<String> = names.collect();
+            return Err(Error::forbidden(format!(
+                "error while removing network: network {} has active endpoints ({})",
+                network.name,
+                names.join(", ")
+            )));
+        }
+        self.forget_network(&network)
+    }
+
+    fn forget_network(&self, network: &Arc<Network>) -> Result<()> {
+        self.ports.records.delete_network(&network.id)?;
+        {
+            let mut known = lock(&self.networks);
+            known.networks.remove(&network.id);
+            known.addresses.remove(&network.id);
+            known.ready.remove(&network.id);
+        }
+        self.ports.networks.take_down(network)?;
+        self.tell_network(network, "destroy", None);
+        Ok(())
+    }
+
+    /// Removes all networks that no container is in, running or not, and that `chosen` says yes to.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn prune_networks(&self, chosen: impl Fn(&Network) -> bool) -> Result<PrunedNetworks> {
+        let mut gone = Vec::new();
+        for network in self.networks() {
+            if !network.is_built_in() && !self.network_has_containers(&network) && chosen(&network) {
+                self.forget_network(&network)?;
+                gone.push(network.name.clone());
+            }
+        }
+        Ok(gone)
+    }
+}
+
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}

@@ -1,0 +1,67 @@
+//! What containers have that an earlier engine connected, and the rules for all of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dhow_model::network::{Driver, Endpoint, Network};
+use dhow_model::ports::ShouldBe;
+use dhow_model::{Container, Result};
+
+use super::assign::link;
+use super::join::in_order;
+use super::publish::publication;
+use crate::Engine;
+use crate::registry::lock;
+
+impl Engine {
+    /// Finds what running containers have, says all of it to the host once, and connects anew what an earlier engine
+    /// did not come to.
+    pub(crate) fn restore_networks(&self) -> Result<()> {
+        let running = self.registry.all().into_iter().map(|entry| entry.record());
+        let running: Vec<Arc<Container>> =
+            running.filter(|record| record.state.running().is_some()).collect();
+        let mut should_be = ShouldBe { known: self.known_networks(), ..ShouldBe::default() };
+        let mut used: BTreeMap<String, Arc<Network>> = BTreeMap::new();
+        for endpoint in running.iter().flat_map(|record| record.networks.values()) {
+            let (Some(assigned), Ok(network)) = (&endpoint.assigned, self.network(&endpoint.network)) else {
+                continue;
+            };
+            if network.driver != Driver::Bridge {
+                continue;
+            }
+            lock(&self.networks).hold(&network.id, assigned);
+            if !assigned.published.is_empty() {
+                should_be.published.push(publication(&network, assigned));
+            }
+            should_be.interfaces.push(assigned.host_interface.clone());
+            used.insert(network.id.clone(), network);
+        }
+        should_be.used = used.values().map(|network| (**network).clone()).collect();
+        let missing = self.ports.networks.restore(&should_be)?;
+        lock(&self.networks).ready = used.into_keys().collect();
+        for record in &running {
+            self.connect_missing(record, &missing)?;
+            self.serve_names_again(record)?;
+        }
+        Ok(())
+    }
+
+    fn known_networks(&self) -> Vec<Network> {
+        self.networks().iter().map(|network| (**network).clone()).collect()
+    }
+
+    fn connect_missing(&self, record: &Container, missing: &[String]) -> Result<()> {
+        let Some(running) = record.state.running() else { return Ok(()) };
+        let is_missing = |endpoint: &Endpoint| {
+            endpoint.assigned.as_ref().is_some_and(|assigned| missing.contains(&assigned.host_interface))
+        };
+        for (place, name) in in_order(&record.networks).iter().enumerate() {
+            let endpoint = record.networks.get(name).filter(|endpoint| is_missing(endpoint));
+            if let Some(Endpoint { network, assigned: Some(assigned), .. }) = endpoint {
+                let space = self.ports.networks.space_of(running.pid)?;
+                self.ports.networks.connect(&space, &link(&*self.network(network)?, assigned, place)?)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! Networks of containers on the host: bridges, links, addresses, rules.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::network::{Network, Prefix, Published};
+use crate::{ContainerId, Result};
+
+/// What the rules of networks reach the world by.
+pub trait Networks: Send + Sync {
+    /// Blocks of addresses that the host's routes and links use, with the name of the link.
+    fn used_by_host(&self) -> Result<Vec<(Prefix, String)>>;
+
+    /// Makes the network's bridge and its rules; nothing happens when all is there.
+    fn set_up(&self, network: &Network) -> Result<()>;
+
+    /// Removes them; it is no error when nothing is there.
+    fn take_down(&self, network: &Network) -> Result<()>;
+
+    /// What a new engine says once. What is missing of networks and ports is made again, what is of no network and
+    /// no container is removed. Answers which ends of connections are not there.
+    fn restore(&self, should_be: &ShouldBe) -> Result<Vec<String>>;
+
+    /// A space of its own, with a loopback interface.
+    fn space(&self) -> Result<NetworkSpace>;
+
+    /// The space that a process is in.
+    fn space_of(&self, pid: i32) -> Result<NetworkSpace>;
+
+    /// Connects a space to a network that is set up.
+    fn connect(&self, space: &NetworkSpace, link: &LinkPlan) -> Result<()>;
+
+    /// Takes the connection away; it is no error when it is gone.
+    fn disconnect(&self, host_interface: &str) -> Result<()>;
+
+    /// Answers questions for names in a space, until [`stop_names`](Self::stop_names).
+    fn serve_names(&self, container: &ContainerId, space: &NetworkSpace) -> Result<()>;
+
+    /// Ends that; it is no error when nobody is served.
+    fn stop_names(&self, container: &ContainerId);
+
+    /// Whether a port of the host is free for a container.
+    ///
+    /// # Errors
+    /// A conflict when a program of the host has it: `address already in use`.
+    fn check_port(&self, protocol: &str, host: IpAddr, port: u16) -> Result<()>;
+
+    /// Makes ports of the host lead to a container.
+    ///
+    /// # Errors
+    /// What the firewall refuses; nothing is published then.
+    fn publish(&self, publication: &Publication) -> Result<()>;
+
+    /// Takes that back; it is no error when it is not there.
+    fn unpublish(&self, publication: &Publication) -> Result<()>;
+}
+
+/// What an engine knows that there should be on the host.
+#[derive(Debug, Clone, Default)]
+pub struct ShouldBe {
+    /// All its networks.
+    pub known: Vec<Network>,
+    /// Those that running containers are in.
+    pub used: Vec<Network>,
+    /// The ports that lead to them.
+    pub published: Vec<Publication>,
+    /// The ends, on the host, of their connections.
+    pub interfaces: Vec<String>,
+}
+
+/// A network namespace; it is gone with the last handle and the last process in it.
+#[derive(Debug, Clone)]
+pub struct NetworkSpace {
+    handle: Arc<OwnedFd>,
+    path: PathBuf,
+    socket: Arc<OwnedFd>,
+}
+
+impl NetworkSpace {
+    /// A namespace by its handle, the path by which other processes open it, and a socket of rtnetlink(7) in it.
+    #[must_use]
+    pub fn new(handle: OwnedFd, path: PathBuf, socket: OwnedFd) -> Self {
+        Self { handle: Arc::new(handle), path, socket: Arc::new(socket) }
+    }
+
+    /// The handle.
+    #[must_use]
+    pub fn handle(&self) -> &OwnedFd {
+        &self.handle
+    }
+
+    /// What its links are changed by.
+    #[must_use]
+    pub fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+
+    /// A path that holds while the handle does.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// One connection of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkPlan {
+    /// The bridge's name.
+    pub bridge: String,
+    /// The end on the host.
+    pub host_interface: String,
+    /// The end in the container.
+    pub interface: String,
+    /// Hardware address of the container's end.
+    pub mac: [u8; 6],
+    /// Bytes of a packet.
+    pub mtu: Option<u32>,
+    /// Addresses of the container.
+    pub addresses: Vec<Prefix>,
+    /// Default ways.
+    pub gateways: Vec<IpAddr>,
+    /// Among several default ways the least is taken.
+    pub metric: u32,
+    /// Other containers of the network are reached by published ports only.
+    pub isolated: bool,
+}
+
+/// Ports that lead to one container's address in one network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The bridge's name.
+    pub bridge: String,
+    /// The container's address of version 4.
+    pub ipv4: Option<IpAddr>,
+    /// The container's address of version 6.
+    pub ipv6: Option<IpAddr>,
+    /// Its ports.
+    pub ports: Vec<Published>,
+}

@@ -1,0 +1,69 @@
+//! The bridges of networks.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use dhow_model::network::Network;
+use dhow_model::ports::ShouldBe;
+
+use crate::link::{Address, Change, Index, Link, Links, Mac};
+
+/// Makes the bridge of a network, or completes one that is there.
+pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Result<()> {
+    let name = network.bridge();
+    let mtu = network.options.get("com.docker.network.driver.mtu").and_then(|mtu| mtu.parse().ok());
+    let bridge = match links.find(&name)? {
+        Some(bridge) if bridge.kind != "bridge" => {
+            return Err(io::Error::other(format!("the link {name} is no bridge")));
+        }
+        Some(bridge) => bridge.index,
+        None => links.add_bridge(&name, mac_of(network), mtu, mark)?,
+    };
+    let gateways = network
+        .pools
+        .iter()
+        .filter_map(|pool| pool.gateway.map(|address| Address { address, prefix: pool.subnet.length }));
+    links.configure(bridge, &gateways.collect::<Vec<_>>(), &[])?;
+    if network.internal {
+        return Ok(());
+    }
+    // What is published on addresses of the loopback comes back by the bridge.
+    if network.ipv4 {
+        links.change(bridge, &Change { loopback: Some(true), ..Change::default() })?;
+    }
+    if network.ipv6 { links.take_loopback6(bridge) } else { Ok(()) }
+}
+
+/// Removes a bridge of ours; one that somebody else made stays.
+pub(super) fn remove(links: &mut Links, name: &str, mark: &str) -> io::Result<()> {
+    match links.find(name)? {
+        Some(bridge) if bridge.alias == mark => links.remove(bridge.index),
+        _ => Ok(()),
+    }
+}
+
+/// Removes bridges of ours that are of no network, and what hangs on them that is of no container. Answers which
+/// ends of connections are missing.
+pub(super) fn tidy(links: &mut Links, should_be: &ShouldBe, mark: &str) -> io::Result<Vec<String>> {
+    let known: BTreeSet<String> = should_be.known.iter().map(Network::bridge).collect();
+    let wanted: BTreeSet<&String> = should_be.interfaces.iter().collect();
+    let all = links.all()?;
+    let ours = |link: &&Link| link.alias == mark;
+    let bridges: BTreeSet<Index> = all.iter().filter(ours).map(|link| link.index).collect();
+    let stray = |link: &&Link| {
+        let of_ours = link.master.is_some_and(|master| bridges.contains(&master));
+        (ours(link) && !known.contains(&link.name))
+            || (of_ours && link.kind == "veth" && !wanted.contains(&link.name))
+    };
+    for link in all.iter().filter(stray) {
+        links.remove(link.index)?;
+    }
+    let there: BTreeSet<&String> = all.iter().map(|link| &link.name).collect();
+    Ok(wanted.difference(&there).map(|name| (*name).clone()).collect())
+}
+
+/// The bridge's address does not change with the links that come and go.
+fn mac_of(network: &Network) -> Mac {
+    let octet = |at: usize| network.id.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+    [0x02, 0x42, octet(0).unwrap_or(0), octet(2).unwrap_or(0), octet(4).unwrap_or(0), octet(6).unwrap_or(0)]
+}

@@ -1,0 +1,182 @@
+//! The engine's firewall: opened when the first network needs it, with the engine's networks and ports as its rules.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dhow_model::network::{Network, Published};
+use dhow_model::ports::Publication;
+
+use super::forwarding::Forwarding;
+use crate::firewall::{
+    self, Access, Firewall, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules, Source,
+    Strangers,
+};
+use crate::link::Address;
+
+/// A table of rules, and who keeps it.
+#[derive(Debug)]
+pub(super) struct Guard {
+    name: String,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    firewall: Arc<Mutex<Firewall>>,
+    /// Puts the table back when somebody removes it.
+    _keeper: Keeper,
+}
+
+impl Guard {
+    /// For a table of this name. Nothing is touched before a network is added.
+    pub(super) const fn new(name: String) -> Self {
+        Self { name, open: Mutex::new(None) }
+    }
+
+    /// Puts rules for these networks and ports in place of what an earlier engine left.
+    pub(super) fn replace(
+        &self,
+        networks: &[Network],
+        published: &[Publication],
+        forwarding: &Forwarding,
+    ) -> io::Result<()> {
+        let rules = Rules {
+            networks: networks.iter().map(rules_of).collect::<io::Result<_>>()?,
+            ports: published.iter().map(ports_of).collect::<io::Result<Vec<_>>>()?.concat(),
+            policy: policy(forwarding)?,
+        };
+        let mut open = lock(&self.open);
+        match &*open {
+            Some(open) => lock(&open.firewall).replace(rules),
+            None => {
+                *open = Some(self.start(rules)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a network, unless it is there.
+    pub(super) fn add(&self, network: &Network, forwarding: &Forwarding) -> io::Result<()> {
+        let mut open = lock(&self.open);
+        let open = match &mut *open {
+            Some(open) => open,
+            none => none.insert(self.start(Rules { policy: policy(forwarding)?, ..Rules::default() })?),
+        };
+        let mut firewall = lock(&open.firewall);
+        match firewall.rules().network(&network.bridge()) {
+            Some(_) => Ok(()),
+            None => firewall.add_network(rules_of(network)?),
+        }
+    }
+
+    /// Removes a network; it is no error when it is not there.
+    pub(super) fn remove(&self, bridge: &str) -> io::Result<()> {
+        self.with(|firewall| match firewall.rules().network(bridge) {
+            Some(_) => firewall.remove_network(bridge),
+            None => Ok(()),
+        })
+    }
+
+    /// Publishes ports.
+    pub(super) fn publish(&self, publication: &Publication) -> io::Result<()> {
+        let ports = ports_of(publication)?;
+        self.with(|firewall| firewall.publish(&[], &ports))
+    }
+
+    /// Takes them back; those that are not there are no error.
+    pub(super) fn unpublish(&self, publication: &Publication) -> io::Result<()> {
+        let mut ports = ports_of(publication)?;
+        self.with(|firewall| {
+            ports.retain(|port| firewall.rules().ports.contains(port));
+            firewall.publish(&ports, &[])
+        })
+    }
+
+    fn start(&self, rules: Rules) -> io::Result<Open> {
+        let mut firewall = Firewall::open(&self.name, Ownership::Exclusive)?;
+        firewall.replace(rules)?;
+        for chain in firewall.obstacles().unwrap_or_default() {
+            tracing::warn!(
+                "the chain {chain} of the host's firewall drops what is routed: it must let containers pass"
+            );
+        }
+        let firewall = Arc::new(Mutex::new(firewall));
+        Ok(Open { _keeper: Keeper::start(Arc::clone(&firewall))?, firewall })
+    }
+
+    fn with(&self, deed: impl FnOnce(&mut Firewall) -> io::Result<()>) -> io::Result<()> {
+        match &*lock(&self.open) {
+            Some(open) => deed(&mut lock(&open.firewall)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A host that was no router before is none for others now.
+fn policy(forwarding: &Forwarding) -> io::Result<Policy> {
+    let strangers = if forwarding.was_off()? { Strangers::Drop } else { Strangers::Pass };
+    Ok(Policy { strangers, gate: None })
+}
+
+fn rules_of(network: &Network) -> io::Result<firewall::Network> {
+    let talk = network.flag("com.docker.network.bridge.enable_icc", true);
+    let hidden = network.flag("com.docker.network.bridge.enable_ip_masquerade", true);
+    let option = |name: &str| network.options.get(name).map(String::as_str);
+    let source = match option("com.docker.network.host_ipv4") {
+        _ if !hidden => Source::Kept,
+        None => Source::Masquerade,
+        Some(address) => {
+            Source::Given(address.parse().map_err(|_| wrong(format!("{address:?} is no address")))?)
+        }
+    };
+    let access = match option("com.docker.network.bridge.gateway_mode_ipv4") {
+        Some("routed") => Access::Published,
+        Some("nat-unprotected") => Access::Open,
+        _ => Access::Closed,
+    };
+    Ok(firewall::Network {
+        bridge: network.bridge(),
+        subnets: network
+            .pools
+            .iter()
+            .map(|pool| Address { address: pool.subnet.address, prefix: pool.subnet.length })
+            .collect(),
+        reach: if network.internal { Reach::Internal } else { Reach::Outside },
+        neighbours: if talk { Neighbours::Talk } else { Neighbours::Apart },
+        source: if access == Access::Published { Source::Kept } else { source },
+        access,
+    })
+}
+
+fn ports_of(publication: &Publication) -> io::Result<Vec<Port>> {
+    publication.ports.iter().map(|port| port_of(publication, port)).collect()
+}
+
+fn port_of(publication: &Publication, published: &Published) -> io::Result<Port> {
+    let container = if published.host.is_ipv4() { publication.ipv4 } else { publication.ipv6 };
+    let container: IpAddr = container
+        .ok_or_else(|| wrong(format!("the container has no address of the version of {}", published.host)))?;
+    Ok(Port {
+        protocol: match published.protocol.as_str() {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            "sctp" => Protocol::Sctp,
+            other => return Err(wrong(format!("{other:?} is no protocol that has ports"))),
+        },
+        host: (!published.host.is_unspecified()).then_some(published.host),
+        first: published.host_port,
+        count: published.count,
+        container,
+        inside: published.port,
+        bridge: publication.bridge.clone(),
+    })
+}
+
+fn wrong(sentence: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, sentence)
+}

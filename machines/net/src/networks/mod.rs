@@ -1,0 +1,226 @@
+//! Networks of containers on this host: the port of the engine's rules.
+
+mod bridges;
+mod forwarding;
+mod guard;
+mod ports;
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use dhow_model::network::{Driver, Network, Prefix};
+use dhow_model::ports::{LinkPlan, NetworkSpace, Networks, Publication, ShouldBe};
+use dhow_model::{ContainerId, Error, Kind, Result};
+
+use crate::dns::Server;
+use crate::link::{Address, Change, Index, Links, Pair, Route};
+use crate::sandbox::Sandbox;
+use forwarding::Forwarding;
+use guard::Guard;
+
+/// The data directory of the engine whose table has the plain name.
+const USUAL: &str = "/var/lib/dhow";
+
+/// Networks in the namespace that the engine runs in.
+#[derive(Debug)]
+pub struct HostNetworks {
+    /// What links of ours are marked with: other engines may have theirs here.
+    mark: String,
+    links: Mutex<Option<Links>>,
+    guard: Guard,
+    forwarding: Forwarding,
+    server: Server,
+}
+
+impl HostNetworks {
+    /// For the engine whose data are at `data_root`, whose state of this boot is at `exec_root`, and whose containers
+    /// ask `server` for names. Nothing is touched before a network is used.
+    #[must_use]
+    pub fn new(data_root: &Path, exec_root: &Path, server: Server) -> Self {
+        Self {
+            mark: format!("dhow {}", data_root.display()),
+            links: Mutex::new(None),
+            guard: Guard::new(table(data_root)),
+            forwarding: Forwarding::new(exec_root.join("forwarding-was-off")),
+            server,
+        }
+    }
+
+    /// Does something with the links of the host.
+    fn with_links<T>(&self, deed: impl FnOnce(&mut Links) -> io::Result<T>) -> io::Result<T> {
+        let mut held = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = match &mut *held {
+            Some(links) => links,
+            none => none.insert(Links::open()?),
+        };
+        deed(links)
+    }
+
+    /// The rules come before the bridge: nothing is ever open that should not be.
+    fn set_up_bridge(&self, network: &Network) -> io::Result<()> {
+        self.guard.add(network, &self.forwarding)?;
+        self.with_links(|links| bridges::make(links, network, &self.mark))?;
+        if network.internal { Ok(()) } else { Forwarding::switch_on(network) }
+    }
+
+    fn take_down_bridge(&self, network: &Network) -> io::Result<()> {
+        self.with_links(|links| bridges::remove(links, &network.bridge(), &self.mark))?;
+        self.guard.remove(&network.bridge())
+    }
+}
+
+/// The name of the engine's table: two engines of one host have two.
+fn table(data_root: &Path) -> String {
+    if data_root == Path::new(USUAL) {
+        return "dhow".to_owned();
+    }
+    let good = |byte: char| if byte.is_ascii_alphanumeric() { byte } else { '-' };
+    let path: String = data_root.to_string_lossy().chars().map(good).collect();
+    let kept = path.char_indices().rev().nth(47).map_or(0, |(at, _)| at);
+    format!("dhow{}", path.get(kept..).unwrap_or_default())
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
+    let what = what.into();
+    move |error| Error::internal(what).because(error)
+}
+
+impl Networks for HostNetworks {
+    fn used_by_host(&self) -> Result<Vec<(Prefix, String)>> {
+        self.with_links(used).map_err(failed("cannot look at the host's networks"))
+    }
+
+    fn set_up(&self, network: &Network) -> Result<()> {
+        if network.driver != Driver::Bridge {
+            return Ok(());
+        }
+        let what = || format!("cannot make the bridge {} of network {}", network.bridge(), network.name);
+        self.set_up_bridge(network).map_err(failed(what()))
+    }
+
+    fn take_down(&self, network: &Network) -> Result<()> {
+        self.take_down_bridge(network)
+            .map_err(failed(format!("cannot remove the bridge {}", network.bridge())))
+    }
+
+    fn restore(&self, should_be: &ShouldBe) -> Result<Vec<String>> {
+        let missing = self
+            .with_links(|links| bridges::tidy(links, should_be, &self.mark))
+            .map_err(failed("cannot remove links that nobody needs"))?;
+        if should_be.used.is_empty() {
+            return Ok(missing);
+        }
+        self.guard
+            .replace(&should_be.used, &should_be.published, &self.forwarding)
+            .map_err(failed("cannot put the firewall in place"))?;
+        should_be.used.iter().try_for_each(|network| self.set_up(network))?;
+        Ok(missing)
+    }
+
+    fn space(&self) -> Result<NetworkSpace> {
+        let sandbox = Sandbox::new().map_err(failed("cannot make a network namespace"))?;
+        Ok(sandbox.into_space())
+    }
+
+    fn space_of(&self, pid: i32) -> Result<NetworkSpace> {
+        let sandbox = Sandbox::at(format!("/proc/{pid}/ns/net").into());
+        let sandbox =
+            sandbox.map_err(failed(format!("cannot open the network namespace of process {pid}")))?;
+        Ok(sandbox.into_space())
+    }
+
+    fn connect(&self, space: &NetworkSpace, plan: &LinkPlan) -> Result<()> {
+        let what = || format!("cannot connect to the bridge {}", plan.bridge);
+        self.with_links(|links| join(links, space, plan)).map_err(failed(what()))?;
+        configure(space, plan).map_err(failed(what()))
+    }
+
+    fn disconnect(&self, host_interface: &str) -> Result<()> {
+        let removed = self.with_links(|links| match links.find(host_interface)? {
+            Some(link) => links.remove(link.index),
+            None => Ok(()),
+        });
+        removed.map_err(failed(format!("cannot remove the link {host_interface}")))
+    }
+
+    fn serve_names(&self, container: &ContainerId, space: &NetworkSpace) -> Result<()> {
+        let opened = self.server.open(container, space.handle().as_fd());
+        opened.map_err(failed("cannot serve names to the container"))
+    }
+
+    fn stop_names(&self, container: &ContainerId) {
+        self.server.close(container);
+    }
+
+    fn check_port(&self, protocol: &str, host: IpAddr, port: u16) -> Result<()> {
+        ports::check(protocol, host, port).map_err(|error| {
+            let (kind, words) = match error.kind() {
+                io::ErrorKind::AddrInUse => (Kind::Conflict, "address already in use"),
+                io::ErrorKind::AddrNotAvailable => (Kind::InvalidArgument, "cannot assign requested address"),
+                _ => return failed("cannot bind")(error),
+            };
+            Error::new(kind, words)
+        })
+    }
+
+    fn publish(&self, publication: &Publication) -> Result<()> {
+        self.guard.publish(publication).map_err(failed("cannot publish ports"))
+    }
+
+    fn unpublish(&self, publication: &Publication) -> Result<()> {
+        self.guard.unpublish(publication).map_err(failed("cannot take published ports back"))
+    }
+}
+
+/// Blocks of the host's addresses and routes, with the names of their links.
+fn used(links: &mut Links) -> io::Result<Vec<(Prefix, String)>> {
+    let names: Vec<(Index, String)> = links.all()?.into_iter().map(|link| (link.index, link.name)).collect();
+    let name = |link: Option<Index>| {
+        names.iter().find(|(index, _)| Some(*index) == link).map(|(_, name)| name.clone())
+    };
+    let addresses = links.addresses()?.into_iter().map(|(link, address)| (address, name(Some(link))));
+    let routes = links.routes()?.into_iter();
+    let routes = routes.filter_map(|route| Some((route.destination?, name(route.link))));
+    let block = |(address, name): (Address, Option<String>)| {
+        (Prefix::new(address.address, address.prefix), name.unwrap_or_default())
+    };
+    Ok(addresses.chain(routes).map(block).collect())
+}
+
+/// A pair of links from the bridge into the space.
+fn join(links: &mut Links, space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
+    let bridge = links.find(&plan.bridge)?;
+    let bridge = bridge.ok_or_else(|| io::Error::other(format!("there is no link {}", plan.bridge)))?;
+    links.add_pair(&Pair {
+        name: &plan.host_interface,
+        master: Some(bridge.index),
+        peer: &plan.interface,
+        namespace: space.handle().as_fd(),
+        mac: Some(plan.mac),
+        mtu: plan.mtu,
+    })?;
+    let Some(link) = links.find(&plan.host_interface)? else { return Ok(()) };
+    // Where the host filters what bridges switch, a container reaches itself by its published port only so.
+    let port = Change { hairpin: Some(true), isolated: plan.isolated.then_some(true), ..Change::default() };
+    links.change(link.index, &port)
+}
+
+/// The container's end gets its addresses and ways.
+fn configure(space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
+    let mut links = Links::over(space.socket().try_clone()?);
+    let link = links.find(&plan.interface)?;
+    let link = link.ok_or_else(|| io::Error::other(format!("there is no link {}", plan.interface)))?.index;
+    let address = |prefix: &Prefix| Address { address: prefix.address, prefix: prefix.length };
+    let addresses: Vec<Address> = plan.addresses.iter().map(address).collect();
+    let way = |gateway: &IpAddr| Route {
+        destination: None,
+        gateway: Some(*gateway),
+        link: Some(link),
+        metric: plan.metric,
+    };
+    let routes: Vec<Route> = plan.gateways.iter().map(way).collect();
+    links.configure(link, &addresses, &routes)
+}
