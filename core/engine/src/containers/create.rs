@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dhow_model::container::{Config, HostConfig, Intent, State};
-use dhow_model::network::{Endpoint, EndpointSettings};
+use dhow_model::network::EndpointSettings;
 use dhow_model::ports::Durability;
 use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Timestamp};
 use dhow_oci::Platform;
@@ -61,7 +61,7 @@ impl Engine {
         self.check_storage(&host_config)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
-        let record = Container {
+        let mut record = Container {
             config: merge::with_id(config, &id, &host_config),
             created: Timestamp::now(),
             image: image.as_ref().map(|image| image.id),
@@ -72,7 +72,7 @@ impl Engine {
             intent: Intent::default(),
             limits_pending: false,
             health: None,
-            networks: endpoints(&host_config.network_mode, networks),
+            networks: BTreeMap::new(),
             id,
             name,
             image_name,
@@ -80,7 +80,7 @@ impl Engine {
         };
         let name = record.name.clone();
         let id = record.id.clone();
-        match self.prepare(record) {
+        match self.endpoints(&mut record, networks).and_then(|()| self.prepare(record)) {
             Ok(()) => Ok(Created { id, warnings }),
             Err(error) => {
                 self.registry.release(&name);
@@ -178,15 +178,4 @@ impl Engine {
         self.registry.reserve(&name, id)?;
         Ok(name)
     }
-}
-
-/// The networks that a new container is in: that of its mode, and those that are asked for.
-fn endpoints(mode: &str, asked: BTreeMap<String, EndpointSettings>) -> BTreeMap<String, Endpoint> {
-    let Some(name) = Engine::network_of_mode(mode) else { return BTreeMap::new() };
-    let mut endpoints: BTreeMap<String, Endpoint> = [(name.to_owned(), Endpoint::default())].into();
-    for (name, settings) in asked {
-        let name = Engine::network_of_mode(&name).map_or_else(|| name.clone(), str::to_owned);
-        endpoints.entry(name).or_default().settings = settings;
-    }
-    endpoints
 }

@@ -101,6 +101,7 @@ impl Engine {
         let facts = Facts {
             network: joined.space.as_ref().map(|space| space.path().to_owned()),
             own_server: joined.names,
+            linked: self.linked(record)?,
             ..self.gather(record)?
         };
         let mut spec = spec::plan(record, &facts)?;

@@ -13,6 +13,7 @@ mod check;
 mod create;
 mod directory;
 mod join;
+mod links;
 mod names;
 mod pools;
 mod ports;
@@ -32,6 +33,7 @@ use dhow_oci::Digest;
 pub use create::NetworkRequest;
 pub use directory::Directory;
 pub(crate) use join::Joined;
+pub use links::Linked;
 pub use pools::{Source, default_sources};
 pub use remove::PrunedNetworks;
 

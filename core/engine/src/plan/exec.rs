@@ -36,7 +36,7 @@ pub fn plan(record: &Container, request: &ExecRequest, container: &Spec, facts: 
             ..User::default()
         },
         args: request.cmd.clone(),
-        env: spec::env(&merged, &identity.home),
+        env: spec::env(&merged, &identity.home, &[]),
         cwd: if directory.is_empty() { "/".into() } else { directory.clone() },
         capabilities: Some(rights::process_sets(set, identity.uid)),
         rlimits: first.rlimits,

@@ -63,6 +63,7 @@ fn hosts(record: &Container, facts: &Facts) -> String {
             }
         }
     }
+    text.push_str(&facts.linked.hosts);
     if network != "host" {
         let own = own_names(record, &facts.host.name);
         let addresses: Vec<IpAddr> = assigned(record).flat_map(Assigned::addresses).collect();

@@ -29,6 +29,7 @@ use dhow_model::container::HostConfig;
 use dhow_model::ports::{DeviceNode, HostFacts};
 use dhow_model::{Container, Error, Result};
 
+use crate::networks::Linked;
 use crate::{Engine, Settings};
 
 /// The most that is read of a file of a container or of the host.
@@ -57,6 +58,8 @@ pub struct Facts {
     pub directory: PathBuf,
     /// The network namespace that was made for it.
     pub network: Option<PathBuf>,
+    /// What it is told of those that it is linked to.
+    pub linked: Linked,
     /// Our own server answers its questions for names.
     pub own_server: bool,
 }
@@ -95,6 +98,7 @@ impl Engine {
             directory: self.ports.snapshots.directory(&record.id),
             network: None,
             own_server: false,
+            linked: Linked::default(),
         })
     }
 

@@ -51,7 +51,7 @@ fn process(record: &Container, options: &Options, facts: &Facts) -> Result<Proce
             ..User::default()
         },
         args: merge::command(config).cloned().collect(),
-        env: env(config, &identity.home),
+        env: env(config, &identity.home, &facts.linked.variables),
         cwd: if config.working_dir.is_empty() { "/".into() } else { config.working_dir.clone() },
         capabilities: Some(rights::process_sets(set, identity.uid)),
         rlimits: rlimits(host, facts),
@@ -71,11 +71,12 @@ fn apparmor(host: &HostConfig, options: &Options, facts: &Facts) -> String {
 }
 
 /// What every process gets, unless the image or the user says otherwise.
-pub(super) fn env(config: &Config, home: &str) -> Vec<String> {
+pub(super) fn env(config: &Config, home: &str, linked: &[String]) -> Vec<String> {
     let mut first = vec![format!("PATH={PATH}"), format!("HOSTNAME={}", config.hostname)];
     if config.tty {
         first.push("TERM=xterm".into());
     }
+    first.extend_from_slice(linked);
     let mut env = merge::variables(first, &config.env);
     if !env.iter().any(|pair| pair.starts_with("HOME=")) {
         env.push(format!("HOME={home}"));

@@ -96,7 +96,6 @@ fn hostname(name: &str) -> Result<()> {
 
 fn unserved(host: &HostConfig) -> Result<()> {
     let fields = [
-        ("HostConfig.Links", host.links.as_ref().is_some_and(|links| !links.is_empty())),
         ("HostConfig.Cgroup", !host.cgroup.is_empty()),
         ("HostConfig.VolumeDriver", !matches!(host.volume_driver.as_str(), "" | "local")),
     ];

@@ -1,0 +1,150 @@
+//! `--link`: what a container on the default network knows of others there. In networks of users a link is one more
+//! name, which the [`directory`](super::directory) has.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use dhow_model::network::{Endpoint, EndpointSettings};
+use dhow_model::{Container, Error, Result};
+
+use super::check::check_settings;
+use super::ports;
+use crate::Engine;
+use crate::plan::files;
+
+/// What a container is told of another: lines of /etc/hosts, and variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Linked {
+    /// Lines of /etc/hosts.
+    pub hosts: String,
+    /// `KEY=value`.
+    pub variables: Vec<String>,
+}
+
+/// Reads `container`, `container:alias` or what an inspection shows, `/container:/of/alias`.
+///
+/// # Errors
+/// In Docker's words.
+fn parse(link: &str) -> Result<(&str, &str)> {
+    let wrong = || Error::invalid(format!("bad format for links: {link}"));
+    let (name, alias) = link.split_once(':').unwrap_or((link, link));
+    let name = name.trim_start_matches('/');
+    let alias = alias.rsplit('/').next().unwrap_or_default();
+    if name.is_empty() || alias.is_empty() || alias.contains([':', ' ', '\n']) {
+        return Err(wrong());
+    }
+    Ok((name, alias))
+}
+
+impl Engine {
+    /// The networks that a new container is in: that of its mode, and those that are asked for; with the links that
+    /// it asked for.
+    ///
+    /// # Errors
+    /// In Docker's words: settings that a network refuses, ports and links that are none.
+    pub(crate) fn endpoints(
+        &self,
+        record: &mut Container,
+        asked: BTreeMap<String, EndpointSettings>,
+    ) -> Result<()> {
+        ports::wanted(&record.config, &record.host_config)?;
+        let Some(name) = Self::network_of_mode(&record.host_config.network_mode) else { return Ok(()) };
+        let named =
+            |name: &str| self.network(name).map_or_else(|_| name.to_owned(), |network| network.name.clone());
+        let own = named(name);
+        record.networks.insert(own.clone(), Endpoint::default());
+        for (name, settings) in asked {
+            let name = named(Self::network_of_mode(&name).unwrap_or(&name));
+            record.networks.entry(name).or_default().settings = settings;
+        }
+        self.take_links(record, &own)?;
+        for (name, endpoint) in &record.networks {
+            if let Ok(network) = self.network(name) {
+                check_settings(&network, &endpoint.settings)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_links(&self, record: &mut Container, own: &str) -> Result<()> {
+        let links = record.host_config.links.clone().unwrap_or_default();
+        let mut read: Vec<(&str, &str)> = links.iter().map(|link| parse(link)).collect::<Result<_>>()?;
+        if !dhow_model::network::is_built_in(own) {
+            let endpoint = record.networks.entry(own.to_owned()).or_default();
+            let all = endpoint.settings.links.get_or_insert_default();
+            all.extend(read.drain(..).map(|(name, alias)| format!("{name}:{alias}")));
+            record.host_config.links = None;
+            return Ok(());
+        }
+        let mut shown = Vec::new();
+        for (name, alias) in read {
+            let other = self.container(name).map_err(|error| {
+                Error::invalid(format!("could not get container for {name}: {}", error.report()))
+            })?;
+            shown.push(format!("/{}:/{}/{alias}", other.record().name, record.name));
+        }
+        record.host_config.links = record.host_config.links.take().map(|_| shown);
+        Ok(())
+    }
+
+    /// What a container that is started is told of those that it is linked to.
+    ///
+    /// # Errors
+    /// In Docker's words: one does not run.
+    pub(crate) fn linked(&self, record: &Container) -> Result<Linked> {
+        let mut linked = Linked::default();
+        for link in record.host_config.links.iter().flatten() {
+            let (name, alias) = parse(link)?;
+            let other = self.container(name)?.record();
+            let assigned = other.networks.get("bridge").and_then(|endpoint| endpoint.assigned.as_ref());
+            let address = assigned.and_then(|assigned| assigned.addresses().next()).ok_or_else(|| {
+                let place = format!("/{} AS /{}/{alias}", other.name, record.name);
+                Error::invalid(format!("Cannot link to a non running container: {place}"))
+            })?;
+            let names = [alias, other.config.hostname.as_str(), &other.name.to_string()].join(" ");
+            linked.hosts.push_str(&files::host_line(address, &names));
+            linked.variables.extend(variables(record, alias, &other, address));
+        }
+        Ok(linked)
+    }
+}
+
+/// What programs of the first years of Docker look for.
+fn variables(record: &Container, alias: &str, other: &Container, address: IpAddr) -> Vec<String> {
+    let prefix = alias.to_uppercase().replace('-', "_");
+    let mut all = vec![format!("{prefix}_NAME=/{}/{alias}", record.name)];
+    let mut exposed: Vec<(u16, String)> =
+        other.config.exposed_ports.keys().filter_map(|key| ports::port_of(key).ok()).collect();
+    exposed.sort();
+    if let Some((port, protocol)) = exposed.first() {
+        all.push(format!("{prefix}_PORT={protocol}://{address}:{port}"));
+    }
+    for (port, protocol) in exposed {
+        let key = format!("{prefix}_PORT_{port}_{}", protocol.to_uppercase());
+        all.push(format!("{key}={protocol}://{address}:{port}"));
+        all.push(format!("{key}_ADDR={address}"));
+        all.push(format!("{key}_PORT={port}"));
+        all.push(format!("{key}_PROTO={protocol}"));
+    }
+    let own = other.config.env.iter().filter(|pair| !pair.starts_with("HOME=") && !pair.starts_with("PATH="));
+    all.extend(own.map(|pair| format!("{prefix}_ENV_{pair}")));
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn links_are_read_as_they_are_asked_for_and_shown() {
+        for (link, name, alias) in
+            [("db", "db", "db"), ("db:data", "db", "data"), ("/db:/web/data", "db", "data")]
+        {
+            assert_eq!(parse(link).unwrap(), (name, alias), "{link}");
+        }
+        for link in ["", ":", "db:", ":data", "db:a b"] {
+            let error = parse(link).unwrap_err().to_string();
+            assert_eq!(error, format!("bad format for links: {link}"));
+        }
+    }
+}
