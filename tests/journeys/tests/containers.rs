@@ -1,7 +1,10 @@
 //! Life of containers, seen by the stock `docker` command line and by our own.
 
-use anyhow::Result;
-use dhow_testkit::Engine;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use dhow_testkit::{Engine, process};
 
 fn engine() -> Result<Engine> {
     let engine = Engine::start()?;
@@ -208,5 +211,27 @@ fn an_init_passes_signals_on_reaps_orphans_and_ends_as_the_program_does() -> Res
         .ok();
     engine.dhow(&["stop", "waits"]).ok();
     assert_eq!(engine.dhow(&["inspect", "-f", "{{.State.ExitCode}}", "waits"]).ok(), "143");
+    Ok(())
+}
+
+/// A signal to the command is one to the container, but with `--sig-proxy=false` the command's own end alone.
+#[test]
+fn signals_are_the_containers_unless_that_is_not_wanted() -> Result<()> {
+    let engine = engine()?;
+    let script = "trap 'echo got; exit 7' TERM; echo up; while :; do sleep 0.02; done";
+    for (proxied, ends, state) in [("true", Some(7), "exited 7"), ("false", None, "running 0")] {
+        let name = format!("proxy-{proxied}");
+        let flag = format!("--sig-proxy={proxied}");
+        let mut command = Command::new(engine.binary());
+        command.args(["run", "--name", &name, &flag, "busybox", "sh", "-c", script]);
+        let mut child = command.env("DOCKER_HOST", engine.host()).stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        assert_eq!(lines.next().transpose()?.as_deref(), Some("up"));
+        process::must(Command::new("kill").arg("-TERM").arg(child.id().to_string()))?;
+        let ended = child.wait()?;
+        assert_eq!(ended.code(), ends, "{proxied}");
+        let inspected = engine.dhow(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", &name]);
+        assert_eq!(inspected.ok(), state, "{proxied}");
+    }
     Ok(())
 }

@@ -92,6 +92,30 @@ fn what_is_copied_in_and_out_again_is_what_it_was() -> Result<()> {
     Ok(())
 }
 
+/// Our own command line keeps what the engine sends: the user's attributes, and times to the nanosecond.
+#[test]
+fn what_is_copied_out_keeps_its_attributes_and_times() -> Result<()> {
+    let engine = engine()?;
+    containers(&engine)?;
+    let mountpoint = engine.docker(&["volume", "inspect", "-f", "{{.Mountpoint}}", "shared"]).ok().to_owned();
+    let folder = Path::new(&mountpoint).join("noted");
+    fs::create_dir(&folder)?;
+    fs::write(folder.join("file"), "x")?;
+    for path in [folder.join("file"), folder.clone()] {
+        process::must(Command::new("setfattr").args(["-n", "user.note", "-v", "kept"]).arg(&path))?;
+        process::must(Command::new("touch").args(["-d", "2001-02-03 04:05:06.123456789 UTC"]).arg(&path))?;
+    }
+    let back = engine.scratch().join("noted");
+    engine.dhow(&["cp", "-q", "runs:/vol/noted", &back.display().to_string()]).ok();
+    for path in [back.join("file"), back] {
+        assert_eq!(fs::metadata(&path)?.mtime_nsec(), 123_456_789, "{}", path.display());
+        let mut read = Command::new("getfattr");
+        let value = process::must(read.args(["--only-values", "-n", "user.note"]).arg(&path))?;
+        assert_eq!(value, "kept", "{}", path.display());
+    }
+    Ok(())
+}
+
 /// In each line: what is copied, whether that succeeds, and a part of what is said.
 #[test]
 fn names_mean_what_they_mean_to_docker() -> Result<()> {

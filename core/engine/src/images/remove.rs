@@ -107,11 +107,14 @@ impl Engine {
 
     /// Removes images that no container uses: those without a name, or all of them.
     ///
+    /// One that cannot be removed does not hold up the others: it is told in the log, as with Docker.
+    ///
     /// # Errors
-    /// When one cannot be removed; those before it are gone.
+    /// When nothing was removed, the first failure.
     pub fn prune_images(&self, unnamed_only: bool, wanted: impl Fn(&Image) -> bool) -> Result<PrunedImages> {
         let before = size_of_layers(&self.images()?);
         let mut pruned = PrunedImages::default();
+        let mut failure = None;
         for image in self.images()? {
             let candidate = (image.references.is_empty() || !unnamed_only) && wanted(&image);
             if !candidate || self.check_unused(&image, false).is_err() {
@@ -123,8 +126,14 @@ impl Engine {
                 // It is the parent of one that stays, or went with one before.
                 Err(error)
                     if matches!(error.kind(), dhow_model::Kind::Conflict | dhow_model::Kind::NotFound) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(image = %image.id, "prune: {}", error.report());
+                    failure.get_or_insert(error);
+                }
             }
+        }
+        if let Some(failure) = failure.filter(|_| pruned.removed.is_empty()) {
+            return Err(failure);
         }
         let after = size_of_layers(&self.images()?);
         pruned.reclaimed = before.saturating_sub(after);

@@ -13,6 +13,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// How long the starts of one container are held back: it doubles from end to end.
+///
+/// It is kept in memory: a new engine begins anew with each container that it finds, as Docker's does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Backoff(Option<Duration>);
 

@@ -7,7 +7,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -80,11 +80,12 @@ fn place(name: &Path, how: &Unpack<'_>) -> io::Result<PathBuf> {
 }
 
 /// What is set when an entry is whole.
-#[derive(Clone, Copy)]
 struct Attributes {
     mode: u32,
     owner: Option<(u32, u32)>,
-    time: i64,
+    time: Timespec,
+    /// Extended attributes: the user's own, and what a program may do beyond its user.
+    extended: Vec<(String, Vec<u8>)>,
 }
 
 impl Work {
@@ -106,14 +107,14 @@ impl Work {
         }
         match kind {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                return make_file(&parent, name, entry, attributes, &mut self.buffer);
+                return make_file(&parent, name, entry, &attributes, &mut self.buffer);
             }
             EntryType::Symlink => symlinkat(target(entry)?.as_path(), &*parent, name)?,
             EntryType::Link => return make_link(&self.root, &parent, name, &place(&target(entry)?, how)?),
             EntryType::Fifo | EntryType::Char | EntryType::Block => make_node(&parent, name, entry, kind)?,
             _ => return Ok(()),
         }
-        set_owner_and_time(&parent, name, attributes)
+        set_owner_and_time(&parent, name, &attributes)
     }
 
     fn open_parent(&mut self, path: &Path) -> io::Result<Rc<OwnedFd>> {
@@ -126,11 +127,40 @@ impl Work {
     }
 }
 
-fn attributes(entry: &Entry<'_, impl Read>, how: &Unpack<'_>) -> io::Result<Attributes> {
+fn attributes(entry: &mut Entry<'_, impl Read>, how: &Unpack<'_>) -> io::Result<Attributes> {
     let header = entry.header();
     let number = |value: u64| u32::try_from(value).map_err(|_| io::Error::from(io::ErrorKind::InvalidData));
     let owner = if how.owners { Some((number(header.uid()?)?, number(header.gid()?)?)) } else { None };
-    Ok(Attributes { mode: header.mode()? & 0o7777, owner, time: i64::try_from(header.mtime()?).unwrap_or(0) })
+    let time = Timespec { tv_sec: i64::try_from(header.mtime()?).unwrap_or(0), tv_nsec: 0 };
+    let mut attributes = Attributes { mode: header.mode()? & 0o7777, owner, time, extended: Vec::new() };
+    for extension in entry.pax_extensions()?.into_iter().flatten() {
+        let extension = extension?;
+        let Ok(key) = extension.key() else { continue };
+        if key == "mtime" {
+            attributes.time = extension.value().ok().and_then(moment).unwrap_or(time);
+        } else if let Some(name) = key.strip_prefix(PAX_ATTRIBUTE).filter(|name| is_kept(name)) {
+            attributes.extended.push((name.to_owned(), extension.value_bytes().to_vec()));
+        }
+    }
+    Ok(attributes)
+}
+
+/// Not those that say something to the kernel of the host by names of the container: labels, access lists.
+fn is_kept(attribute: &str) -> bool {
+    attribute == CAPABILITY || attribute.starts_with("user.")
+}
+
+/// A time of PAX: seconds with a fraction.
+fn moment(text: &str) -> Option<Timespec> {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = format!("{fraction:0<9}");
+    let nanoseconds: i64 = digits.get(..9)?.parse().ok()?;
+    let tv_sec: i64 = seconds.parse().ok()?;
+    // Before 1970 the fraction leads further back.
+    Some(match (seconds.starts_with('-'), nanoseconds) {
+        (true, 1..) => Timespec { tv_sec: tv_sec.checked_sub(1)?, tv_nsec: 1_000_000_000 - nanoseconds },
+        _ => Timespec { tv_sec, tv_nsec: nanoseconds },
+    })
 }
 
 fn target(entry: &Entry<'_, impl Read>) -> io::Result<PathBuf> {
@@ -182,7 +212,7 @@ fn make_file(
     parent: &OwnedFd,
     name: &std::ffi::OsStr,
     entry: &mut Entry<'_, impl Read>,
-    attributes: Attributes,
+    attributes: &Attributes,
     buffer: &mut [u8],
 ) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -195,27 +225,18 @@ fn make_file(
         other => other?,
     };
     let mut file = File::from(made);
-    let capability = capability(entry)?;
     copy(entry, &mut file, buffer)?;
     set_owner_and_time(parent, name, attributes)?;
-    if let Some(capability) = capability {
-        // As docker: who may not give it, and a file system that has none, leave it out.
-        let _ = rustix::fs::fsetxattr(&file, CAPABILITY, &capability, XattrFlags::empty());
-    }
+    set_extended(file.as_fd(), attributes);
     // After the owner, because a change of owner takes setuid away.
     file.set_permissions(Permissions::from_mode(attributes.mode))
 }
 
-/// What a program may do beyond its user; the one attribute that docker's command line keeps.
-fn capability(entry: &mut Entry<'_, impl Read>) -> io::Result<Option<Vec<u8>>> {
-    let Some(extensions) = entry.pax_extensions()? else { return Ok(None) };
-    for extension in extensions {
-        let extension = extension?;
-        if extension.key_bytes().strip_prefix(PAX_ATTRIBUTE.as_bytes()) == Some(CAPABILITY.as_bytes()) {
-            return Ok(Some(extension.value_bytes().to_vec()));
-        }
+/// As docker: who may not give an attribute, and a file system that has none, leave it out.
+fn set_extended(file: BorrowedFd<'_>, attributes: &Attributes) {
+    for (name, value) in &attributes.extended {
+        let _ = rustix::fs::fsetxattr(file, name, value, XattrFlags::empty());
     }
-    Ok(None)
 }
 
 fn copy(entry: &mut impl Read, file: &mut File, buffer: &mut [u8]) -> io::Result<()> {
@@ -255,12 +276,11 @@ fn make_node(
     Ok(mknodat(parent, name, kind, mode, rustix::fs::makedev(major, minor))?)
 }
 
-fn times(time: i64) -> Timestamps {
-    let moment = Timespec { tv_sec: time, tv_nsec: 0 };
-    Timestamps { last_access: moment, last_modification: moment }
+fn times(time: Timespec) -> Timestamps {
+    Timestamps { last_access: time, last_modification: time }
 }
 
-fn set_owner_and_time(parent: &OwnedFd, name: &std::ffi::OsStr, attributes: Attributes) -> io::Result<()> {
+fn set_owner_and_time(parent: &OwnedFd, name: &std::ffi::OsStr, attributes: &Attributes) -> io::Result<()> {
     if let Some((user, group)) = attributes.owner {
         let (user, group) = (Uid::from_raw(user), Gid::from_raw(group));
         chownat(parent, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
@@ -273,6 +293,7 @@ fn finish(root: &OwnedFd, path: &Path, attributes: &Attributes) -> io::Result<()
     if let Some((user, group)) = attributes.owner {
         rustix::fs::fchown(&folder, Some(Uid::from_raw(user)), Some(Gid::from_raw(group)))?;
     }
+    set_extended(folder.as_fd(), attributes);
     fchmod(folder.as_fd(), Mode::from_raw_mode(attributes.mode))?;
     Ok(rustix::fs::futimens(&folder, &times(attributes.time))?)
 }
@@ -327,6 +348,16 @@ mod tests {
         pack(&source, ".", &mut bytes).unwrap();
         unpack(bytes.as_slice(), &target, &Unpack { top: ".", ..AS_IS }).unwrap();
         assert_eq!(std::fs::read_to_string(target.join("sub/file")).unwrap(), "text");
+    }
+
+    #[test]
+    fn moments_have_nanoseconds() {
+        let read = |text| moment(text).map(|moment| (moment.tv_sec, moment.tv_nsec));
+        assert_eq!(read("981173106.25"), Some((981_173_106, 250_000_000)));
+        assert_eq!(read("7"), Some((7, 0)));
+        assert_eq!(read("-1.25"), Some((-2, 750_000_000)));
+        assert_eq!(read("1.1234567891"), Some((1, 123_456_789)));
+        assert!(read("").is_none() && read("x.1").is_none() && read("1.x").is_none());
     }
 
     #[test]

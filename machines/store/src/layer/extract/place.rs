@@ -29,6 +29,7 @@ pub(super) struct Placing<'e> {
 enum Before {
     Nothing,
     Directory,
+    File,
     Whiteout,
     Other,
 }
@@ -79,7 +80,7 @@ impl Placing<'_> {
             Err(Errno::EXIST) => before(parent, self.name)?,
             Err(error) => return Err(self.cannot_make(error)),
         };
-        if matches!(before, Before::Whiteout | Before::Other) {
+        if matches!(before, Before::Whiteout | Before::File | Before::Other) {
             self.replace(to, before)?;
             let parent = to.tree.enter(self.directory, Missing::Make)?;
             mkdirat(parent, self.name, Mode::RWXU).map_err(|error| self.cannot_make(error))?;
@@ -183,8 +184,11 @@ impl Placing<'_> {
         let parent = to.tree.enter(self.directory, Missing::Make)?;
         remove(parent, self.name)
             .map_err(|error| Error::system("what was there cannot be removed", error))?;
-        let gone = to.tree.real_path(self.directory, self.name);
-        to.forget(&gone);
+        // A plain file leads nowhere: what is known of the way here stays true.
+        if before != Before::File {
+            let gone = to.tree.real_path(self.directory, self.name);
+            to.forget(&gone);
+        }
         Ok(())
     }
 
@@ -203,6 +207,7 @@ fn before(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Before> {
     match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) if is_whiteout(&stat) => Ok(Before::Whiteout),
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Ok(Before::Directory),
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(Before::File),
         Ok(_) => Ok(Before::Other),
         Err(Errno::NOENT) => Ok(Before::Nothing),
         Err(error) => Err(Error::system("what was there cannot be looked at", error)),
