@@ -206,10 +206,13 @@ fn leave(filler: &Path, room: u64) {
     rustix::fs::syncfs(&file).unwrap();
     let found = rustix::fs::fstatvfs(&file).unwrap();
     let free = found.f_bavail * found.f_frsize;
-    let most = free.saturating_sub(room).max(1);
-    // What the file system needs for its own lists may be more than is left.
-    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, most) {
-        Ok(()) | Err(rustix::io::Errno::NOSPC) => {}
-        Err(error) => panic!("{error}"),
+    // What the file system needs for its own lists may be more than is left: then a little less is taken.
+    let mut most = free.saturating_sub(room).max(1);
+    loop {
+        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, most) {
+            Err(rustix::io::Errno::NOSPC) if most > found.f_frsize => most -= found.f_frsize,
+            Ok(()) | Err(rustix::io::Errno::NOSPC) => return,
+            Err(error) => panic!("{error}"),
+        }
     }
 }
