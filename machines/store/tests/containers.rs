@@ -70,6 +70,7 @@ fn bind(source: &Path, destination: &str, writable: bool) -> MountPoint {
         subpath: None,
         recursive_read_only: false,
         non_recursive: false,
+        id_map: None,
     }
 }
 

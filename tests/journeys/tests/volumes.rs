@@ -182,6 +182,9 @@ fn a_volume_is_cloned_kept_and_carried_elsewhere_with_all_that_it_has() -> Resul
     assert_eq!(listing(&engine, "first"), wanted);
     let status = engine.docker(&["volume", "inspect", "-f", "{{json .Status}}", &kept]).ok().to_owned();
     assert_eq!(status, r#"{"Origin":"first","ReadOnly":true}"#);
+    engine.docker(&["create", "-v", "first:/v", "busybox"]).ok();
+    let format = "{{.UsageData.RefCount}} {{gt .UsageData.Size 0}}";
+    assert_eq!(engine.dhow(&["volume", "inspect", "-s", "-f", format, "first"]).ok(), "1 true");
     Ok(())
 }
 
@@ -288,5 +291,49 @@ fn a_snapshot_shows_one_moment() -> Result<()> {
     engine.docker(&["rm", "-f", "writes"]).ok();
     engine.docker(&["volume", "prune", "-af"]).ok();
     assert_eq!(engine.docker(&["volume", "ls", "-q"]).ok(), "");
+    Ok(())
+}
+
+/// Files of a user of the host are the container's user's, and what that one makes is the host's user's again.
+#[test]
+fn owners_of_a_bind_are_seen_as_the_containers_user_and_back() -> Result<()> {
+    let engine = engine()?;
+    let source = engine.scratch().join("home");
+    std::fs::create_dir(&source)?;
+    let own = |name: &str, user: u32, group: u32| -> Result<()> {
+        let path = source.join(name);
+        if name != "." {
+            std::fs::write(&path, name)?;
+        }
+        Ok(std::os::unix::fs::chown(path, Some(user), Some(group))?)
+    };
+    own(".", 1000, 100)?;
+    own("mine", 1000, 100)?;
+    own("roots", 0, 0)?;
+    own("others", 33, 33)?;
+    let script = "cd /h; stat -c '%u.%g' . mine roots others; touch new-$1";
+    let run = |user: &str, option: &str, name: &str| {
+        let mount = format!("{}:/h:{option}", source.display());
+        let arguments = ["run", "--rm", "-u", user, "-v", &mount, "busybox", "sh", "-c", script, "sh", name];
+        engine.docker(&arguments).ok().replace('\n', " ")
+    };
+    assert_eq!(run("0", "idmap", "a"), "0.0 0.0 65534.65534 33.33");
+    assert_eq!(run("7:8", "idmap", "b"), "7.8 7.8 0.0 33.33");
+    assert_eq!(run("999:999", "idmap=999", "c"), "999.999 999.999 0.0 33.33");
+    assert_eq!(run("5:6", "idmap=uids=1000-5-1;gids=100-6-1", "d"), "5.6 5.6 65534.65534 65534.65534");
+    for name in ["a", "b", "c", "d"] {
+        let made = std::fs::metadata(source.join(format!("new-{name}")))?;
+        assert_eq!((made.uid(), made.gid()), (1000, 100), "{name}");
+    }
+    let mount = format!("type=bind,src={},dst=/h,bind-idmap", source.display());
+    let seen = engine.dhow(&["run", "--rm", "--mount", &mount, "busybox", "stat", "-c", "%u", "/h/mine"]);
+    assert_eq!(seen.ok(), "0");
+    for (option, words) in [("idmap=x", "invalid idmap"), ("idmap=uids=0-0-1", "invalid idmap")] {
+        let mount = format!("{}:/h:{option}", source.display());
+        let refused = engine.docker(&["create", "-v", &mount, "busybox"]);
+        assert!(refused.status != 0 && refused.stderr.contains(words), "{}", refused.stderr);
+    }
+    let refused = engine.docker(&["create", "-v", "named:/h:idmap", "busybox"]);
+    assert!(refused.stderr.contains("invalid mode: idmap"), "{}", refused.stderr);
     Ok(())
 }

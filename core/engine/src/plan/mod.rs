@@ -62,6 +62,8 @@ pub struct Facts {
     pub linked: Linked,
     /// Our own server answers its questions for names.
     pub own_server: bool,
+    /// Who the sources of binds belong to whose owners are mapped.
+    pub owners: BTreeMap<PathBuf, (u32, u32)>,
 }
 
 /// A container whose namespaces are joined.
@@ -99,7 +101,13 @@ impl Engine {
             network: None,
             own_server: false,
             linked: Linked::default(),
+            owners: self.owners(record)?,
         })
+    }
+
+    fn owners(&self, record: &Container) -> Result<BTreeMap<PathBuf, (u32, u32)>> {
+        let mapped = record.mounts.iter().filter(|mount| mount.id_map.is_some());
+        mapped.map(|mount| Ok((mount.source.clone(), self.ports.host.owner(&mount.source)?))).collect()
     }
 
     /// Devices of the host that settings name, by their names there.

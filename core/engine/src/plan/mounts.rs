@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use dhow_model::container::{BindOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeOptions};
+use dhow_model::container::{BindOptions, IdMap, Mount, MountKind, MountPoint, TmpfsOptions, VolumeOptions};
 use dhow_model::ports::{PathKind, VolumeRequest};
 use dhow_model::{Container, Error, Result};
 
@@ -126,6 +126,7 @@ fn blank(kind: MountKind, destination: PathBuf) -> MountPoint {
         subpath: None,
         recursive_read_only: false,
         non_recursive: false,
+        id_map: None,
     }
 }
 
@@ -186,6 +187,10 @@ fn parse_bind(text: &str) -> Result<Wanted> {
                 point.recursive_read_only = is_path;
             }
             "nocopy" if !is_path => point.copy_up = false,
+            "idmap" if is_path => point.id_map = Some(IdMap::parse("")?),
+            other if is_path && other.starts_with("idmap=") => {
+                point.id_map = Some(IdMap::parse(&other["idmap=".len()..])?);
+            }
             other if is_path && PROPAGATIONS.contains(&other) => point.propagation = other.into(),
             _ => return Err(Error::invalid(format!("invalid mode: {mode}"))),
         }
@@ -299,6 +304,11 @@ fn bind_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {
     point.writable = !mount.read_only;
     point.recursive_read_only = mount.read_only && !options.read_only_non_recursive;
     point.non_recursive = options.non_recursive;
+    point.id_map = match options.id_map.as_str() {
+        "" => None,
+        "owner" => Some(IdMap::parse("")?),
+        text => Some(IdMap::parse(text)?),
+    };
     point.propagation = if options.propagation.is_empty() { "rprivate".into() } else { options.propagation };
     Ok(Wanted { point: Some(point), make_source: options.create_mountpoint, volume: None })
 }

@@ -1,9 +1,10 @@
 //! The OCI configuration of a container.
 
-use dhow_model::container::{Config, HostConfig, MountKind, MountPoint};
+use dhow_model::container::{Config, HostConfig, IdRange, MountKind, MountPoint};
 use dhow_model::{Container, Error, Result};
 use dhow_oci::runtime::{
-    ConsoleSize, Linux, Mount, Namespace, NamespaceKind, Process, Rlimit, Root, Spec, User, VERSION,
+    ConsoleSize, IdMapping, Linux, Mount, Namespace, NamespaceKind, Process, Rlimit, Root, Spec, User,
+    VERSION,
 };
 
 use super::rights::{self, Options};
@@ -187,7 +188,9 @@ fn mounts(record: &Container, facts: &Facts) -> Result<Vec<Mount>> {
         system(host, facts)?.into_iter().filter(|m| !taken(&m.destination.to_string_lossy())).collect();
     let files = files::mounts(record, facts).into_iter();
     all.extend(files.filter(|mount| !taken(&mount.destination.to_string_lossy())));
-    all.extend(record.mounts.iter().map(point));
+    for one in &record.mounts {
+        all.push(id_mapped(point(one), one, record, facts)?);
+    }
     all.sort_by_key(|mount| mount.destination.components().count());
     Ok(all)
 }
@@ -239,6 +242,20 @@ pub(super) fn mount(destination: &str, kind: &str, source: &str, options: &[&str
         options: options.iter().map(|option| (*option).to_owned()).collect(),
         ..Mount::default()
     }
+}
+
+/// Owners of files are seen as others, where that was asked for.
+fn id_mapped(mut mount: Mount, point: &MountPoint, record: &Container, facts: &Facts) -> Result<Mount> {
+    let Some(map) = &point.id_map else { return Ok(mount) };
+    let user = user::resolve(&record.config.user, &[], &facts.passwd, &facts.group)?;
+    let owner = facts.owners.get(&point.source).copied().unwrap_or_default();
+    let (users, groups) = map.ranges(owner, (user.uid, user.gid));
+    let mapping =
+        |range: IdRange| IdMapping { container_id: range.stored, host_id: range.seen, size: range.count };
+    mount.uid_mappings = users.into_iter().map(mapping).collect();
+    mount.gid_mappings = groups.into_iter().map(mapping).collect();
+    mount.options.push(if point.non_recursive { "idmap" } else { "ridmap" }.into());
+    Ok(mount)
 }
 
 /// A bind, volume or tmpfs that was asked for.

@@ -210,6 +210,9 @@ pub struct BindOptions {
     /// It is an error when read-only cannot apply to mounts below.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub read_only_force_recursive: bool,
+    /// Owners of files are seen as others: `owner`, or what [`IdMap::parse`](super::IdMap::parse) reads. Not Docker's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub id_map: String,
 }
 
 /// Options of a volume mount.

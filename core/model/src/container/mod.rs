@@ -4,6 +4,7 @@ mod config;
 mod health;
 mod host_config;
 mod id;
+mod id_map;
 mod state;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use host_config::{
     RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
 };
 pub use id::{ContainerId, ContainerName, InvalidName, is_restricted_name};
+pub use id_map::{IdMap, IdRange};
 pub use state::{Exit, Refusal, Running, State};
 
 use crate::network::Endpoint;
@@ -131,6 +133,9 @@ pub struct MountPoint {
     /// Mounts below the source are not brought along.
     #[serde(default)]
     pub non_recursive: bool,
+    /// Owners of files are seen as others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_map: Option<IdMap>,
 }
 
 /// The kinds of mounts.

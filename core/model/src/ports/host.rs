@@ -13,6 +13,9 @@ pub trait Host: Send + Sync {
     /// Whether a path exists, links followed; and whether it is a directory.
     fn look(&self, path: &Path) -> Result<Option<PathKind>>;
 
+    /// User and group that a path belongs to; links are followed.
+    fn owner(&self, path: &Path) -> Result<(u32, u32)>;
+
     /// Makes a directory and those above it, for a bind mount whose source is missing.
     fn make_directory(&self, path: &Path) -> Result<()>;
 

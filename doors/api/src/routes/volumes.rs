@@ -86,6 +86,16 @@ pub(super) struct Shown {
     /// What Docker's volumes have not.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<BTreeMap<&'static str, serde_json::Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_data: Option<UsageData>,
+}
+
+/// What it takes, and how many containers have it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct UsageData {
+    ref_count: usize,
+    size: u64,
 }
 
 impl From<Volume> for Shown {
@@ -105,6 +115,7 @@ impl From<Volume> for Shown {
             options: some(volume.options),
             scope: "local",
             status,
+            usage_data: None,
         }
     }
 }
@@ -155,8 +166,16 @@ fn used_volumes(engine: &Engine) -> BTreeSet<String> {
 }
 
 async fn inspect(call: Call, name: String) -> Answer {
-    let volume = call.run(move |engine| engine.volume(&name)).await?;
-    Ok(answer::ok(&Shown::from(volume)))
+    let wants_usage = call.query.is_set("size");
+    let shown = call.run(move |engine| {
+        let mut shown = Shown::from(engine.volume(&name)?);
+        if wants_usage {
+            let ref_count = engine.volume_users(&name).len();
+            shown.usage_data = Some(UsageData { ref_count, size: engine.ports().volumes.usage(&name)? });
+        }
+        Ok(shown)
+    });
+    Ok(answer::ok(&shown.await?))
 }
 
 async fn remove(call: Call, name: String) -> Answer {

@@ -49,7 +49,10 @@ pub(crate) const VOLUME: Command = Command {
     about: "Show everything about volumes",
     arity: Arity::AtLeast(1),
     arguments_end_flags: false,
-    flags: &[&[FORMAT]],
+    flags: &[&[
+        FORMAT,
+        flag("size", SWITCH, "Show what they take and how many containers have them").short('s'),
+    ]],
     run: |session, parsed| show(session, parsed, &[VOLUMES]),
 };
 
@@ -133,7 +136,7 @@ fn find(session: &Session, parsed: &Parsed, kinds: &[Kind], name: &str) -> Resul
     for kind in kinds {
         let segments: Vec<&str> = [kind.before, name].into_iter().chain(kind.after).collect();
         let mut request = Request::get(&segments);
-        if kind.name == "container" {
+        if matches!(kind.name, "container" | "volume") {
             request = request.query_flag("size", parsed.is_on("size"));
         }
         if let Some(platform) = parsed.text("platform").filter(|platform| !platform.is_empty()) {

@@ -42,6 +42,8 @@ struct BindOptions {
     read_only_non_recursive: bool,
     #[serde(skip_serializing_if = "is_false")]
     read_only_force_recursive: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    id_map: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -111,6 +113,7 @@ impl Mount {
             "volume-nocopy" => self.volume().no_copy = true,
             "bind-nonrecursive" => self.bind().non_recursive = true,
             "bind-create-src" => self.bind().create_mountpoint = true,
+            "bind-idmap" => self.bind().id_map = "owner".to_owned(),
             _ => return Err(format!("invalid field '{field}' must be a key=value pair")),
         }
         Ok(())
@@ -143,6 +146,7 @@ impl Mount {
             ("bind-propagation", _) => self.bind().propagation = value.to_lowercase(),
             ("bind-nonrecursive", _) => self.bind().non_recursive = truth(key, value)?,
             ("bind-create-src", _) => self.bind().create_mountpoint = truth(key, value)?,
+            ("bind-idmap", _) => self.bind().id_map = value.to_owned(),
             ("bind-recursive", "enabled") => {}
             ("bind-recursive", "disabled") => self.bind().non_recursive = true,
             ("bind-recursive", "writable") => self.bind().read_only_non_recursive = true,

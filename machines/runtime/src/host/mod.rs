@@ -51,6 +51,11 @@ impl Host for LocalHost {
         }
     }
 
+    fn owner(&self, path: &Path) -> Result<(u32, u32)> {
+        let metadata = fs::metadata(path).map_err(|error| about("look at", path, error))?;
+        Ok((metadata.uid(), metadata.gid()))
+    }
+
     fn make_directory(&self, path: &Path) -> Result<()> {
         fs::create_dir_all(path).map_err(|error| about("make the directory", path, error))
     }
