@@ -21,6 +21,21 @@ pub(crate) struct Wanted {
     pub(crate) host_ports: Option<RangeInclusive<u16>>,
 }
 
+impl Wanted {
+    /// Where nobody says which port of the host it is to be, the one that it was before.
+    pub(crate) fn prefer(&mut self, before: &[Published]) {
+        let same = |published: &&Published| {
+            let last = u32::from(published.port) + u32::from(published.count);
+            published.protocol == self.protocol
+                && (u32::from(published.port)..last).contains(&u32::from(self.port))
+        };
+        if let (None, Some(published)) = (&self.host_ports, before.iter().find(same)) {
+            let port = published.host_port + (self.port - published.port);
+            self.host_ports = Some(port..=port);
+        }
+    }
+}
+
 /// All ports that settings ask for, in the order of their numbers.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use dhow_model::container::PortBinding;
 use dhow_model::network::{Assigned, Network, Published};
 use dhow_model::ports::Publication;
 use dhow_model::{Container, Error, Result};
@@ -23,17 +24,59 @@ pub(crate) struct HostPorts {
 }
 
 impl Engine {
-    /// Makes the ports that were asked for lead to the container.
+    /// Publishes other ports of a container, also while it runs. Those that stay keep their port of the host, and
+    /// their connections.
+    ///
+    /// # Errors
+    /// In Docker's words: what is no port, or taken. Then everything is as it was.
+    pub fn update_ports(&self, text: &str, bindings: BTreeMap<String, Vec<PortBinding>>) -> Result<()> {
+        let entry = self.container(text)?;
+        let _turn = entry.turn();
+        let mut new = (*entry.record()).clone();
+        new.host_config.port_bindings = bindings;
+        ports::wanted(&new.config, &new.host_config)?;
+        if new.state.running().is_some() {
+            self.republish(&mut new)?;
+        }
+        let changed = entry.change(&self.ports, |record| {
+            record.host_config.port_bindings = new.host_config.port_bindings;
+            record.networks = new.networks;
+        })?;
+        self.tell_container(&changed, "update", &[]);
+        Ok(())
+    }
+
+    fn republish(&self, record: &mut Container) -> Result<()> {
+        let Some((name, network)) = self.way_out(&record.networks) else { return Ok(()) };
+        let endpoint = record.networks.get(&name).and_then(|endpoint| endpoint.assigned.clone());
+        let Some(before) = endpoint else { return Ok(()) };
+        self.unpublish_ports(&network, &before);
+        let mut after = before.clone();
+        if let Err(error) = self.publish_ports(record, &network, &mut after) {
+            before.published.iter().for_each(|published| lock(&self.networks).ports.hold(published));
+            self.ports.networks.publish(&publication(&network, &before))?;
+            return Err(error);
+        }
+        if let Some(endpoint) = record.networks.get_mut(&name) {
+            endpoint.assigned = Some(after);
+        }
+        Ok(())
+    }
+
+    /// Makes the ports that were asked for lead to the container, in place of those that it had: where nobody says
+    /// which, it gets those again.
     pub(super) fn publish_ports(
         &self,
         record: &Container,
         network: &Network,
         assigned: &mut Assigned,
     ) -> Result<()> {
-        let wanted = ports::wanted(&record.config, &record.host_config)?;
+        let before = std::mem::take(&mut assigned.published);
+        let mut wanted = ports::wanted(&record.config, &record.host_config)?;
         if wanted.is_empty() {
             return Ok(());
         }
+        wanted.iter_mut().for_each(|wanted| wanted.prefer(&before));
         let refused = |error: Error| {
             let words = format!(
                 "driver failed programming external connectivity on endpoint {} ({})",

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use dhow_model::container::{Config, HostConfig};
+use dhow_model::container::{Config, HostConfig, PortBinding};
 use dhow_model::network::EndpointSettings;
 use dhow_model::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -208,6 +208,18 @@ fn parse_host_config(value: Option<Value>, version: ApiVersion) -> Result<HostCo
     }
     fill_nulls(&mut members, "PortBindings", &json!([]));
     read(members)
+}
+
+/// Takes the published ports out of the body of an update, which Docker does not change.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn ports_of_update(body: &mut Members) -> Result<Option<BTreeMap<String, Vec<PortBinding>>>> {
+    spell(body, HOST_CONFIG);
+    let Some(ports) = body.remove("PortBindings").filter(|ports| !ports.is_null()) else { return Ok(None) };
+    let mut members: Members = [("PortBindings".to_owned(), ports)].into_iter().collect();
+    fill_nulls(&mut members, "PortBindings", &json!([]));
+    Ok(Some(read::<HostConfig>(members)?.port_bindings))
 }
 
 /// Reads the body of an update: limits and a restart policy. Fields that Docker does not change say nothing.

@@ -68,9 +68,16 @@ pub(super) async fn rename(call: Call, id: String) -> Answer {
 }
 
 pub(super) async fn update(mut call: Call, id: String) -> Answer {
-    let body = call.json().await?;
+    let mut body = call.json().await?;
+    let ports = body.as_mut().map(create::ports_of_update).transpose()?.flatten();
     let wanted = create::parse_update(body, call.version)?;
-    let warnings = call.run(move |engine| engine.update_container(&id, wanted)).await?;
+    let update = call.run(move |engine| {
+        if let Some(ports) = ports {
+            engine.update_ports(&id, ports)?;
+        }
+        engine.update_container(&id, wanted)
+    });
+    let warnings = update.await?;
     Ok(answer::ok(&json!({"Warnings": Some(warnings).filter(|warnings| !warnings.is_empty())})))
 }
 
