@@ -199,6 +199,55 @@ fn a_container_has_the_addresses_that_it_asked_for() -> Result<()> {
 }
 
 #[test]
+fn links_are_lines_on_the_default_network_and_names_elsewhere() -> Result<()> {
+    let engine = engine()?;
+    server(&engine, &["--name", "db", "-h", "db", "-e", "KEY=value", "--expose", "80"]);
+    let told = told(
+        &engine,
+        &["--link", "db:data"],
+        "timeout 5 wget -qO- http://data/cgi-bin/who; cat /etc/hosts; env",
+    );
+    for words in ["db\n", "172.17.0.2\tdata db db", "DATA_ENV_KEY=value", "DATA_PORT_80_TCP_ADDR=172.17.0.2"]
+    {
+        ensure!(told.contains(words), "{words}: {told}");
+    }
+    engine.docker(&["network", "create", "app"]).ok();
+    engine.docker(&["network", "connect", "app", "db"]).ok();
+    let flags = ["--network", "app", "--link", "db:data"];
+    ensure!(inside(&engine, &flags, "timeout 5 wget -qO- http://data/cgi-bin/who").ok().starts_with("db"));
+    engine.docker(&["stop", "-t", "0", "db"]).ok();
+    let refused = inside(&engine, &["--link", "db:data"], "true");
+    ensure!(refused.stderr.contains("Cannot link to a non running container: /db AS /"), "{refused:?}");
+    Ok(())
+}
+
+#[test]
+fn ports_change_while_it_runs() -> Result<()> {
+    let mut engine = engine()?;
+    let id = server(&engine, &["--name", "web", "-h", "web", "-p", "8080:80", "-p", "80"]);
+    let listed = engine.docker(&["port", "web"]).ok().to_owned();
+    let update = |engine: &Engine, bindings: serde_json::Value| -> Result<u16> {
+        let path = format!("/containers/{id}/update");
+        Ok(engine.connect()?.request("POST", &path, &serde_json::json!({"PortBindings": bindings}))?.status)
+    };
+    let port = |host: &str| serde_json::json!({"HostPort": host});
+    ensure!(update(&engine, serde_json::json!({"80/tcp": [port("8081"), port("")]}))? == 200);
+    ensure!(fetch(&engine, "127.0.0.1:8080").is_err() && fetch(&engine, "127.0.0.1:8081")?.ends_with(" web"));
+    let now = engine.docker(&["port", "web"]).ok().to_owned();
+    let random = |text: &str| {
+        text.split(':').filter_map(|port| port.trim().split('\n').next()?.parse::<u16>().ok()).max()
+    };
+    ensure!(random(&listed) == random(&now), "a port that stays keeps its number: {listed} {now}");
+    let _taken = engine.in_network(|| std::net::TcpListener::bind("0.0.0.0:7070"))?;
+    ensure!(update(&engine, serde_json::json!({"80/tcp": [port("7070")]}))? == 500);
+    ensure!(fetch(&engine, "127.0.0.1:8081")?.ends_with(" web"), "a refusal changes nothing");
+    engine.kill()?;
+    engine.launch()?;
+    ensure!(fetch(&engine, "127.0.0.1:8081")?.ends_with(" web"));
+    Ok(())
+}
+
+#[test]
 fn an_internal_network_leads_nowhere() -> Result<()> {
     let engine = engine()?;
     server(&engine, &["--name", "web", "-p", "8080:80"]);

@@ -73,8 +73,8 @@ const BUDGETS: &[Budget] = &[
     },
     Budget {
         name: "the binary, kB",
-        most: 15 << 10,
-        why: "the aim of issue 3: 15 MB with all that is there now",
+        most: 16 << 10,
+        why: "the aim of issue 3 was 15 MB, before there were networks, their firewall and names",
     },
 ];
 

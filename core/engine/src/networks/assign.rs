@@ -26,6 +26,7 @@ impl Engine {
                 .map_or_else(|| format!("{}{place}", prefix.map_or("eth", String::as_str)), str::to_owned),
             host_interface: format!("veth{}", id.get(..8).unwrap_or_default()),
             id,
+            further: further(settings)?,
             ..Assigned::default()
         };
         self.assign_addresses(network, settings, &mut assigned).inspect_err(|_| {
@@ -81,6 +82,16 @@ fn parse(address: &str) -> Result<Option<IpAddr>> {
         return Ok(None);
     }
     address.parse().map(Some).map_err(|_| Error::invalid(format!("invalid IP address: {address}")))
+}
+
+/// Addresses of the link alone: the block is that of their kind (RFC 3927, RFC 4291).
+fn further(settings: &EndpointSettings) -> Result<Vec<Prefix>> {
+    let texts = settings.ipam.iter().flat_map(|ipam| &ipam.link_local);
+    let prefix = |text: &String| {
+        let address: Option<IpAddr> = parse(text)?;
+        Ok(address.map(|address| Prefix::new(address, if address.is_ipv6() { 64 } else { 16 })))
+    };
+    texts.filter_map(|text| prefix(text).transpose()).collect()
 }
 
 /// An address that follows from that of version 4: whoever knew the one finds the other unchanged.

@@ -21,17 +21,23 @@ pub(crate) struct Wanted {
     pub(crate) host_ports: Option<RangeInclusive<u16>>,
 }
 
-impl Wanted {
-    /// Where nobody says which port of the host it is to be, the one that it was before.
-    pub(crate) fn prefer(&mut self, before: &[Published]) {
-        let same = |published: &&Published| {
-            let last = u32::from(published.port) + u32::from(published.count);
-            published.protocol == self.protocol
-                && (u32::from(published.port)..last).contains(&u32::from(self.port))
-        };
-        if let (None, Some(published)) = (&self.host_ports, before.iter().find(same)) {
-            let port = published.host_port + (self.port - published.port);
-            self.host_ports = Some(port..=port);
+/// Where programs that do not care get their ports from.
+pub(crate) const ANY_PORT: RangeInclusive<u16> = 32_768..=60_999;
+
+/// Where nobody says which ports of the host they are to be, those that they were before.
+pub(crate) fn prefer(wanted: &mut [Wanted], before: &[Published]) {
+    let each = |published: &Published| {
+        let (protocol, host, port) = (published.protocol.clone(), published.host_port, published.port);
+        (0..published.count).map(move |step| (protocol.clone(), port + step, host + step))
+    };
+    let mut before: BTreeSet<(String, u16, u16)> = before.iter().flat_map(each).collect();
+    before.retain(|(_, _, host)| ANY_PORT.contains(host));
+    for wanted in wanted.iter_mut().filter(|wanted| wanted.host_ports.is_none()) {
+        let same =
+            |(protocol, port, _): &&(String, u16, u16)| *protocol == wanted.protocol && *port == wanted.port;
+        if let Some(found) = before.iter().find(same).cloned() {
+            wanted.host_ports = Some(found.2..=found.2);
+            before.remove(&found);
         }
     }
 }

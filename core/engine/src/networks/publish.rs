@@ -12,9 +12,6 @@ use super::ports;
 use crate::Engine;
 use crate::registry::lock;
 
-/// Where programs that do not care get their ports from.
-const ANY_PORT: std::ops::RangeInclusive<u16> = 32_768..=60_999;
-
 /// Ports of the host that lead to containers, with the addresses that they are published on.
 #[derive(Debug, Default)]
 pub(crate) struct HostPorts {
@@ -76,7 +73,7 @@ impl Engine {
         if wanted.is_empty() {
             return Ok(());
         }
-        wanted.iter_mut().for_each(|wanted| wanted.prefer(&before));
+        ports::prefer(&mut wanted, &before);
         let refused = |error: Error| {
             let words = format!(
                 "driver failed programming external connectivity on endpoint {} ({})",
@@ -156,11 +153,11 @@ impl HostPorts {
 
     /// Takes a port on all of these addresses.
     fn choose(&mut self, wanted: &ports::Wanted, hosts: &[IpAddr], free: Free<'_>) -> Result<u16> {
-        let next = self.last.checked_add(1).filter(|port| ANY_PORT.contains(port));
-        let next = next.unwrap_or(*ANY_PORT.start());
+        let next = self.last.checked_add(1).filter(|port| ports::ANY_PORT.contains(port));
+        let next = next.unwrap_or(*ports::ANY_PORT.start());
         let candidates: Box<dyn Iterator<Item = u16>> = match &wanted.host_ports {
             Some(range) => Box::new(range.clone()),
-            None => Box::new((next..=*ANY_PORT.end()).chain(*ANY_PORT.start()..next)),
+            None => Box::new((next..=*ports::ANY_PORT.end()).chain(*ports::ANY_PORT.start()..next)),
         };
         let mut refusal = None;
         for port in candidates {

@@ -164,9 +164,16 @@ pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<Parsed
     if members.is_empty() {
         return Err(Error::invalid("config cannot be empty in order to create a container"));
     }
-    let networks = network::endpoints_asked(networking)?;
+    let mut networks = network::endpoints_asked(networking)?;
+    // Before 1.44 the container said it, of its own network.
+    let mac = if version.before(44) { members.remove("MacAddress") } else { None };
     refuse("", &members, CONFIG_UNSERVED)?;
-    Ok((config(members)?, parse_host_config(host_config, version)?, networks))
+    let host_config = parse_host_config(host_config, version)?;
+    if let Some(Value::String(mac)) = mac.filter(|mac| *mac != "") {
+        let own = if host_config.network_mode.is_empty() { "default" } else { &host_config.network_mode };
+        networks.entry(own.to_owned()).or_default().mac_address = mac;
+    }
+    Ok((config(members)?, host_config, networks))
 }
 
 /// Reads settings of a container alone, as `commit` sends them.
@@ -376,10 +383,6 @@ mod tests {
                 "HostConfig.Mounts.ImageOptions.Subpath is not supported yet",
             ),
             (
-                json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {"n": {"Links": ["w"]}}}}),
-                "NetworkingConfig.EndpointsConfig.n.Links is not supported yet",
-            ),
-            (
                 json!({"Image": "a", "HostConfig": {"Mounts": [{"type": "bind", "bindOptions": {"IDMapping": {"x": 1}}}]}}),
                 "HostConfig.Mounts.BindOptions.IDMapping.x is not supported yet",
             ),
@@ -387,6 +390,8 @@ mod tests {
         ] {
             assert_eq!(parsed(&body, 50).unwrap_err().to_string(), words);
         }
+        let mac = json!({"Image": "a", "MacAddress": "02:42:ac:11:00:02"});
+        assert_eq!(parsed(&mac, 43).unwrap().2["default"].mac_address, "02:42:ac:11:00:02");
         let old = json!({"Image": "a", "HostConfig": {"KernelMemory": 1}});
         assert!(parsed(&old, 41).is_err() && parsed(&old, 42).is_ok());
     }

@@ -9,7 +9,7 @@ use dhow_model::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::types::defaults::{drop_nulls, first_set};
+use crate::types::defaults::drop_nulls;
 
 /// Members that say what a running container has: clients send back what they were shown.
 const SHOWN_ONLY: [&str; 10] = [
@@ -174,19 +174,10 @@ pub(crate) fn endpoints_asked(networking: Value) -> Result<BTreeMap<String, Endp
     endpoints.into_iter().map(one).collect()
 }
 
-/// Members that are not served yet.
-const UNSERVED: [&str; 2] = ["Links", "DriverOpts"];
-
 fn settings(name: &str, mut members: Map<String, Value>) -> Result<EndpointSettings> {
     drop_nulls(&mut members);
     SHOWN_ONLY.iter().for_each(|shown| drop(members.remove(*shown)));
-    let unserved = UNSERVED.iter().find_map(|key| first_set(&format!("{name}.{key}"), members.get(*key)?));
-    let link_local = members.get("IPAMConfig").and_then(|ipam| ipam.get("LinkLocalIPs"));
-    let unserved = unserved.or_else(|| first_set(&format!("{name}.IPAMConfig.LinkLocalIPs"), link_local?));
-    match unserved {
-        Some(path) => Err(Error::invalid(format!("{path} is not supported yet"))),
-        None => read(name, Value::Object(members)),
-    }
+    read(name, Value::Object(members))
 }
 
 fn read<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Result<T> {
