@@ -43,6 +43,7 @@ const MOUNT_NESTED: &[(&str, Names)] = &[
             "NonRecursive",
             "CreateMountpoint",
             "ReadOnlyNonRecursive",
+            "IdMap",
             "ReadOnlyForceRecursive",
             "IDMapping",
         ],

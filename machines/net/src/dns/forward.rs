@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::base::iana::Rcode;
@@ -23,7 +23,11 @@ use super::sockets::Sockets;
 
 /// How long one server is waited for, as with Docker.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// A server that did not answer is asked after the others for so long.
+/// A datagram may get lost: it is sent again.
+const AGAIN: Duration = Duration::from_millis(1500);
+/// A server that answered none of so many questions in turn is asked after the others, for so long. One alone may
+/// be lost, and the others may know another world: that of a VPN comes first.
+const LOST: u32 = 3;
 const SULK: Duration = Duration::from_secs(10);
 const SILENT: usize = 16;
 const PORT: u16 = 53;
@@ -44,9 +48,9 @@ pub(super) struct Route {
     pub(super) namespace: Option<Arc<OwnedFd>>,
 }
 
-/// Those that did not answer, and when that was.
+/// Those that did not answer, how often in turn, and when that was last.
 #[derive(Debug, Default)]
-pub(super) struct Silent(Mutex<Vec<(SocketAddr, Instant)>>);
+pub(super) struct Silent(Mutex<Vec<(SocketAddr, u32, Instant)>>);
 
 impl Route {
     /// The servers that were given for a container. It cannot ask itself by way of us.
@@ -65,7 +69,11 @@ impl Route {
         way: Way,
     ) -> Option<Vec<u8>> {
         for server in silent.last(&self.servers) {
-            match timeout(PATIENCE, self.exchange(sockets, server, question, way)).await {
+            let asked = timeout(PATIENCE, self.exchange(sockets, server, question, way)).await;
+            if asked.is_ok() {
+                silent.forget(server);
+            }
+            match asked {
                 Ok(Ok(answer)) if is_final(&answer) => return Some(restored(answer, question)),
                 Ok(Ok(_)) => tracing::debug!("the name server {server} cannot tell"),
                 Ok(Err(error)) => tracing::debug!("the name server {server} cannot be asked: {error}"),
@@ -102,20 +110,29 @@ impl Route {
 impl Silent {
     /// The same servers, those last that lately were silent.
     fn last(&self, servers: &[SocketAddr]) -> Vec<SocketAddr> {
-        let mut silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        silent.retain(|(_, since)| since.elapsed() < SULK);
+        let mut silent = self.lock();
+        silent.retain(|(_, _, last)| last.elapsed() < SULK);
         let mut all = servers.to_vec();
-        all.sort_by_key(|server| silent.iter().any(|(other, _)| other == server));
+        all.sort_by_key(|server| silent.iter().any(|(other, times, _)| other == server && *times >= LOST));
         all
     }
 
     fn note(&self, server: SocketAddr) {
         tracing::debug!("the name server {server} does not answer");
-        let mut silent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        silent.retain(|(other, _)| *other != server);
+        let mut silent = self.lock();
+        let before = silent.iter().find(|(other, ..)| *other == server).map_or(0, |(_, times, _)| *times);
+        silent.retain(|(other, ..)| *other != server);
         if silent.len() < SILENT {
-            silent.push((server, Instant::now()));
+            silent.push((server, before.saturating_add(1), Instant::now()));
         }
+    }
+
+    fn forget(&self, server: SocketAddr) {
+        self.lock().retain(|(other, ..)| *other != server);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(SocketAddr, u32, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,7 +142,10 @@ async fn by_datagram(socket: OwnedFd, server: SocketAddr, question: &Question<'_
     let (bytes, id) = renumbered(question);
     socket.send(&bytes).await?;
     loop {
-        socket.readable().await?;
+        match timeout(AGAIN, socket.readable()).await {
+            Ok(ready) => ready?,
+            Err(_) => drop(socket.send(&bytes).await?),
+        }
         match received(&socket) {
             Ok(answer) if is_answer(&answer, question, id) => return Ok(answer),
             // Somebody guesses, or the kernel was wrong.

@@ -132,15 +132,31 @@ fn the_next_server_is_asked_when_one_fails_refuses_or_is_silent() {
     assert_eq!(ask(&container, "failing.example", Rtype::A).code, Rcode::SERVFAIL);
     assert_eq!(names(&first).len(), 1);
     assert_eq!(names(&second).len(), 2);
-    // A server that is silent is asked last for a while.
+    // A server that is silent again and again is asked last for a while.
     engine.host_asks(&["192.0.2.200", OUTSIDE6]);
     within(&lab.host, || crate::lab::write("ipv4/neigh/wire0/mcast_solicit", "30"));
     let begin = Instant::now();
-    assert_eq!(ask(&container, "slow.example", Rtype::A).records, ["203.0.113.1"]);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| assert_eq!(ask(&container, "slow.example", Rtype::A).records, ["203.0.113.1"]));
+        }
+    });
     let slow = begin.elapsed();
     let begin = Instant::now();
     assert_eq!(ask(&container, "quick.example", Rtype::A).records, ["203.0.113.1"]);
     let quick = begin.elapsed();
     println!("with a silent server: {slow:?}, then {quick:?}");
     assert!(quick < slow / 10, "{quick:?}, and before {slow:?}");
+}
+
+#[test]
+fn one_question_that_is_lost_is_asked_again_and_changes_no_order() {
+    let Some((lab, engine, container, first)) = world() else { return };
+    let second = serve(&lab.outside, OUTSIDE6);
+    engine.host_asks(&[OUTSIDE4, OUTSIDE6]);
+    assert_eq!(ask(&container, "silent.example", Rtype::A).code, Rcode::SERVFAIL);
+    assert_eq!(names(&first).len(), 3, "it is sent three times in four seconds");
+    assert_eq!(names(&second).len(), 3);
+    ask(&container, "www.example", Rtype::A);
+    assert_eq!(names(&first).len(), 4, "the first server is not asked first any more");
 }
