@@ -68,8 +68,8 @@ impl Engine {
             (true, false) => Servers::Nobody,
         };
         let options = files::chosen(&record.host_config.dns_options, &settings.dns_options);
-        let dots = options.iter().filter_map(|option| option.strip_prefix("ndots:"));
-        Upstreams { servers, dotted_only: dots.last().is_some_and(|dots| dots != "0") }
+        let mut dots = options.iter().filter_map(|option| option.strip_prefix("ndots:"));
+        Upstreams { servers, dotted_only: dots.next_back().is_some_and(|dots| dots != "0") }
     }
 
     /// Enters it again after a change, when it runs.
