@@ -42,6 +42,13 @@ impl Engine {
         Ok(Attached { stream, terminal: record.config.tty })
     }
 
+    /// Tells that a client has left an attached container by its keys.
+    pub fn tell_detached(&self, text: &str) {
+        if let Ok(entry) = self.container(text) {
+            self.tell_container(&entry.record(), "detach", &[]);
+        }
+    }
+
     /// Sets the size of a container's terminal.
     ///
     /// # Errors

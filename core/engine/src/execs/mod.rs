@@ -202,6 +202,14 @@ impl Engine {
         self.exec(id)
     }
 
+    /// Tells that a client has left an exec by its keys.
+    pub fn tell_exec_detached(&self, id: &str) {
+        let Ok(exec) = self.exec(id) else { return };
+        if let Ok(entry) = self.container(exec.container.as_str()) {
+            self.tell_container(&entry.record(), "exec_detach", &[("execID", exec.id.clone())]);
+        }
+    }
+
     /// The execs of a container that run, or are to.
     #[must_use]
     pub fn execs_of(&self, container: &ContainerId) -> Vec<String> {

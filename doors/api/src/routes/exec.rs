@@ -119,10 +119,12 @@ async fn start(mut call: Call, id: String) -> Answer {
         return Ok(answer::empty(StatusCode::OK));
     }
     // Attached before it is started: nothing that it writes is lost.
+    let (told_by, left) = (call.engine.clone(), id.clone());
     let (terminal, keys, started) = call
         .run(move |engine| {
             let request = engine.exec(&id)?.request;
-            let keys = DetachKeys::parse(&request.detach_keys)?;
+            let keys =
+                DetachKeys::parse(&request.detach_keys)?.telling(move || told_by.tell_exec_detached(&left));
             match engine.start_attached_exec(&id, first_size) {
                 Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => Err(error),
                 started => {

@@ -8,10 +8,11 @@ use dhow_model::{Error, Result};
 const DEFAULT: [u8; 2] = [16, 17];
 
 /// A sequence of keys, and how much of it was typed.
-#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DetachKeys {
     sequence: Vec<u8>,
     typed: usize,
+    /// Hears of it when the sequence is complete.
+    left: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl DetachKeys {
@@ -21,12 +22,17 @@ impl DetachKeys {
     /// Invalid argument, in Docker's words.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         if text.is_empty() {
-            return Ok(Self { sequence: DEFAULT.into(), typed: 0 });
+            return Ok(Self { sequence: DEFAULT.into(), typed: 0, left: None });
         }
         let keys = text.split(',').map(|key| byte(key.trim()));
         let sequence = keys.collect::<Option<Vec<u8>>>();
         let wrong = || Error::invalid(format!("Invalid detach keys ({text}) provided"));
-        Ok(Self { sequence: sequence.ok_or_else(wrong)?, typed: 0 })
+        Ok(Self { sequence: sequence.ok_or_else(wrong)?, typed: 0, left: None })
+    }
+
+    /// The same, and `left` is called when the client has typed them.
+    pub(crate) fn telling(self, left: impl FnOnce() + Send + 'static) -> Self {
+        Self { left: Some(Box::new(left)), ..self }
     }
 
     /// Takes what was typed: what of it is for the process, or nothing when the sequence is complete.
@@ -45,6 +51,9 @@ impl DetachKeys {
                 passed.push(*byte);
             }
             if self.typed == self.sequence.len() {
+                if let Some(left) = self.left.take() {
+                    left();
+                }
                 return None;
             }
         }

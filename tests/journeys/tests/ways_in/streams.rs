@@ -193,10 +193,34 @@ fn keys_and_a_close_leave_a_container_running() -> Result<()> {
     socket.send(BINARY, b"\x01d")?;
     socket.receive_all()?;
     assert!(running(&id));
+    detach_from_exec(&engine, &id)?;
+    let told = ["events", "--since", "1", "--until=-1s", "--format", "{{.Action}}"];
+    let told =
+        engine.docker(&[&told[..], &["--filter", "event=detach", "--filter", "event=exec_detach"]].concat());
+    assert_eq!(told.ok(), "detach\nexec_detach");
     let mut socket = WebSocket::open(&engine, &path)?;
     socket.send(CLOSE, b"")?;
     socket.receive_all()?;
     assert!(running(&id));
+    Ok(())
+}
+
+/// A terminal of an exec that is left by its keys, over a connection that was taken over.
+fn detach_from_exec(engine: &Engine, id: &str) -> Result<()> {
+    let body = json!({ "Cmd": ["cat"], "Tty": true, "AttachStdin": true, "AttachStdout": true,
+                       "DetachKeys": "ctrl-a,d" });
+    let made = engine.connect()?.request("POST", &format!("/containers/{id}/exec"), &body)?.json()?;
+    let start = json!({ "Tty": true }).to_string();
+    let request = format!(
+        "POST /exec/{}/start HTTP/1.1\r\nHost: d\r\nUpgrade: tcp\r\nConnection: Upgrade\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{start}",
+        made["Id"].as_str().unwrap_or_default(),
+        start.len()
+    );
+    let (mut stream, head) = open(engine, &request)?;
+    ensure!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    stream.write_all(b"\x01d")?;
+    stream.read_to_end(&mut Vec::new())?;
     Ok(())
 }
 

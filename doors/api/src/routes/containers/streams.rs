@@ -21,7 +21,7 @@ use crate::server::{moment, stream};
 
 pub(super) async fn attach(call: Call, id: String) -> Answer {
     let options = asked_for(&call.query);
-    let keys = DetachKeys::parse(call.query.text("detachKeys"))?;
+    let keys = detach_keys(&call, &id)?;
     let Attached { terminal, process, first } = attached(&call, id, options).await?;
     let version = call.version;
     let mut client = call.into_client();
@@ -37,7 +37,7 @@ pub(super) async fn attach_websocket(mut call: Call, id: String) -> Answer {
         true => AttachOptions { stdin: true, stdout: true, stderr: true },
         false => asked_for(&call.query),
     };
-    let keys = DetachKeys::parse(call.query.text("detachKeys"))?;
+    let keys = detach_keys(&call, &id)?;
     let handshake = call.handshake()?;
     let Attached { terminal, process, first } = attached(&call, id, options).await?;
     let mut framing = if terminal { Framing::Same } else { Framing::StripAll(Frame::default()) };
@@ -45,6 +45,12 @@ pub(super) async fn attach_websocket(mut call: Call, id: String) -> Answer {
     let keys = Some(keys).filter(|_| terminal && options.stdin);
     let talk = Talk { text: call.version.before(28), framing, keys };
     Ok(handshake.join(talk, first.into(), process, call.end))
+}
+
+/// The keys by which the client leaves; that it does is told.
+fn detach_keys(call: &Call, id: &str) -> Result<DetachKeys> {
+    let (engine, id) = (call.engine.clone(), id.to_owned());
+    Ok(DetachKeys::parse(call.query.text("detachKeys"))?.telling(move || engine.tell_detached(&id)))
 }
 
 fn asked_for(query: &Query) -> AttachOptions {
