@@ -70,6 +70,22 @@ pub fn set_children(children: Children) -> io::Result<()> {
     }
 }
 
+/// Bounds what the allocator keeps of what was freed: to be called before the first thread.
+///
+/// By default each thread gets an arena of its own, up to eight a processor, and what one thread has freed no
+/// other uses; and buffers of up to 32 MB are kept in them once one such was freed.
+pub fn bound_memory() {
+    /// Of freed memory at an arena's end; glibc's own, which without this call grows.
+    const TRIM: i32 = 128 << 10;
+    /// Larger ones are the kernel's again when they are freed.
+    const LARGE: i32 = 1 << 20;
+    let options = [(libc::M_ARENA_MAX, 2), (libc::M_TRIM_THRESHOLD, TRIM), (libc::M_MMAP_THRESHOLD, LARGE)];
+    for (option, value) in options {
+        // SAFETY: sets a number of the allocator's; there is one thread.
+        unsafe { libc::mallopt(option, value) };
+    }
+}
+
 /// Gives freed memory back to the kernel.
 pub fn release_memory() {
     // SAFETY: touches only memory that the allocator holds as free.

@@ -3,6 +3,8 @@
 //!
 //! It fails when one grows past its budget. A change that needs more raises the budget here, with its reason.
 
+mod known;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -72,6 +74,11 @@ const BUDGETS: &[Budget] = &[
         why: "a monitor, and what the engine knows of it: the aim of ARCHITECTURE.md",
     },
     Budget {
+        name: "calls for 100 more known",
+        most: 100,
+        why: "a start reads the rows and one listing: a look into each container would be some hundreds",
+    },
+    Budget {
         name: "the binary, kB",
         most: 16 << 10,
         why: "the aim of issue 3 was 15 MB, before there were networks, their firewall and names",
@@ -91,6 +98,7 @@ pub(crate) fn run() -> Result<()> {
     let memory = memory::measure(&engine)?;
     let mut counted = lives(&engine)?;
     counted.extend([memory.idle, memory.monitor, memory.container]);
+    counted.push(known::calls_a_hundred(&binary)?);
     counted.push(fs::metadata(&binary)?.len() / 1024);
     let mut over = Vec::new();
     for (budget, counted) in BUDGETS.iter().zip(counted) {

@@ -7,6 +7,7 @@
 //! - `cargo xtask budget`: what a start costs, counted, against what it may.
 //! - `cargo xtask soak`: containers come and go, and nothing of them stays.
 //! - `cargo xtask many`: how long the engine takes when it knows of thousands.
+//! - `cargo xtask fuzz`: every fuzz target for a while.
 //! - `cargo xtask bench`: the same work on Dhow and on every peer that is installed.
 
 mod bench;
@@ -14,6 +15,7 @@ mod budget;
 mod check;
 mod coverage;
 mod demo;
+mod fuzz;
 mod layering;
 mod many;
 mod setup;
@@ -60,6 +62,14 @@ enum Task {
         #[arg(long, default_value_t = 10_000)]
         count: usize,
     },
+    /// Every fuzz target for a while; needs cargo-fuzz.
+    Fuzz {
+        /// Only the targets whose name contains this.
+        only: Option<String>,
+        /// How long each runs.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// The same work on Dhow and on every peer that is installed.
     Bench {
         /// Only the cases whose name contains this.
@@ -79,6 +89,7 @@ fn main() -> Result<()> {
         Task::Demo { debootstrap } => demo::run(debootstrap),
         Task::Coverage { last } => coverage::write(!last),
         Task::Budget => budget::run(),
+        Task::Fuzz { only, seconds } => fuzz::run(only.as_deref(), seconds),
         Task::Many { containers, images } => many::run(containers, images),
         Task::Soak { count } => soak::run(count),
         Task::Bench { only, rounds } => bench::run(only.as_deref(), rounds),

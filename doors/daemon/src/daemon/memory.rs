@@ -8,23 +8,25 @@ use tokio::time::sleep;
 
 /// How often one looks.
 const LOOK: Duration = Duration::from_secs(10);
-/// An engine at rest has fewer KiB than this, and is left in peace.
-const MUCH: usize = 24 << 10;
+/// Growth of fewer KiB than this is let be.
+const MUCH: usize = 512;
 
-/// Looks now and then, for ever.
+/// Looks now and then, for ever. Where nothing has grown since, nothing is done: an engine at rest stays so.
 pub(super) async fn give_back() -> Infallible {
+    let mut least = own().unwrap_or_default();
     loop {
         sleep(LOOK).await;
-        if resident().is_some_and(|size| size > MUCH) {
+        if own().is_some_and(|size| size > least + MUCH) {
             // Nobody waits for it, and there is nothing in it that could panic.
             drop(spawn_blocking(dhow_sys::fork::release_memory).await);
+            least = own().unwrap_or(least);
         }
     }
 }
 
-/// KiB of this process that are in memory (proc_pid_status(5)).
-fn resident() -> Option<usize> {
+/// KiB of this process' own that are in memory, files not counted (proc_pid_status(5)).
+fn own() -> Option<usize> {
     let text = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }

@@ -71,6 +71,7 @@ fn start(flags: Flags, given: Given) -> Result<()> {
     compose::require_root()?;
     compose::require_kernel()?;
     let launcher = compose::launcher()?;
+    dhow_sys::fork::bound_memory();
     raise_descriptors();
     let _pidfile = pidfile::Pidfile::claim(&configuration.pidfile)?;
     let _lock = compose::claim(&configuration)?;

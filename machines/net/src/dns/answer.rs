@@ -44,10 +44,23 @@ pub(super) fn nothing(question: &Question<'_>) -> Vec<u8> {
     written(question, usize::from(question.size), |_| Ok(()))
 }
 
-/// Something is wrong. A question that can be read is repeated.
+/// Something is wrong. A question that can be read is repeated, when it is the only one: names are written out in
+/// full, and hundreds that each point at one name would make of a packet forty.
 pub(super) fn failure(message: &Message<&[u8]>, code: Rcode) -> Vec<u8> {
-    let mut answer = start().start_error(message, code);
-    answer.header_mut().set_ra(true);
+    let asked = message.header();
+    let mut answer = start();
+    if message.sole_question().is_ok() {
+        let mut answer = answer.start_error(message, code);
+        answer.header_mut().set_ra(true);
+        return answer.finish().into_target();
+    }
+    let header = answer.header_mut();
+    header.set_id(asked.id());
+    header.set_qr(true);
+    header.set_opcode(asked.opcode());
+    header.set_rd(asked.rd());
+    header.set_ra(true);
+    header.set_rcode(code);
     answer.finish().into_target()
 }
 
@@ -110,5 +123,21 @@ fn start() -> MessageBuilder<StaticCompressor<Vec<u8>>> {
     match MessageBuilder::from_target(StaticCompressor::new(Vec::with_capacity(512))) {
         Ok(builder) => builder,
         Err(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by the fuzz target `names`: 256 questions for one name were all repeated, with the name in full.
+    #[test]
+    fn an_answer_to_what_cannot_be_understood_is_no_larger_than_the_question() {
+        let mut packet = vec![7, 7, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        packet.extend([63; 1].into_iter().chain([b'a'; 63]).cycle().take(3 * 64).chain([0, 0, 1, 0, 1]));
+        packet.extend([0xc0, 12, 0, 1, 0, 1].repeat(255));
+        let message = Message::from_octets(&packet[..]).unwrap();
+        let answer = failure(&message, Rcode::FORMERR);
+        assert_eq!(answer, [7, 7, 0x81, 0x81, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

@@ -128,6 +128,9 @@ fn touch(path: &Path) -> Result<()> {
         .on("open the database", path)
 }
 
+/// KiB of pages that a connection keeps.
+const CACHE: i64 = 512;
+
 fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> rusqlite::Result<Connection> {
@@ -136,6 +139,8 @@ fn connect(path: &Path) -> Result<Connection> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // The writer folds the log itself, when it has nothing else to do.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // What is read is read once, and kept in the catalog; what is written lies in a few pages.
+        connection.pragma_update(None, "cache_size", -CACHE)?;
         // The log is not given back at the end: on a full disk the next engine would not get another.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.busy_timeout(std::time::Duration::from_secs(10))?;

@@ -10,7 +10,7 @@ pub(crate) use rebuild::read_volume;
 pub(crate) use rows::{container, mend};
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use dhow_model::ports::Durability;
@@ -60,37 +60,40 @@ fn snapshots(core: &Core) -> Result<()> {
     let containers: HashSet<String> = core.database.read(|connection| {
         connection.prepare("SELECT id FROM container")?.query_map([], |row| row.get(0))?.collect()
     })?;
-    let found = entries(&core.layout.containers())?;
-    let present: HashSet<&str> = found.iter().filter_map(|(name, _)| name.to_str()).collect();
-    let known: Vec<ContainerId> = core.catalog().snapshots.keys().cloned().collect();
-    for id in known {
-        if !containers.contains(id.as_str()) {
-            core.forget_snapshot(&id)?;
-        } else if is_lost(core, &id, &present) {
-            let directory = core.layout.container(&id);
-            tracing::warn!(container = %id, "its writable layer was lost; it has an empty one");
-            core.trash.discard(&directory)?;
-            let snapshot = core.snapshot(&id)?;
-            core.make_snapshot(&id, &snapshot)?;
-        }
+    // One listing shows whose directory is there.
+    let present = names(&core.layout.containers())?;
+    for id in lost(core, |id| !containers.contains(id)) {
+        core.forget_snapshot(&id)?;
+    }
+    for id in lost(core, |id| !present.contains(OsStr::new(id)) || !is_whole(core, id)) {
+        tracing::warn!(container = %id, "its writable layer was lost; it has an empty one");
+        core.trash.discard(&core.layout.container(&id))?;
+        let snapshot = core.snapshot(&id)?;
+        core.make_snapshot(&id, &snapshot)?;
     }
     adopt(core, &containers)?;
-    discard_others(core, &core.layout.containers(), |name| containers.contains(name))
+    discard_others(core, &core.layout.containers(), &present, |name| containers.contains(name))
 }
 
-/// One listing shows whose directory is there. To look into each is for when the machine went down.
-fn is_lost(core: &Core, id: &ContainerId, present: &HashSet<&str>) -> bool {
-    let directory = core.layout.container(id);
-    let is_whole = || directory.join("rw").is_dir() && directory.join("work").is_dir();
-    !present.contains(id.as_str()) || (core.database.was_looked_through() && !is_whole())
+/// The snapshots that `is_lost` names; mostly none.
+fn lost(core: &Core, is_lost: impl Fn(&str) -> bool) -> Vec<ContainerId> {
+    core.catalog().snapshots.keys().filter(|id| is_lost(id.as_str())).cloned().collect()
+}
+
+/// To look into each directory is for when the machine went down.
+fn is_whole(core: &Core, id: &str) -> bool {
+    let directory = core.layout.containers().join(id);
+    !core.database.was_looked_through() || directory.join("rw").is_dir() && directory.join("work").is_dir()
 }
 
 /// A container whose snapshot was not recorded (the disk was full) lies on its image.
 fn adopt(core: &Core, containers: &HashSet<String>) -> Result<()> {
-    for id in containers.iter().filter_map(|id| id.parse::<ContainerId>().ok()) {
-        if core.catalog().snapshots.contains_key(&id) || !core.layout.container(&id).join("rw").is_dir() {
-            continue;
-        }
+    let unknown: Vec<ContainerId> = {
+        let catalog = core.catalog();
+        let unknown = containers.iter().filter(|id| !catalog.snapshots.contains_key(id.as_str()));
+        unknown.filter_map(|id| id.parse().ok()).collect()
+    };
+    for id in unknown.into_iter().filter(|id| core.layout.container(id).join("rw").is_dir()) {
         let text = id.to_string();
         let body: String = core.database.read(|connection| {
             connection.query_row("SELECT body FROM container WHERE id = ?1", [text], |row| row.get(0))
@@ -136,7 +139,8 @@ fn layers(core: &Core) -> Result<()> {
         let needed: HashSet<&Digest> = catalog.stacks().flatten().collect();
         needed.into_iter().map(Digest::hex).collect()
     };
-    discard_others(core, &core.layout.layers(), |name| needed.contains(name))
+    let directory = core.layout.layers();
+    discard_others(core, &directory, &names(&directory)?, |name| needed.contains(name))
 }
 
 fn blobs(core: &Core) -> Result<()> {
@@ -145,17 +149,29 @@ fn blobs(core: &Core) -> Result<()> {
         let rows = catalog.images.values().map(|entry| &entry.row);
         rows.flat_map(|row| [Some(row.id), row.manifest]).flatten().map(|digest| digest.hex()).collect()
     };
-    discard_others(core, &core.layout.blobs(), |name| needed.contains(name))
+    let directory = core.layout.blobs();
+    discard_others(core, &directory, &names(&directory)?, |name| needed.contains(name))
 }
 
-fn discard_others(core: &Core, directory: &Path, keep: impl Fn(&str) -> bool) -> Result<()> {
-    for (name, path) in entries(directory)? {
-        if !name.to_str().is_some_and(&keep) {
-            tracing::info!(path = %path.display(), "no record needs this: removed");
-            core.trash.discard(&path)?;
-        }
+fn discard_others(
+    core: &Core,
+    directory: &Path,
+    present: &HashSet<OsString>,
+    keep: impl Fn(&str) -> bool,
+) -> Result<()> {
+    for name in present.iter().filter(|name| !name.to_str().is_some_and(&keep)) {
+        let path = directory.join(name);
+        tracing::info!(path = %path.display(), "no record needs this: removed");
+        core.trash.discard(&path)?;
     }
     Ok(())
+}
+
+fn names(directory: &Path) -> Result<HashSet<OsString>> {
+    let read = || -> std::io::Result<HashSet<_>> {
+        std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    };
+    read().on("read", directory)
 }
 
 pub(crate) fn entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>> {
@@ -167,7 +183,7 @@ pub(crate) fn entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>> {
 
 /// Takes images out of the catalog whose layers are not there.
 pub(crate) fn hide_damaged(catalog: &mut Catalog, layout: &Layout) -> Result<()> {
-    let present: HashSet<OsString> = entries(&layout.layers())?.into_iter().map(|(name, _)| name).collect();
+    let present = names(&layout.layers())?;
     let lost: Vec<_> = catalog
         .images
         .values()
