@@ -48,7 +48,7 @@ impl Engine {
     }
 
     /// One container: what it is now is read from the runtime, not from the record.
-    fn recover(self: &Arc<Self>, record: Container, left: &HashSet<ContainerId>) {
+    fn recover(self: &Arc<Self>, record: Arc<Container>, left: &HashSet<ContainerId>) {
         let id = record.id.clone();
         let removing = record.state == State::Removing;
         let ended = record.state.running().is_none();

@@ -49,12 +49,12 @@ impl Drop for ForcedRemoval<'_> {
 }
 
 impl Entry {
-    fn new(record: Container) -> Self {
+    fn new(record: Arc<Container>) -> Self {
         let intent = record.intent;
         Self {
             last_exit: Mutex::new(record.state.exit().cloned()),
             created: record.created,
-            record: Mutex::new(Arc::new(record)),
+            record: Mutex::new(record),
             verb: Mutex::new(()),
             changed: watch::Sender::new(0),
             replaced: Condvar::new(),
@@ -231,7 +231,7 @@ impl Registry {
     }
 
     /// Adds a container whose name was taken before.
-    pub(crate) fn add(&self, record: Container) -> Arc<Entry> {
+    pub(crate) fn add(&self, record: Arc<Container>) -> Arc<Entry> {
         let (id, name) = (record.id.clone(), record.name.clone());
         let entry = Arc::new(Entry::new(record));
         let mut inner = write(&self.inner);

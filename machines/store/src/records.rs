@@ -18,14 +18,16 @@ pub struct RecordStore {
 }
 
 impl Records for RecordStore {
-    fn containers(&self) -> Result<Vec<Container>> {
+    fn containers(&self) -> Result<Vec<Arc<Container>>> {
         let bodies: Vec<(String, String)> = self.core.database.read(|connection| {
             let mut query = connection.prepare_cached("SELECT id, body FROM container ORDER BY sequence")?;
             query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })?;
-        let read = side_by_side::map(&bodies, |(_, body)| serde_json::from_str(body));
+        let read = side_by_side::map(&bodies, |(_, body)| serde_json::from_str(body).map(Arc::new));
         let named = bodies.iter().zip(read);
-        Ok(named.filter_map(|((id, _), read)| read.map_or_else(|e| self.again(id, &e), Some)).collect())
+        Ok(named
+            .filter_map(|((id, _), read)| read.map_or_else(|e| self.again(id, &e).map(Arc::new), Some))
+            .collect())
     }
 
     fn put_container(&self, container: &Container, durability: Durability) -> Result<()> {

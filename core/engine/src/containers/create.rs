@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use dhow_model::container::{Config, HostConfig, Intent, State};
 use dhow_model::network::EndpointSettings;
@@ -127,7 +128,7 @@ impl Engine {
         for mount in record.mounts.iter().filter(|mount| !mount.name.is_empty()) {
             tracing::debug!(volume = mount.name, "mounted by {}", record.id.short());
         }
-        let entry = self.registry.add(record);
+        let entry = self.registry.add(Arc::new(record));
         self.tell_container(&entry.record(), "create", &[]);
         Ok(())
     }

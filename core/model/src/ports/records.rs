@@ -1,5 +1,7 @@
 //! Records: what must still be known after the engine ends.
 
+use std::sync::Arc;
+
 use crate::{Container, ContainerId, Network, Result};
 
 /// What a record owes to the disk.
@@ -17,7 +19,7 @@ pub enum Durability {
 /// The containers and networks on record.
 pub trait Records: Send + Sync {
     /// All containers, in the order of their creation.
-    fn containers(&self) -> Result<Vec<Container>>;
+    fn containers(&self) -> Result<Vec<Arc<Container>>>;
 
     /// Adds or replaces one.
     fn put_container(&self, container: &Container, durability: Durability) -> Result<()>;
