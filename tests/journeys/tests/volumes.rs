@@ -337,3 +337,34 @@ fn owners_of_a_bind_are_seen_as_the_containers_user_and_back() -> Result<()> {
     assert!(refused.stderr.contains("invalid mode: idmap"), "{}", refused.stderr);
     Ok(())
 }
+
+/// Wherever a copy or a new name is cut off, there is the old volume or the new one, and it is whole.
+#[test]
+fn an_engine_that_is_killed_leaves_whole_volumes() -> Result<()> {
+    let mut engine = engine()?;
+    engine.docker(&["volume", "create", "big"]).ok();
+    let source = place(&engine, "big");
+    for number in 0..2000 {
+        std::fs::write(source.join(format!("file{number}")), vec![7; 10_000])?;
+    }
+    let files = |engine: &Engine, name: &str| -> Result<usize> {
+        Ok(std::fs::read_dir(place(engine, name))?.count())
+    };
+    for (round, verb) in ["clone", "rename", "snapshot", "rename", "clone", "rename"].iter().enumerate() {
+        let name = engine.docker(&["volume", "ls", "-q"]).ok().lines().next().unwrap_or_default().to_owned();
+        let path = format!("/dhow/volumes/{name}/{verb}?name=next{round}");
+        let mut connection = engine.connect()?;
+        let asked = std::thread::spawn(move || connection.request("POST", &path, &serde_json::Value::Null));
+        std::thread::sleep(std::time::Duration::from_millis(13 * u64::try_from(round)?));
+        engine.kill()?;
+        drop(asked.join());
+        engine.launch()?;
+        let names = engine.docker(&["volume", "ls", "-q"]).ok().to_owned();
+        assert!(!names.is_empty(), "{verb}: the volume is gone");
+        for name in names.lines() {
+            assert_eq!(files(&engine, name)?, 2000, "{verb}: {name}");
+        }
+        engine.dhow(&["system", "check"]).ok();
+    }
+    Ok(())
+}
