@@ -8,6 +8,7 @@
 //! - `cargo xtask soak`: containers come and go, and nothing of them stays.
 //! - `cargo xtask many`: how long the engine takes when it knows of thousands.
 //! - `cargo xtask fuzz`: every fuzz target for a while.
+//! - `cargo xtask pure-v2`: containers in an emulated machine whose cgroups are version 2 alone.
 //! - `cargo xtask bench`: the same work on Dhow and on every peer that is installed.
 
 mod bench;
@@ -18,6 +19,7 @@ mod demo;
 mod fuzz;
 mod layering;
 mod many;
+mod pure_v2;
 mod setup;
 mod shell;
 mod soak;
@@ -70,6 +72,8 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Containers in an emulated machine whose cgroups are version 2 alone.
+    PureV2,
     /// The same work on Dhow and on every peer that is installed.
     Bench {
         /// Only the cases whose name contains this.
@@ -92,6 +96,7 @@ fn main() -> Result<()> {
         Task::Fuzz { only, seconds } => fuzz::run(only.as_deref(), seconds),
         Task::Many { containers, images } => many::run(containers, images),
         Task::Soak { count } => soak::run(count),
+        Task::PureV2 => pure_v2::run(),
         Task::Bench { only, rounds } => bench::run(only.as_deref(), rounds),
     }
 }
