@@ -43,6 +43,12 @@ fn a_setting_that_cannot_be_is_refused_by_name() -> Result<()> {
                                "VolumeOptions": {"Subpath": "/etc"}}]}),
             "subpath must be a relative path within the volume",
         ),
+        (
+            json!({"Mounts": [{"Type": "volume", "Target": "/x", "VolumeOptions": {"Subpath": "part"}}]}),
+            "must not set Subpath when using anonymous volumes",
+        ),
+        (json!({"Binds": ["/tmp:/x:ro,rw"]}), "invalid mode: ro,rw"),
+        (json!({"VolumesFrom": ["nobody:nocopy"]}), "invalid mode: nocopy"),
         (json!({"CpusetCpus": "1-0"}), "Invalid value 1-0 for cpuset cpus"),
         (json!({"CpusetMems": "x"}), "Invalid value x for cpuset mems"),
         (json!({"Binds": ["/tmp:/proc"]}), "/proc cannot be mounted because it is not of type proc"),

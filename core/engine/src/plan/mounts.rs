@@ -88,15 +88,18 @@ impl Engine {
 
     /// `container[:ro|rw]`: all its mounts but tmpfs.
     fn volumes_from(&self, text: &str) -> Result<Vec<MountPoint>> {
-        let (name, mode) = text.split_once(':').unwrap_or((text, "rw"));
-        if !matches!(mode, "ro" | "rw" | "z" | "Z") {
+        let (name, mode) = text.split_once(':').unwrap_or((text, ""));
+        let mode = if mode.is_empty() { "rw" } else { mode };
+        let of_source = |option: &str| option == "nocopy" || PROPAGATIONS.contains(&option);
+        if !is_mode(mode) || mode.split(',').any(of_source) {
             return Err(Error::invalid(format!("invalid mode: {mode}")));
         }
+        let read_only = mode.split(',').any(|option| option == "ro");
         // Not found is the image, to clients that pull what is missing.
         let other = self.container(name).map_err(|error| Error::invalid(error.report()))?.record();
         let points = other.mounts.iter().filter(|point| point.kind != MountKind::Tmpfs).cloned();
         Ok(points
-            .map(|point| MountPoint { writable: point.writable && mode != "ro", copy_up: false, ..point })
+            .map(|point| MountPoint { writable: point.writable && !read_only, copy_up: false, ..point })
             .collect())
     }
 }
@@ -179,6 +182,9 @@ fn parse_bind(text: &str) -> Result<Wanted> {
     let mut point = blank(kind, place(destination).map_err(invalid)?);
     point.mode = mode.into();
     point.copy_up = !is_path;
+    if has_twice(mode) {
+        return Err(Error::invalid(format!("invalid mode: {mode}")));
+    }
     for option in mode.split(',').filter(|option| !option.is_empty()) {
         match option {
             "rw" | "z" | "Z" | "consistent" | "cached" | "delegated" => {}
@@ -212,6 +218,13 @@ fn is_mode(text: &str) -> bool {
             || PROPAGATIONS.contains(&option)
     };
     text.split(',').all(known)
+}
+
+/// What says the same in another way is one too many, as with Docker.
+fn has_twice(mode: &str) -> bool {
+    let kinds: [&[&str]; 5] =
+        [&["ro", "rw"], &["z", "Z"], &PROPAGATIONS, &["nocopy"], &["consistent", "cached", "delegated"]];
+    kinds.iter().any(|kind| mode.split(',').filter(|option| kind.contains(option)).count() > 1)
 }
 
 fn volume(mut point: MountPoint, name: String, options: VolumeOptions) -> Wanted {
@@ -277,6 +290,9 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
             let below = mount.volume_options.as_ref().map_or("", |options| &options.subpath);
             if !is_inside(Path::new(below)) {
                 return Err(wrong("subpath must be a relative path within the volume"));
+            }
+            if mount.source.is_empty() && !below.is_empty() {
+                return Err(wrong("must not set Subpath when using anonymous volumes"));
             }
             Ok(volume_mount(mount, destination))
         }
@@ -399,9 +415,21 @@ mod tests {
 
     #[test]
     fn what_is_no_mount_is_refused() {
-        for wrong in
-            ["", ":", "a:b:c:d", "/a:/b:nope", "/a:b", "/a:/", "a:/..", "/a::ro", ":/x", "x:/y:shared"]
-        {
+        for wrong in [
+            "/a:/b:ro,rw",
+            "x:/b:z,Z",
+            "/a:/b:slave,shared",
+            "",
+            ":",
+            "a:b:c:d",
+            "/a:/b:nope",
+            "/a:b",
+            "/a:/",
+            "a:/..",
+            "/a::ro",
+            ":/x",
+            "x:/y:shared",
+        ] {
             assert!(parse_bind(wrong).is_err(), "{wrong}");
         }
         for wrong in ["size=1m,evil", "huge=always", "lowerdir=/"] {
