@@ -31,6 +31,8 @@ mod inspect;
 mod load;
 mod logs;
 mod network;
+mod network_create;
+mod network_verbs;
 mod port;
 mod prune;
 mod ps;
@@ -112,9 +114,14 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &load::COMMAND,
     &logs::COMMAND,
     &network::LIST,
+    &network_create::COMMAND,
+    &network_verbs::CONNECT,
+    &network_verbs::DISCONNECT,
+    &network_verbs::REMOVE,
     &port::COMMAND,
     &prune::CONTAINERS,
     &prune::IMAGES,
+    &prune::NETWORKS,
     &prune::SYSTEM,
     &prune::VOLUMES,
     &ps::COMMAND,

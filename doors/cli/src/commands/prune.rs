@@ -23,7 +23,7 @@ pub(crate) const CONTAINERS: Command = Command {
     arguments_end_flags: false,
     flags: &[&[FORCE, FILTERED]],
     run: |session, parsed| {
-        confirm(parsed, "This will remove all stopped containers.", "container")?;
+        confirm(parsed, "This will remove all stopped containers.")?;
         finish(session, &containers(session, parsed)?)
     },
 };
@@ -44,8 +44,22 @@ pub(crate) const IMAGES: Command = Command {
             true => "This will remove all images without at least one container associated to them.",
             false => "This will remove all dangling images.",
         };
-        confirm(parsed, warning, "image")?;
+        confirm(parsed, warning)?;
         finish(session, &images(session, parsed)?)
+    },
+};
+
+pub(crate) const NETWORKS: Command = Command {
+    paths: &["network prune"],
+    usage: "[OPTIONS]",
+    about: "Remove networks that nobody uses",
+    arity: Arity::None,
+    arguments_end_flags: false,
+    flags: &[&[FORCE, FILTERED]],
+    run: |session, parsed| {
+        confirm(parsed, "This will remove all custom networks not used by at least one container.")?;
+        let report = networks(session, parsed)?;
+        if report.text.is_empty() { Ok(()) } else { session.print_line(&report.text) }
     },
 };
 
@@ -63,7 +77,7 @@ pub(crate) const VOLUMES: Command = Command {
         }
         let which = if all { "all" } else { "anonymous" };
         let warning = format!("This will remove {which} local volumes not used by at least one container.");
-        confirm(parsed, &warning, "volume")?;
+        confirm(parsed, &warning)?;
         finish(session, &volumes(session, parsed, all)?)
     },
 };
@@ -96,7 +110,9 @@ struct Answer {
     #[serde(
         default,
         deserialize_with = "super::nullable",
+        alias = "CachesDeleted",
         alias = "ContainersDeleted",
+        alias = "NetworksDeleted",
         alias = "VolumesDeleted"
     )]
     deleted: Vec<String>,
@@ -106,11 +122,12 @@ struct Answer {
     space_reclaimed: i64,
 }
 
-fn confirm(parsed: &Parsed, warning: &str, what: &str) -> Result<()> {
+fn confirm(parsed: &Parsed, warning: &str) -> Result<()> {
     if parsed.is_on("force") || prompt::confirm(warning)? {
         return Ok(());
     }
-    Err(Error::said(format!("{what} prune has been cancelled")))
+    // Who says no has what they want: docker says nothing more, and that nothing failed.
+    Err(Error::Exit(0))
 }
 
 fn finish(session: &Session, report: &Report) -> Result<()> {
@@ -148,6 +165,19 @@ fn containers(session: &Session, parsed: &Parsed) -> Result<Report> {
     Ok(report("Deleted Containers", answer.deleted, answer.space_reclaimed))
 }
 
+fn networks(session: &Session, parsed: &Parsed) -> Result<Report> {
+    let answer = ask(session, "networks", &filters(session, parsed))?;
+    Ok(report("Deleted Networks", answer.deleted, 0))
+}
+
+fn build_cache(session: &Session, parsed: &Parsed) -> Result<Report> {
+    let request = Request::post(&["build", "prune"])
+        .query_flag("all", parsed.is_on("all"))
+        .query_some("filters", filters(session, parsed).to_query().as_deref());
+    let answer: Answer = session.send(request)?.json()?;
+    Ok(report("Deleted build cache objects", answer.deleted, answer.space_reclaimed))
+}
+
 fn images(session: &Session, parsed: &Parsed) -> Result<Report> {
     let mut filters = filters(session, parsed);
     filters.add("dangling", if parsed.is_on("all") { "false" } else { "true" });
@@ -170,7 +200,27 @@ fn volumes(session: &Session, parsed: &Parsed, all: bool) -> Result<Report> {
 }
 
 fn system(session: &Session, parsed: &Parsed) -> Result<()> {
-    let mut warning = String::from("This will remove:\n  - all stopped containers\n");
+    if parsed.is_on("volumes") && Filters::of(parsed).contains("until") {
+        return Err(Error::said("ERROR: The \"until\" filter is not supported with \"--volumes\""));
+    }
+    confirm(parsed, &system_warning(session, parsed))?;
+    let mut reports = vec![containers(session, parsed)?, networks(session, parsed)?];
+    if parsed.is_on("volumes") {
+        reports.push(volumes(session, parsed, false)?);
+    }
+    reports.push(images(session, parsed)?);
+    reports.push(build_cache(session, parsed)?);
+    for report in reports.iter().filter(|report| !report.text.is_empty()) {
+        session.print_line(&report.text)?;
+    }
+    let reclaimed = reports.iter().map(|report| report.reclaimed).sum();
+    session.print_line(&format!("Total reclaimed space: {}", units::human_size(units::float(reclaimed))))
+}
+
+fn system_warning(session: &Session, parsed: &Parsed) -> String {
+    let mut warning = String::from(
+        "This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n",
+    );
     if parsed.is_on("volumes") {
         warning.push_str("  - all anonymous volumes not used by at least one container\n");
     }
@@ -178,17 +228,14 @@ fn system(session: &Session, parsed: &Parsed) -> Result<()> {
         true => "  - all images without at least one container associated to them\n",
         false => "  - all dangling images\n",
     });
-    if !parsed.is_on("force") && !prompt::confirm(&warning)? {
-        return Err(Error::said("system prune has been cancelled"));
+    warning.push_str(match parsed.is_on("all") {
+        true => "  - all build cache\n",
+        false => "  - unused build cache\n",
+    });
+    let filters = filters(session, parsed).told(&["label", "label!", "until"]);
+    if !filters.is_empty() {
+        warning.push_str("\n  Items to be pruned will be filtered with:\n");
+        warning.extend(filters.into_iter().map(|filter| format!("  - {filter}\n")));
     }
-    let mut reports = vec![containers(session, parsed)?];
-    if parsed.is_on("volumes") {
-        reports.push(volumes(session, parsed, false)?);
-    }
-    reports.push(images(session, parsed)?);
-    for report in reports.iter().filter(|report| !report.text.is_empty()) {
-        session.print_line(&report.text)?;
-    }
-    let reclaimed = reports.iter().map(|report| report.reclaimed).sum();
-    session.print_line(&format!("Total reclaimed space: {}", units::human_size(units::float(reclaimed))))
+    warning
 }

@@ -10,7 +10,7 @@ use super::each::one_by_one;
 use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::filter::Filters;
-use crate::flags::{FILTER, LIST, MAP, Parsed, STRING, SWITCH, environment, flag};
+use crate::flags::{FILTER, LABEL, MAP, Parsed, STRING, SWITCH, environment, flag};
 use crate::format::{Listing, Row, units};
 use crate::session::Session;
 
@@ -37,7 +37,7 @@ pub(crate) const CREATE: Command = Command {
     arguments_end_flags: false,
     flags: &[&[
         flag("driver", STRING, "Driver of the volume (default \"local\")").short('d'),
-        flag("label", LIST, "Set a label"),
+        flag("label", LABEL, "Set a label"),
         flag("name", STRING, "").hidden(),
         flag("opt", MAP, "Option of the driver").short('o'),
     ]],

@@ -2,8 +2,8 @@
 //! forms of values as docker's.
 
 use super::{
-    BYTES, BYTES_OR_UNLIMITED, DURATION, Flag, INT, Kind, LIST, MAP, STRING, SWITCH, UINT, UINT16, device,
-    environment, flag, limits, mount, network, validate,
+    BYTES, BYTES_OR_UNLIMITED, DURATION, Flag, INT, Kind, LABEL, LINK, LIST, MAP, STRING, SWITCH, UINT,
+    UINT16, device, environment, flag, limits, mount, network, validate,
 };
 
 const DECIMAL: Kind = Kind::new("decimal", |value| limits::cpus(value).map(drop));
@@ -12,12 +12,10 @@ const MOUNT: Kind = Kind::new("mount", |value| mount::Mount::parse(value).map(dr
 const NETWORK: Kind = Kind::new("network", |value| network::Attachment::parse(value).map(drop));
 const GPUS: Kind = Kind::new("gpu-request", |value| device::gpus(value).map(drop));
 const ENV: Kind = Kind::new("list", environment::check);
-const LABEL: Kind = Kind::new("list", validate::label);
 const SYSCTL: Kind = Kind::new("map", validate::sysctl);
 const ADDRESS: Kind = Kind::new("list", |value| validate::address(value).map(drop));
 const DOMAIN: Kind = Kind::new("list", |value| validate::dns_search(value).map(drop));
 const EXTRA_HOST: Kind = Kind::new("list", |value| validate::extra_host(value).map(drop));
-const LINK: Kind = Kind::new("list", validate::link);
 const STREAM: Kind = Kind::new("list", validate::stream);
 const CGROUP_RULE: Kind = Kind::new("list", validate::device_cgroup_rule);
 const WEIGHT: Kind = Kind::new("list", |value| device::weight(value).map(drop));

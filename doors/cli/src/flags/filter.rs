@@ -38,6 +38,16 @@ impl Filters {
         self.0.iter().any(|(known, _)| known == name)
     }
 
+    /// Those of these names, each as it is given on the command line, in order.
+    pub(crate) fn told(&self, names: &[&str]) -> Vec<String> {
+        let known = self.0.iter().filter(|(name, _)| names.contains(&name.as_str()));
+        let mut told: Vec<String> = known
+            .flat_map(|(name, values)| values.iter().map(move |value| format!("{name}={value}")))
+            .collect();
+        told.sort_unstable();
+        told
+    }
+
     /// As a query parameter; nothing when there are no filters.
     pub(crate) fn to_query(&self) -> Option<String> {
         if self.0.is_empty() {

@@ -59,6 +59,7 @@ pub(crate) const SWITCH: Kind = Kind::new("", |value| number::boolean(value).map
 pub(crate) const STRING: Kind = Kind::new("string", anything);
 pub(crate) const LIST: Kind = Kind::new("list", anything);
 pub(crate) const STRINGS: Kind = Kind::new("stringArray", anything);
+pub(crate) const STRING_SLICE: Kind = Kind::new("strings", |value| csv::fields_or_none(value).map(drop));
 pub(crate) const MAP: Kind = Kind::new("map", anything);
 pub(crate) const INT: Kind = Kind::new("int", |value| number::integer(value).map(drop));
 pub(crate) const UINT: Kind = Kind::new("uint", |value| number::unsigned(value).map(drop));
@@ -67,6 +68,8 @@ pub(crate) const BYTES: Kind = Kind::new("bytes", |value| bytes::binary(value).m
 pub(crate) const BYTES_OR_UNLIMITED: Kind =
     Kind::new("bytes", |value| if value == "-1" { Ok(()) } else { bytes::binary(value).map(drop) });
 pub(crate) const DURATION: Kind = Kind::new("duration", |value| duration::parse(value).map(drop));
+pub(crate) const LABEL: Kind = Kind::new("list", validate::label);
+pub(crate) const LINK: Kind = Kind::new("list", validate::link);
 pub(crate) const FILTER: Kind = Kind::new("filter", filter::check);
 
 pub(crate) fn anything(_: &str) -> Result<(), String> {

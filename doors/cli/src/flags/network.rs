@@ -68,6 +68,36 @@ pub(crate) struct Networking {
     pub(crate) endpoints: BTreeMap<String, EndpointSettings>,
 }
 
+impl EndpointSettings {
+    /// What `network connect` says; unlike `run` it sends what is empty.
+    pub(crate) fn of_connect(parsed: &Parsed) -> Result<EndpointSettings, String> {
+        let mut driver_opts = BTreeMap::new();
+        for option in parsed.split_list("driver-opt") {
+            let (key, value) =
+                driver_option(&option).ok_or("invalid key/value pair format in driver options")?;
+            driver_opts.insert(key, value);
+        }
+        Ok(EndpointSettings {
+            ipam_config: Some(IpamConfig {
+                ipv4: parsed.text_or_empty("ip").to_owned(),
+                ipv6: parsed.text_or_empty("ip6").to_owned(),
+                link_local: parsed.split_list("link-local-ip"),
+            }),
+            links: Some(parsed.list("link")).filter(|links| !links.is_empty()),
+            aliases: Some(parsed.split_list("alias")),
+            driver_opts: Some(driver_opts),
+            gw_priority: parsed.integer("gw-priority").unwrap_or(0),
+            ..EndpointSettings::default()
+        })
+    }
+}
+
+fn driver_option(text: &str) -> Option<(String, String)> {
+    let (key, value) = text.split_once('=')?;
+    let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
+    Some((key, value)).filter(|(key, _)| !key.is_empty())
+}
+
 impl Attachment {
     pub(crate) fn parse(value: &str) -> Result<Attachment, String> {
         if !is_long_form(value) {

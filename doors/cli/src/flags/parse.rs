@@ -1,7 +1,7 @@
 //! Reads a command's arguments by the POSIX and GNU rules that docker's users know: `-it`,
 //! `-eKEY=1`, `--rm=false`, `--` ends the flags; for `run` and `exec` the first argument does too.
 
-use super::{Flag, number};
+use super::{Flag, csv, number};
 
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
@@ -161,6 +161,12 @@ impl Parsed {
     /// Every value of a flag, in order.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         self.all(name).map(str::to_owned).collect()
+    }
+
+    /// Every value of a flag that takes several at once, separated by commas; their form was checked when
+    /// they were read.
+    pub(crate) fn split_list(&self, name: &str) -> Vec<String> {
+        self.all(name).filter_map(|record| csv::fields_or_none(record).ok()).flatten().collect()
     }
 
     /// The argument at a place; its presence is the arity's promise.
