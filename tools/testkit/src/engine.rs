@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use dhow_model::ports::NetworkSpace;
-use dhow_net::sandbox::Sandbox;
 use tempfile::TempDir;
 
 use crate::coverage;
@@ -65,7 +64,7 @@ impl Engine {
         let extra = extra.iter().map(|s| (*s).to_owned()).collect();
         let mut engine = Self { binary: binary.to_owned(), directory, child: None, extra, network: None };
         if !engine.extra.iter().any(|flag| flag.contains("tcp://") || flag == "--metrics-addr") {
-            engine.network = Some(Sandbox::new()?.into_space());
+            engine.network = Some(network::host()?);
         }
         engine.launch()?;
         Ok(engine)
@@ -94,10 +93,16 @@ impl Engine {
     /// A program on the engine's host, as far as networks are concerned.
     #[must_use]
     pub fn within_network(&self, program: &Path) -> Command {
-        let Some(network) = &self.network else { return Command::new(program) };
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net={}", network.path().display())).arg("--").arg(program);
-        command
+        match &self.network {
+            None => Command::new(program),
+            Some(space) => network::command(space, program),
+        }
+    }
+
+    /// Its host's namespace; none where that is the test's own.
+    #[must_use]
+    pub const fn network(&self) -> Option<&NetworkSpace> {
+        self.network.as_ref()
     }
 
     /// Does something on the engine's host, as far as networks are concerned.

@@ -1,9 +1,29 @@
 //! Network namespaces of engines and containers, entered by tests.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use dhow_model::ports::NetworkSpace;
+use dhow_net::sandbox::Sandbox;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// A host of an engine's own, as far as networks are concerned: a namespace in which `lo` is up.
+///
+/// # Errors
+/// The kernel's.
+pub fn host() -> Result<NetworkSpace> {
+    Ok(Sandbox::new()?.into_space())
+}
+
+/// A program in it.
+#[must_use]
+pub fn command(space: &NetworkSpace, program: &Path) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", space.path().display())).arg("--").arg(program);
+    command
+}
 
 /// Does something in a namespace, on a thread of its own.
 ///

@@ -10,7 +10,7 @@ use super::api::{self, Api};
 use super::cgroup::Group;
 use super::peers::{Arena, Runtime};
 use super::series::Contender;
-use super::{archive, copy, many, ready};
+use super::{archive, copy, many, network, ready};
 
 /// One piece of work that is compared.
 pub(crate) struct Case {
@@ -31,6 +31,14 @@ pub(crate) const ALL: &[Case] = &[
     },
     Case { name: "run --rm --network none, whole command line", most_rounds: 100, contenders: run_command },
     Case { name: "create, start, wait, remove through the API", most_rounds: 100, contenders: api_life },
+    Case {
+        name: "run --rm on a bridge, whole command line",
+        most_rounds: 100,
+        contenders: network::run_command,
+    },
+    Case { name: "1 GB to a published port of 127.0.0.1", most_rounds: 10, contenders: network::published },
+    Case { name: "1 GB from container to container", most_rounds: 10, contenders: network::between },
+    Case { name: "1,000 connections to a published port", most_rounds: 10, contenders: network::connections },
     Case { name: "exec through the API", most_rounds: 100, contenders: api_exec },
     Case { name: "64 lives through the API, 16 side by side", most_rounds: 5, contenders: crowd },
     Case { name: "load of 300 MB, 4 layers, 10,000 files", most_rounds: 5, contenders: archive::load },

@@ -12,6 +12,7 @@ mod cgroup;
 mod copy;
 mod many;
 pub(crate) mod memory;
+mod network;
 mod peers;
 mod plot;
 mod ready;

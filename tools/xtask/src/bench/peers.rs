@@ -2,14 +2,16 @@
 
 use std::cell::OnceCell;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use dhow_model::ports::NetworkSpace;
 use dhow_testkit::http::Connection;
-use dhow_testkit::process;
 use dhow_testkit::{Engine, rootfs};
+use dhow_testkit::{network, process};
 use tempfile::TempDir;
 
 use super::cgroup::{Group, PARENT};
@@ -38,6 +40,7 @@ pub(crate) struct Docker {
     pub(crate) socket: PathBuf,
     pub(crate) group: Group,
     pub(crate) daemon: Child,
+    network: NetworkSpace,
 }
 
 pub(crate) struct Podman {
@@ -79,6 +82,16 @@ impl Arena {
 }
 
 impl Arena {
+    /// Where the host of an engine with networks is; none for others.
+    pub(crate) fn host_network(&self, name: &str) -> Result<Option<OwnedFd>> {
+        let space = match name {
+            "dhow" => self.dhow.engine.network(),
+            "docker" => self.docker.as_ref().map(|docker| &docker.network),
+            _ => None,
+        };
+        Ok(space.map(|space| space.handle().try_clone()).transpose()?)
+    }
+
     /// The archive of a large image, made when it is first asked for.
     pub(crate) fn archive(&self) -> Result<&Path> {
         if self.archive.get().is_none() {
@@ -127,16 +140,17 @@ pub(crate) fn docker(directory: &Path, tar: &Path) -> Result<Option<Docker>> {
     let root = directory.join("docker");
     fs::create_dir_all(&root)?;
     let socket = root.join("docker.sock");
-    let daemon = dockerd_in(&root, &dockerd)?;
-    let docker = Docker { program: dockerd, root, socket, group, daemon };
+    let network = network::host()?;
+    let daemon = dockerd_in(&root, &dockerd, &network)?;
+    let docker = Docker { program: dockerd, root, socket, group, daemon, network };
     docker.import(tar)?;
     Ok(Some(docker))
 }
 
-fn dockerd_in(root: &Path, program: &Path) -> Result<Child> {
+fn dockerd_in(root: &Path, program: &Path, network: &NetworkSpace) -> Result<Child> {
     let log = fs::File::create(root.join("log"))?;
-    let daemon = Command::new(program)
-        .args(["--bridge=none", "--iptables=false", "--cgroup-parent"])
+    let daemon = network::command(network, program)
+        .arg("--cgroup-parent")
         .arg(format!("/{PARENT}/docker/containers"))
         .arg("--data-root")
         .arg(root.join("data"))
@@ -168,7 +182,7 @@ impl Docker {
 
     /// Starts it again and waits until it answers.
     pub(crate) fn launch(&mut self) -> Result<()> {
-        self.daemon = dockerd_in(&self.root, &self.program)?;
+        self.daemon = dockerd_in(&self.root, &self.program, &self.network)?;
         self.wait_until_ready()
     }
 
