@@ -3,6 +3,7 @@
 mod bridges;
 mod forwarding;
 mod guard;
+mod pool;
 mod ports;
 
 use std::io;
@@ -20,6 +21,7 @@ use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
 use forwarding::Forwarding;
 use guard::Guard;
+use pool::Pool;
 
 /// The data directory of the engine whose table has the plain name.
 const USUAL: &str = "/var/lib/dhow";
@@ -33,6 +35,7 @@ pub struct HostNetworks {
     guard: Guard,
     forwarding: Forwarding,
     server: Server,
+    pool: Pool,
 }
 
 impl HostNetworks {
@@ -46,6 +49,7 @@ impl HostNetworks {
             guard: Guard::new(table(data_root)),
             forwarding: Forwarding::new(exec_root.join("forwarding-was-off")),
             server,
+            pool: Pool::default(),
         }
     }
 
@@ -121,8 +125,7 @@ impl Networks for HostNetworks {
     }
 
     fn space(&self) -> Result<NetworkSpace> {
-        let sandbox = Sandbox::new().map_err(failed("cannot make a network namespace"))?;
-        Ok(sandbox.into_space())
+        self.pool.take().map_err(failed("cannot make a network namespace"))
     }
 
     fn space_of(&self, pid: i32) -> Result<NetworkSpace> {
