@@ -221,6 +221,50 @@ fn links_are_lines_on_the_default_network_and_names_elsewhere() -> Result<()> {
     Ok(())
 }
 
+/// The name of the bridge of the default network.
+fn bridge(engine: &Engine) -> String {
+    let name = "{{index .Options \"com.docker.network.bridge.name\"}}";
+    engine.docker(&["network", "inspect", "bridge", "-f", name]).ok().to_owned()
+}
+
+#[test]
+fn a_bridge_that_somebody_removed_is_made_again() -> Result<()> {
+    let mut engine = engine()?;
+    server(&engine, &["--name", "web", "-h", "web", "-p", "8080:80"]);
+    let remove = |engine: &Engine| {
+        let name = bridge(engine);
+        let mut ip = engine.within_network(std::path::Path::new("ip"));
+        dhow_testkit::process::must(ip.args(["link", "delete", &name]))
+    };
+    remove(&engine)?;
+    let who = "timeout 5 wget -qO- http://172.17.0.2/cgi-bin/who";
+    ensure!(inside(&engine, &[], who).ok().starts_with("web"), "the next start makes it");
+    ensure!(fetch(&engine, "127.0.0.1:8080")?.ends_with(" web"));
+    remove(&engine)?;
+    engine.stop()?;
+    engine.launch()?;
+    ensure!(fetch(&engine, "127.0.0.1:8080")?.ends_with(" web"), "the next engine makes it");
+    Ok(())
+}
+
+#[test]
+fn senseless_networks_are_refused_when_they_are_made() -> Result<()> {
+    let engine = engine()?;
+    for (flags, words) in [
+        (&["--subnet", "127.0.0.0/8"][..], "containers cannot have such addresses"),
+        (&["--subnet", "10.9.1.0/32"], "no room for a gateway and a container"),
+        (&["--subnet", "10.1.2.3/24"], "invalid subnet 10.1.2.3/24: it should be 10.1.2.0/24"),
+        (&["--subnet", "10.1.2.0/24", "--gateway", "10.1.2.255"], "is no address of a host"),
+        (&["-o", "com.docker.network.driver.mtu=abc"], "invalid value \"abc\""),
+        (&["-o", "com.docker.network.bridge.enable_icc=maybe"], "invalid value \"maybe\""),
+        (&["-o", &format!("com.docker.network.bridge.name={}", bridge(&engine))], "used by another network"),
+    ] {
+        let refused = engine.docker(&[&["network", "create"][..], flags, &["x"]].concat());
+        ensure!(refused.status != 0 && refused.stderr.contains(words), "{flags:?}: {refused:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn ports_change_while_it_runs() -> Result<()> {
     let mut engine = engine()?;

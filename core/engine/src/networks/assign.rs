@@ -134,6 +134,8 @@ pub(super) fn link(network: &Network, assigned: &Assigned, place: usize) -> Resu
 pub(super) fn parse_mac(text: &str) -> Result<[u8; 6]> {
     let octets: Option<Vec<u8>> =
         text.split([':', '-']).map(|two| u8::from_str_radix(two, 16).ok()).collect();
-    let octets = octets.and_then(|octets| octets.try_into().ok());
+    let octets: Option<[u8; 6]> = octets.and_then(|octets| octets.try_into().ok());
+    // One of many, or of nobody, is no link's.
+    let octets = octets.filter(|octets| octets[0] & 1 == 0 && *octets != [0; 6]);
     octets.ok_or_else(|| Error::invalid(format!("invalid MAC address: {text}")))
 }

@@ -51,9 +51,8 @@ impl Engine {
         network: &Network,
         (assigned, place): (&Assigned, usize),
     ) -> Result<()> {
-        self.make_ready(network)?;
         let space = self.ports.networks.space_of(pid)?;
-        self.ports.networks.connect(&space, &link(network, assigned, place)?)?;
+        self.connect_space(network, &space, &link(network, assigned, place)?)?;
         let record = entry.record();
         self.tell_hosts(&record, assigned, true)?;
         self.begin_names(&record, &space)?;
@@ -133,13 +132,16 @@ impl Engine {
     }
 
     /// A container's names for itself, as far as its networks change while it runs.
-    fn tell_hosts(&self, record: &Container, assigned: &Assigned, here: bool) -> Result<()> {
+    pub(super) fn tell_hosts(&self, record: &Container, assigned: &Assigned, here: bool) -> Result<()> {
         let file = self.ports.snapshots.directory(&record.id).join("hosts");
         let read = self.ports.host.read_file(&file, LONGEST_HOSTS)?.unwrap_or_default();
         let text = String::from_utf8_lossy(&read);
         let names = files::own_names(record, &self.ports.host.facts().name);
         let lines: Vec<String> =
             assigned.addresses().map(|address| files::host_line(address, &names)).collect();
+        if here && lines.iter().all(|own| text.split_inclusive('\n').any(|line| line == own)) {
+            return Ok(());
+        }
         let kept = text.split_inclusive('\n').filter(|line| !lines.iter().any(|own| own == line));
         let mut text: String = kept.collect();
         if here {

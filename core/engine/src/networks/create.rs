@@ -37,15 +37,6 @@ pub struct NetworkRequest {
     pub labels: BTreeMap<String, String>,
 }
 
-/// What the driver does with its options, and no other is taken.
-const OPTIONS: [&str; 6] = [
-    "com.docker.network.bridge.name",
-    "com.docker.network.bridge.enable_icc",
-    "com.docker.network.bridge.enable_ip_masquerade",
-    "com.docker.network.bridge.host_binding_ipv4",
-    "com.docker.network.driver.mtu",
-    "com.docker.network.container_iface_prefix",
-];
 const LONGEST_INTERFACE: usize = 15;
 
 impl Engine {
@@ -80,7 +71,7 @@ impl Engine {
             options: request.options,
             labels: request.labels,
         };
-        check_bridge(&known, &network)?;
+        check_bridge(&known, &network, &self.settings().bridge)?;
         self.ports.records.put_network(&network)?;
         let network = Arc::new(network);
         known.networks.insert(network.id.clone(), Arc::clone(&network));
@@ -132,10 +123,15 @@ impl Engine {
         if !known.networks.contains_key(&default.id) {
             known.networks.insert(default.id.clone(), Arc::new(default));
         }
+        drop(known);
+        if let Err(error) = self.network("bridge").and_then(|default| self.complete_default(&default)) {
+            // The first container in it is told.
+            tracing::warn!("choose addresses of the default network: {}", error.report());
+        }
         Ok(())
     }
 
-    /// Gives the default network its addresses, when the first container is started in it.
+    /// Gives the default network its addresses, once for all.
     pub(super) fn complete_default(&self, network: &Arc<Network>) -> Result<Arc<Network>> {
         if network.driver != Driver::Bridge || !network.pools.is_empty() {
             return Ok(Arc::clone(network));
@@ -184,19 +180,41 @@ fn check(request: &NetworkRequest) -> Result<()> {
     if request.ipv4 == Some(false) && request.ipv6 != Some(true) {
         return Err(Error::invalid("IPv4 or IPv6 must be enabled"));
     }
-    // What is of no engine's is kept for whoever wrote it, as Docker does.
-    let of_docker = |option: &&String| option.starts_with("com.docker.network.");
-    if let Some(option) = request.options.keys().filter(of_docker).find(|o| !OPTIONS.contains(&o.as_str())) {
-        return Err(Error::new(
-            Kind::InvalidArgument,
-            format!("option {option:?} of the bridge driver is not supported yet"),
-        ));
+    request.options.iter().try_for_each(|(option, value)| check_option(option, value))
+}
+
+/// What the driver does with an option; what is of no engine's is kept for whoever wrote it, as Docker does.
+fn check_option(option: &str, value: &str) -> Result<()> {
+    let Some(name) = option.strip_prefix("com.docker.network.") else { return Ok(()) };
+    let valid = match name {
+        "bridge.name" => true,
+        "bridge.enable_icc" | "bridge.enable_ip_masquerade" => {
+            matches!(
+                value,
+                "true" | "1" | "t" | "T" | "TRUE" | "True" | "false" | "0" | "f" | "F" | "FALSE" | "False"
+            )
+        }
+        "bridge.host_binding_ipv4" | "host_ipv4" => value.parse::<std::net::Ipv4Addr>().is_ok(),
+        "bridge.gateway_mode_ipv4" => matches!(value, "" | "nat" | "routed" | "nat-unprotected"),
+        "driver.mtu" => value.parse::<u32>().is_ok_and(|mtu| (68..=65_535).contains(&mtu)),
+        "container_iface_prefix" => {
+            (1..=12).contains(&value.len())
+                && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        }
+        _ => {
+            let words = format!("option {option:?} of the bridge driver is not supported yet");
+            return Err(Error::new(Kind::InvalidArgument, words));
+        }
+    };
+    if valid {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!("invalid value {value:?} of the option {option}")))
     }
-    Ok(())
 }
 
 /// The name of a bridge is one of a link, and nobody else's.
-fn check_bridge(known: &Known, network: &Network) -> Result<()> {
+fn check_bridge(known: &Known, network: &Network, default: &str) -> Result<()> {
     let name = network.bridge();
     let valid = !name.is_empty()
         && name.len() <= LONGEST_INTERFACE
@@ -205,7 +223,8 @@ fn check_bridge(known: &Known, network: &Network) -> Result<()> {
     if !valid {
         return Err(Error::invalid(format!("invalid bridge name: {name:?}")));
     }
-    if known.networks.values().any(|other| other.bridge() == name) {
+    let of_default = |other: &Network| other.is_built_in() && name == default;
+    if known.networks.values().any(|other| other.bridge() == name || of_default(other)) {
         return Err(Error::conflict(format!("bridge {name} is used by another network already")));
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dhow_model::network::{Assigned, Driver, Endpoint, Network};
-use dhow_model::ports::NetworkSpace;
+use dhow_model::ports::{LinkPlan, NetworkSpace};
 use dhow_model::{Container, Result};
 
 use super::assign::link;
@@ -51,8 +51,7 @@ impl Engine {
                     Some(space) => space.clone(),
                     None => joined.space.insert(self.ports.networks.space()?).clone(),
                 };
-                self.make_ready(&network)?;
-                self.ports.networks.connect(&space, &link(&network, assigned, place)?)?;
+                self.connect_space(&network, &space, &link(&network, assigned, place)?)?;
             }
             self.tell_network(&network, "connect", Some(record));
         }
@@ -78,6 +77,27 @@ impl Engine {
         });
         let mut ways = networks.filter(|(_, network)| network.driver == Driver::Bridge && !network.internal);
         ways.next()
+    }
+
+    /// Connects a space; a bridge that somebody removed is made again, and all that was on it is put there.
+    pub(super) fn connect_space(
+        &self,
+        network: &Network,
+        space: &NetworkSpace,
+        plan: &LinkPlan,
+    ) -> Result<()> {
+        self.make_ready(network)?;
+        let Err(error) = self.ports.networks.connect(space, plan) else { return Ok(()) };
+        lock(&self.networks).ready.remove(&network.id);
+        self.make_ready(network)?;
+        self.attach_members(network)?;
+        self.ports.networks.connect(space, plan).map_err(|_| error)
+    }
+
+    pub(super) fn attach_members(&self, network: &Network) -> Result<()> {
+        let members = self.network_members(network).into_iter();
+        let interfaces: Vec<String> = members.map(|member| member.assigned.host_interface).collect();
+        self.ports.networks.attach(network, &interfaces)
     }
 
     /// Makes a network's bridge, unless this engine did so already.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use dhow_model::network::{Pool, Prefix};
+use dhow_model::network::{Pool, Prefix, number};
 use dhow_model::{Error, Result};
 
 /// A block that is cut into networks of one size.
@@ -61,7 +61,7 @@ fn first_free(source: Source, used: &[Prefix]) -> Option<Prefix> {
 /// # Errors
 /// In Docker's words: what does not lie in the block.
 pub(crate) fn complete(mut pool: Pool) -> Result<Pool> {
-    pool.subnet = pool.subnet.network();
+    check_subnet(pool.subnet)?;
     let wrong = |what: &str, value: &dyn std::fmt::Display| {
         Error::invalid(format!("invalid {what} {value}: parent subnet {} doesn't contain it", pool.subnet))
     };
@@ -74,8 +74,48 @@ pub(crate) fn complete(mut pool: Pool) -> Result<Pool> {
     if let Some(other) = pool.reserved.values().find(|other| !pool.subnet.contains(**other)) {
         return Err(wrong("auxiliary address", other));
     }
-    pool.gateway = pool.gateway.or_else(|| Some(first_host(&pool)));
+    let gateway = pool.gateway.unwrap_or_else(|| first_host(&pool));
+    let (first, last) = pool.subnet.numbers();
+    if number(gateway) == first || (!pool.subnet.is_six() && number(gateway) == last) {
+        return Err(Error::invalid(format!("gateway {gateway} is no address of a host in {}", pool.subnet)));
+    }
+    if let Some((name, _)) = pool.reserved.iter().find(|(_, address)| **address == gateway) {
+        return Err(Error::invalid(format!("auxiliary address {name} is the gateway: {gateway}")));
+    }
+    pool.gateway = Some(gateway);
     Ok(pool)
+}
+
+/// Blocks of which a bridge and containers can have addresses.
+fn check_subnet(subnet: Prefix) -> Result<()> {
+    let whole = subnet.network();
+    if subnet != whole {
+        return Err(Error::invalid(format!("invalid subnet {subnet}: it should be {whole}")));
+    }
+    let most = if subnet.is_six() { 126 } else { 30 };
+    let special = match subnet.address {
+        IpAddr::V4(address) => {
+            address.is_loopback() || address.is_multicast() || address.octets()[0] >= 240 || subnet.length < 8
+        }
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_multicast()
+                || address.is_unicast_link_local()
+                || address.to_ipv4_mapped().is_some()
+                || subnet.length < 8
+        }
+    };
+    if special {
+        return Err(Error::invalid(format!(
+            "invalid subnet {subnet}: containers cannot have such addresses"
+        )));
+    }
+    if subnet.length > most {
+        return Err(Error::invalid(format!(
+            "invalid subnet {subnet}: it has no room for a gateway and a container"
+        )));
+    }
+    Ok(())
 }
 
 fn first_host(pool: &Pool) -> IpAddr {
@@ -117,10 +157,18 @@ mod tests {
             reserved: std::collections::BTreeMap::new(),
         };
         let gateway = |pool| complete(pool).map(|pool| pool.gateway.unwrap().to_string());
-        assert_eq!(gateway(pool("10.0.0.9/24", None, None)).unwrap(), "10.0.0.1");
+        assert_eq!(gateway(pool("10.0.0.0/24", None, None)).unwrap(), "10.0.0.1");
         assert_eq!(gateway(pool("10.0.0.0/24", Some("10.0.0.128/25"), None)).unwrap(), "10.0.0.128");
         assert_eq!(gateway(pool("10.0.0.0/24", None, Some("10.0.0.7"))).unwrap(), "10.0.0.7");
         assert!(gateway(pool("10.0.0.0/24", None, Some("10.0.1.7"))).is_err());
         assert!(gateway(pool("10.0.0.0/24", Some("10.0.0.0/16"), None)).is_err());
+        assert!(gateway(pool("10.0.0.0/24", None, Some("10.0.0.255"))).is_err());
+        let wrong = gateway(pool("10.0.0.9/24", None, None)).unwrap_err().to_string();
+        assert_eq!(wrong, "invalid subnet 10.0.0.9/24: it should be 10.0.0.0/24");
+        for subnet in
+            ["127.0.0.0/8", "224.0.0.0/24", "0.0.0.0/0", "10.0.0.0/31", "::/0", "fe80::/64", "fd00::/127"]
+        {
+            assert!(gateway(pool(subnet, None, None)).is_err(), "{subnet}");
+        }
     }
 }

@@ -78,7 +78,8 @@ pub(crate) fn port_of(key: &str) -> Result<(u16, String)> {
     if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
         return Err(Error::invalid(format!("invalid proto: {protocol}")));
     }
-    let port = number.parse().map_err(|_| Error::invalid(format!("invalid port specification: {key:?}")))?;
+    let port = number.parse().ok().filter(|port| *port > 0);
+    let port = port.ok_or_else(|| Error::invalid(format!("invalid port specification: {key:?}")))?;
     Ok((port, protocol))
 }
 
@@ -164,6 +165,7 @@ mod tests {
         for (key, host_ip, host_port) in [
             ("x/tcp", "", ""),
             ("80/quic", "", ""),
+            ("0/tcp", "", ""),
             ("80/tcp", "here", ""),
             ("80/tcp", "", "70000"),
             ("80/tcp", "", "9-8"),

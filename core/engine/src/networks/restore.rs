@@ -39,6 +39,9 @@ impl Engine {
         should_be.used = used.values().map(|network| (**network).clone()).collect();
         let missing = self.ports.networks.restore(&should_be)?;
         lock(&self.networks).ready = used.into_keys().collect();
+        for network in &should_be.used {
+            self.attach_members(network)?;
+        }
         for record in &running {
             self.connect_missing(record, &missing)?;
             self.serve_names_again(record)?;
@@ -60,6 +63,7 @@ impl Engine {
             if let Some(Endpoint { network, assigned: Some(assigned), .. }) = endpoint {
                 let space = self.ports.networks.space_of(running.pid)?;
                 self.ports.networks.connect(&space, &link(&*self.network(network)?, assigned, place)?)?;
+                self.tell_hosts(record, assigned, true)?;
             }
         }
         Ok(())

@@ -23,6 +23,9 @@ pub trait Networks: Send + Sync {
     /// no container is removed. Answers which ends of connections are not there.
     fn restore(&self, should_be: &ShouldBe) -> Result<Vec<String>>;
 
+    /// Puts ends of connections that there are on the network's bridge; those that are on it stay.
+    fn attach(&self, network: &Network, interfaces: &[String]) -> Result<()>;
+
     /// A space of its own, with a loopback interface.
     fn space(&self) -> Result<NetworkSpace>;
 

@@ -8,6 +8,23 @@ use dhow_model::ports::ShouldBe;
 
 use crate::link::{Address, Change, Index, Link, Links, Mac};
 
+/// How the marks of all engines begin.
+pub(super) const MARK: &str = "dhow ";
+
+/// Puts ends of connections on a bridge that was made anew.
+pub(super) fn attach(links: &mut Links, name: &str, interfaces: &[String]) -> io::Result<()> {
+    let Some(bridge) = links.find(name)? else { return Ok(()) };
+    for interface in interfaces {
+        if let Some(end) = links.find(interface)?.filter(|end| end.master != Some(bridge.index)) {
+            links.change(
+                end.index,
+                &Change { master: Some(bridge.index), up: Some(true), ..Change::default() },
+            )?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the bridge of a network, or completes one that is there.
 pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Result<()> {
     let name = network.bridge();
@@ -15,6 +32,12 @@ pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Resu
     let bridge = match links.find(&name)? {
         Some(bridge) if bridge.kind != "bridge" => {
             return Err(io::Error::other(format!("the link {name} is no bridge")));
+        }
+        Some(bridge) if bridge.alias.starts_with(MARK) && bridge.alias != mark => {
+            return Err(io::Error::other(format!(
+                "the bridge {name} belongs to another engine ({})",
+                bridge.alias
+            )));
         }
         Some(bridge) => bridge.index,
         None => links.add_bridge(&name, mac_of(network), mtu, mark)?,

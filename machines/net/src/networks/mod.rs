@@ -44,7 +44,7 @@ impl HostNetworks {
     #[must_use]
     pub fn new(data_root: &Path, exec_root: &Path, server: Server) -> Self {
         Self {
-            mark: format!("dhow {}", data_root.display()),
+            mark: format!("{}{}", bridges::MARK, data_root.display()),
             links: Mutex::new(None),
             guard: Guard::new(table(data_root)),
             forwarding: Forwarding::new(exec_root.join("forwarding-was-off")),
@@ -122,6 +122,12 @@ impl Networks for HostNetworks {
             .map_err(failed("cannot put the firewall in place"))?;
         should_be.used.iter().try_for_each(|network| self.set_up(network))?;
         Ok(missing)
+    }
+
+    fn attach(&self, network: &Network, interfaces: &[String]) -> Result<()> {
+        let name = network.bridge();
+        let attached = self.with_links(|links| bridges::attach(links, &name, interfaces));
+        attached.map_err(failed(format!("cannot connect to the bridge {name} again")))
     }
 
     fn space(&self) -> Result<NetworkSpace> {
