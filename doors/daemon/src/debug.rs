@@ -51,6 +51,9 @@ enum Trace {
         /// How often.
         #[arg(long, default_value_t = 30)]
         rounds: usize,
+        /// Fails where a step takes more than so many times its limit even at its best, or is not seen at all.
+        #[arg(long, value_name = "TIMES")]
+        most: Option<u32>,
     },
 }
 
@@ -63,8 +66,8 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()) * 125);
         }
     };
-    let Debug::Trace(Trace::Start { rounds }) = command;
-    match trace_start(rounds) {
+    let Debug::Trace(Trace::Start { rounds, most }) = command;
+    match trace_start(rounds, most) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dhow debug: {error:#}");
@@ -73,7 +76,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn trace_start(rounds: usize) -> Result<()> {
+fn trace_start(rounds: usize, most: Option<u32>) -> Result<()> {
     let bench = Bench::start()?;
     let image = bench.image()?;
     for _ in 0..rounds + WARM {
@@ -81,7 +84,24 @@ fn trace_start(rounds: usize) -> Result<()> {
     }
     let marks = std::fs::read_to_string(bench.marks()).context("read the marks")?;
     drop(bench);
-    print(&rounds_of(&marks));
+    let steps = rounds_of(&marks);
+    print(&steps);
+    most.map_or(Ok(()), |most| hold(&steps, most))
+}
+
+/// On a busy machine a median says nothing, and the least of many rounds is some times that of a quiet one. What is
+/// far beyond that is no noise: a wait for the disk, for a grace period of the kernel, for another process.
+fn hold(steps: &Steps, most: u32) -> Result<()> {
+    let mut broken = Vec::new();
+    for (name, limit) in LIMITS {
+        let times = steps.iter().find(|(step, _)| step == name).map(|(_, times)| times);
+        match times.and_then(|times| times.iter().min()) {
+            None => broken.push(format!("{name} is not seen")),
+            Some(least) if *least > limit * most => broken.push(format!("{name} takes {least} µs at least")),
+            Some(_) => {}
+        }
+    }
+    ensure!(broken.is_empty(), "more than {most} times the limit: {}", broken.join(", "));
     Ok(())
 }
 
@@ -224,6 +244,17 @@ fn print(steps: &Steps) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_that_waits_breaks_its_limit_and_noise_does_not() {
+        let all = |least| {
+            LIMITS.iter().map(|(name, limit)| ((*name).into(), vec![90_000, limit * least])).collect()
+        };
+        hold(&all(10), 10).unwrap();
+        let broken = hold(&all(11), 10).unwrap_err().to_string();
+        assert!(broken.contains("in its cgroup takes 616 µs at least"), "{broken}");
+        assert!(hold(&Vec::new(), 10).unwrap_err().to_string().contains("executes is not seen"));
+    }
 
     #[test]
     fn steps_of_all_rounds_are_put_side_by_side() {
