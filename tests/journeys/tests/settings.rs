@@ -275,7 +275,7 @@ fn what_cannot_be_had_is_refused_in_dockers_words() -> Result<()> {
         ("--net host --sysctl net.ipv4.ip_forward=1", "\"net.ipv4.ip_forward\""),
         ("--ipc host --sysctl kernel.shmmax=1000000", "\"kernel.shmmax\""),
         ("--ipc nope", "invalid IPC mode: nope"),
-        ("--storage-opt nope=1G", "unknown storage option nope"),
+        ("--storage-opt nope=1G", "Unknown option nope"),
         ("--storage-opt size=much", "invalid size of the storage option"),
         ("--oom-score-adj 5000", "Invalid value 5000, range for oom score adj is [-1000, 1000]"),
         ("--cpus 999", "range of CPUs is from 0.01 to"),

@@ -15,7 +15,7 @@ use super::logs::size;
 pub fn check(options: &BTreeMap<String, String>, mountinfo: &str, data_root: &Path) -> Result<()> {
     let Some((name, value)) = options.iter().next() else { return Ok(()) };
     if let Some(other) = options.keys().find(|name| !name.eq_ignore_ascii_case("size")) {
-        return Err(Error::invalid(format!("unknown storage option {other}")));
+        return Err(Error::invalid(format!("Unknown option {other}")));
     }
     size(value)
         .map_err(|_| Error::invalid(format!("invalid size of the storage option {name}: {value:?}")))?;
@@ -52,7 +52,7 @@ mod tests {
         assert!(check(&BTreeMap::new(), PLAIN, Path::new("/")).is_ok());
         assert!(words("size", "1G", PLAIN).contains("only for overlay over xfs with 'pquota'"));
         assert_eq!(words("size", "1G", &quotas), "HostConfig.StorageOpt is not supported yet");
-        assert_eq!(words("foo", "1G", PLAIN), "unknown storage option foo");
+        assert_eq!(words("foo", "1G", PLAIN), "Unknown option foo");
         assert_eq!(words("size", "much", PLAIN), "invalid size of the storage option size: \"much\"");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nearly all templates in the world are texts with `{{.Field}}` and `{{json .Field}}` in them.
 //! Those are rendered here straight from the JSON document, which keeps the engine's order of keys
-//! and costs nothing; everything else is left to the `gotmpl` crate, and what it does not know of Go to [`go`].
+//! and costs nothing; everything else is left to the `gotmpl` crate, and what it does not know of Go to `go`.
 
 use gotmpl::{TemplateError, Value};
 use serde_json::Value as Json;
