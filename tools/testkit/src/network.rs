@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use dhow_model::ports::NetworkSpace;
+pub use dhow_model::ports::NetworkSpace;
 use dhow_net::sandbox::Sandbox;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 

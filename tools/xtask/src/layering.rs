@@ -35,7 +35,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "dhow-cli",
         ],
     ),
-    ("dhow-testkit", &[]),
+    ("dhow-testkit", &["dhow-model", "dhow-net"]),
     ("dhow-journeys", &["dhow-sys"]),
     ("dhow-conformance", &["dhow-testkit"]),
     ("xtask", &["dhow-testkit"]),

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use dhow_model::ports::NetworkSpace;
 use dhow_testkit::http::Connection;
+use dhow_testkit::network::NetworkSpace;
 use dhow_testkit::{Engine, rootfs};
 use dhow_testkit::{network, process};
 use tempfile::TempDir;
