@@ -3,6 +3,7 @@
 //!
 //! The stock `docker` is the judge; where it is not installed, the tests say so and end.
 
+mod lines;
 mod recorder;
 
 use std::ffi::OsString;
@@ -181,6 +182,13 @@ fn every_change_is_asked_for_as_docker_asks() {
 #[test]
 fn every_question_is_put_as_docker_puts_it() {
     compare(QUESTIONS, |_| true);
+}
+
+#[test]
+fn networks_and_ports_are_asked_for_as_docker_asks() {
+    // Docker looks at a network before it removes it.
+    compare(lines::NETWORKS, |sent| sent.method != "GET");
+    compare(lines::NETWORKING, |sent| sent.method == "POST" && !sent.path.ends_with("/wait"));
 }
 
 fn compare(lines: &[&str], matters: fn(&Sent) -> bool) {

@@ -38,7 +38,23 @@ const PLACES: &[&str] = &[
     "image inspect",
     "volume rm",
     "volume inspect",
+    "network",
+    "network create",
     "network inspect",
+    "network rm",
+    "network rm lan",
+    "network connect",
+    "network connect lan",
+    "network connect lan web",
+    "network disconnect",
+    "network disconnect lan",
+    "network disconnect lan web",
+    "network ls",
+    "run --network-alias",
+    "run --link",
+    "run --publish",
+    "run --dns",
+    "system prune",
     "container inspect",
     "container",
     "context use",
@@ -71,6 +87,8 @@ fn furnished() -> Result<Engine> {
         &["pause", "frozen"],
         &["create", "--name", "made", "busybox"],
         &["tag", "busybox", "other:1"],
+        &["network", "create", "lan"],
+        &["network", "connect", "lan", "web"],
     ] {
         engine.docker(arguments).check()?;
     }
@@ -94,9 +112,14 @@ fn what_docker_offers_is_offered() -> Result<()> {
         words.sort();
         words
     };
+    let mut differences = Vec::new();
     for place in PLACES {
-        assert_eq!(offered(engine.binary(), place), offered(Path::new("docker"), place), "{place}");
+        let (ours, theirs) = (offered(engine.binary(), place), offered(Path::new("docker"), place));
+        if ours != theirs {
+            differences.push(format!("{place}\n  docker {theirs:?}\n  dhow   {ours:?}\n"));
+        }
     }
+    assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.concat());
     Ok(())
 }
 

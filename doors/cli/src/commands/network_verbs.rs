@@ -48,11 +48,10 @@ pub(crate) const DISCONNECT: Command = Command {
 };
 
 fn remove(session: &Session, parsed: &Parsed) -> Result<()> {
-    let client = session.client()?;
     let mut failed = false;
     for name in &parsed.arguments {
-        let removed = checked("network", name)
-            .and_then(|name| client.send(Request::delete(&["networks", name])).map_err(Error::from));
+        let removed =
+            checked("network", name).and_then(|name| session.send(Request::delete(&["networks", name])));
         match removed {
             Ok(_) => session.print_line(name)?,
             Err(error) if parsed.is_on("force") && error.is_not_found() => {}

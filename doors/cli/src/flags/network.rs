@@ -130,8 +130,9 @@ impl Attachment {
                 self.driver_opts.insert(key.trim().to_owned(), value.trim().to_owned());
             }
             "gw-priority" => {
-                self.gateway_priority = number::signed_decimal(value)
-                    .ok_or_else(|| format!("invalid gw-priority ({value}): invalid syntax"))?;
+                self.gateway_priority = number::signed_decimal(value).ok_or_else(|| {
+                    format!("invalid gw-priority ({value}): {}", number::why_not_signed(value))
+                })?;
             }
             _ => return Err(format!("invalid field key {key}")),
         }

@@ -46,6 +46,13 @@ pub(crate) fn signed_decimal(value: &str) -> Option<i64> {
     value.parse().ok().filter(|_| plain)
 }
 
+/// What is wrong with digits that [`signed_decimal`] does not take.
+pub(crate) fn why_not_signed(value: &str) -> &'static str {
+    let digits = value.strip_prefix(['-', '+']).unwrap_or(value);
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { "value out of range" } else { "invalid syntax" }
+}
+
 fn magnitude(digits: &str) -> Result<u64, &'static str> {
     let lower = digits.to_ascii_lowercase();
     let (radix, rest) = match lower.as_bytes() {
@@ -77,6 +84,8 @@ mod tests {
         assert!(unsigned_16("65536").unwrap_err().ends_with("value out of range"));
         assert_eq!(boolean("foo").unwrap_err(), "strconv.ParseBool: parsing \"foo\": invalid syntax");
         assert_eq!((decimal("12"), decimal("+1"), decimal("")), (Some(12), None, None));
+        assert_eq!(why_not_signed("-x"), "invalid syntax");
+        assert_eq!(why_not_signed("-99999999999999999999"), "value out of range");
         assert_eq!((signed_decimal("-1"), signed_decimal("--1")), (Some(-1), None));
     }
 }

@@ -125,6 +125,9 @@ fn bare_address(address: &str) -> Result<String, String> {
     if address.is_empty() {
         return Ok(String::new());
     }
+    if address.starts_with('[') && !address.contains(']') {
+        return Err(format!("invalid IP address {address}: address {address}:: missing ']' in address"));
+    }
     let bare = address.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(address);
     match bare.parse::<IpAddr>() {
         Ok(_) => Ok(bare.to_owned()),

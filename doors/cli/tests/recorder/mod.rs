@@ -202,5 +202,9 @@ fn tidied(body: &[u8]) -> Json {
     if let Some(Json::Array(binds)) = body.pointer_mut("/HostConfig/Binds") {
         binds.sort_by_key(|bind| bind.to_string());
     }
+    // And so do the subnets of a network.
+    if let Some(Json::Array(subnets)) = body.pointer_mut("/IPAM/Config") {
+        subnets.sort_by_key(|subnet| subnet.to_string());
+    }
     body
 }

@@ -133,7 +133,7 @@ impl Place {
         match (self.command, self.group) {
             (Some(_), _) => {
                 let forced = self.parsed().is_on("force");
-                self.offered(&offers::of_argument(self.name(), self.arguments.len(), forced), "", last)
+                self.offered(&offers::of_argument(self.name(), &self.arguments, forced), "", last)
             }
             (None, group) => (names(group), NO_FILES),
         }
@@ -164,7 +164,8 @@ impl Place {
             Err(_) => (Vec::new(), FAILED),
             Ok(words) => {
                 let open = !words.is_empty() && words.iter().all(|(word, _)| word.ends_with(['=', ':']));
-                let files = if matches!(offer, Offer::Files | Offer::CopyEnds) { 0 } else { NO_FILES };
+                let files =
+                    if matches!(offer, Offer::Files | Offer::CopyEnds | Offer::Links) { 0 } else { NO_FILES };
                 let words = words.into_iter().map(|(word, about)| (format!("{prefix}{word}"), about));
                 (words.collect(), files | if open { NO_BLANK } else { 0 })
             }

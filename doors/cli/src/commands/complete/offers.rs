@@ -15,6 +15,13 @@ pub(super) enum Offer {
     Files,
     Words(&'static [&'static str]),
     Containers(Which),
+    /// Containers that are on a network, or those that are not.
+    Members {
+        network: String,
+        inside: bool,
+    },
+    /// `NAME:`, for the name by which it is known.
+    Links,
     /// `container:NAME`, beside these words.
     Namespaces(&'static [&'static str]),
     Images,
@@ -181,7 +188,8 @@ fn of_creation(flag: &str) -> Offer {
         "cidfile" | "device" | "env-file" | "label-file" => Offer::Files,
         "health-on-failure" => Offer::Words(&["none", "restart", "stop", "kill"]),
         "ipc" => Offer::Namespaces(&["host", "none", "private", "shareable"]),
-        "link" | "volumes-from" => Offer::Containers(Which::All),
+        "link" => Offer::Links,
+        "volumes-from" => Offer::Containers(Which::All),
         "log-driver" => Offer::LogDrivers,
         "log-opt" => Offer::Words(&[
             "compress=",
@@ -212,8 +220,8 @@ fn of_creation(flag: &str) -> Offer {
 }
 
 /// What stands in the place of a command's argument, after so many others.
-pub(super) fn of_argument(command: &str, before: usize, forced: bool) -> Offer {
-    match (command, before) {
+pub(super) fn of_argument(command: &str, before: &[String], forced: bool) -> Offer {
+    match (command, before.len()) {
         ("run" | "create" | "history", 1..) | ("tag", 2..) => Offer::Nothing,
         ("run" | "create" | "history" | "tag" | "rmi" | "save" | "image inspect", _) => Offer::Images,
         ("images" | "image tree", 0) => Offer::Images,
@@ -238,7 +246,8 @@ pub(super) fn of_argument(command: &str, before: usize, forced: bool) -> Offer {
         ("volume import", _) => Offer::Files,
         ("network inspect" | "network rm" | "network remove", _) => Offer::Networks,
         ("network connect" | "network disconnect", 0) => Offer::Networks,
-        ("network connect" | "network disconnect", 1) => Offer::Containers(Which::All),
+        ("network connect", _) => Offer::Members { network: before[0].clone(), inside: false },
+        ("network disconnect", _) => Offer::Members { network: before[0].clone(), inside: true },
         ("context use" | "context update" | "context export", 0) => Offer::Contexts,
         ("context inspect" | "context rm" | "context remove", _) => Offer::Contexts,
         ("completion", 0) => Offer::Words(&["bash", "zsh", "fish"]),
@@ -255,6 +264,11 @@ impl Offer {
             Offer::Nothing | Offer::Files => Ok(Vec::new()),
             Offer::Words(words) => plain(known(words)),
             Offer::Containers(which) => plain(containers(session, *which)?),
+            Offer::Members { network, inside } => plain(members(session, network, *inside)?),
+            Offer::Links => {
+                let names = containers(session, Which::All)?;
+                plain(names.iter().map(|name| format!("{name}:")).collect())
+            }
             Offer::Namespaces(words) if !last.starts_with("container:") => {
                 plain([vec!["container:".to_owned()], known(words)].concat())
             }
@@ -280,11 +294,23 @@ impl Offer {
 
 fn containers(session: &Session, which: Which) -> Result<Vec<String>> {
     let all = !matches!(which, Which::Running);
+    names(session, all, |container| is_meant(container, which))
+}
+
+fn members(session: &Session, network: &str, inside: bool) -> Result<Vec<String>> {
+    let is_inside = |container: &Json| {
+        let networks = container.pointer("/NetworkSettings/Networks").and_then(Json::as_object);
+        networks.is_some_and(|networks| networks.contains_key(network))
+    };
+    names(session, true, |container| is_inside(container) == inside)
+}
+
+fn names(session: &Session, all: bool, is_meant: impl Fn(&Json) -> bool) -> Result<Vec<String>> {
     let request = Request::get(&["containers", "json"]).query_flag("all", all);
     let found: Vec<Json> = session.present_client()?.send(request)?.json()?;
     let with_ids = variable_of("DOCKER_COMPLETION_SHOW_CONTAINER_IDS").is_some_and(|value| value == "yes");
     let mut words = Vec::new();
-    for container in found.iter().filter(|container| is_meant(container, which)) {
+    for container in found.iter().filter(|container| is_meant(container)) {
         words.extend(container.get("Id").and_then(Json::as_str).filter(|_| with_ids).map(str::to_owned));
         let names = container.get("Names").and_then(Json::as_array).into_iter().flatten();
         words.extend(names.filter_map(Json::as_str).map(|name| name.trim_start_matches('/').to_owned()));
