@@ -214,6 +214,20 @@ fn an_init_passes_signals_on_reaps_orphans_and_ends_as_the_program_does() -> Res
     Ok(())
 }
 
+/// Its root is no longer the container's, and commands run beside it all the same.
+#[test]
+fn a_program_may_change_its_root() -> Result<()> {
+    let engine = engine()?;
+    let script = "mkdir -p /r/bin && cp /bin/busybox /r/bin && exec chroot /r /bin/busybox sh -c 'echo up; exec /bin/busybox sleep 600'";
+    engine.dhow(&["run", "-d", "--name", "elsewhere", "busybox", "sh", "-c", script]).ok();
+    while engine.dhow(&["logs", "elsewhere"]).stdout != "up\n" {}
+    assert_eq!(engine.dhow(&["exec", "-u", "web", "elsewhere", "id", "-un"]).ok(), "web");
+    let tar = engine.scratch().join("elsewhere.tar");
+    engine.dhow(&["export", "-o", &tar.display().to_string(), "elsewhere"]).ok();
+    assert!(process::must(Command::new("tar").arg("-tf").arg(&tar))?.contains("r/bin/busybox"));
+    Ok(())
+}
+
 /// A signal to the command is one to the container, but with `--sig-proxy=false` the command's own end alone.
 #[test]
 fn signals_are_the_containers_unless_that_is_not_wanted() -> Result<()> {

@@ -26,9 +26,11 @@ impl Core {
     /// runs: then its own mount is looked through, because a second one on the same writable layer is
     /// undefined while the first changes it.
     pub(crate) fn own_tree(&self, id: &ContainerId, pid: Option<i32>) -> dhow_model::Result<OwnedFd> {
-        match pid {
-            Some(pid) => running::own_tree(pid, &self.layout.container(id).join("rw")),
-            None => Ok(self.mount(id, Access::Read)?),
+        let own = pid.map(|pid| running::own_tree(pid, &self.layout.container(id).join("rw")));
+        match own {
+            Some(Ok(tree)) => Ok(tree),
+            // A program that has changed its root, or has just ended, has no such mount to copy.
+            Some(Err(_)) | None => Ok(self.mount(id, Access::Read)?),
         }
     }
 
