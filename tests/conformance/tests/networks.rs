@@ -60,6 +60,7 @@ const STORY: &[&str] = &[
     "port served",
     "ps --format {{.Names}}·{{.Ports}}·{{.Networks}}",
     "ps --filter publish=80 --format {{.Names}}",
+    "ps --filter publish=8080 --format {{.Names}}",
     "ps --filter expose=7 --format {{.Names}}",
     "ps --filter network=net2 --format {{.Names}}",
     "ps --filter network=nope --format {{.Names}}",

@@ -55,6 +55,8 @@ enum Test {
     Images(BTreeSet<ImageId>),
     Before(Timestamp),
     Since(Timestamp),
+    /// Ports of the container, whatever ports of the host they are at.
+    Published(BTreeSet<String>),
     /// What no container of this engine can meet.
     Nothing,
 }
@@ -104,11 +106,7 @@ fn test(key: &str, values: BTreeSet<String>, lookup: &impl Lookup) -> Result<Opt
         }
         "before" => Test::Before(lookup.created(&first())?),
         "since" => Test::Since(lookup.created(&first())?),
-        // No container publishes a port yet.
-        "publish" => {
-            ports(key, &values)?;
-            Test::Nothing
-        }
+        "publish" => Test::Published(ports(key, &values)?),
         "health" => Test::Healths(one_of(key, "health", values, HEALTHS)?),
         _ => return Ok(None),
     }))
@@ -195,6 +193,9 @@ impl Test {
             Self::Before(created) => container.created < *created,
             Self::Since(created) => container.created > *created,
             Self::Nothing => false,
+            Self::Published(wanted) => {
+                container.host_config.port_bindings.keys().any(|port| wanted.contains(port))
+            }
         }
     }
 }
