@@ -15,6 +15,7 @@ use super::address::{Address, TLS_PORT};
 use super::file::{self, File};
 use super::flags::{ContainerFlags, Flags, Given};
 use super::log::LogStyle;
+use super::networks;
 use super::tls::Tls;
 
 const SOCKET: &str = "/run/dhow/dhow.sock";
@@ -226,6 +227,7 @@ fn of_containers(flags: &Flags, file: &File) -> Result<Settings> {
         settings.cgroup_parent = parent;
     }
     modes(flags, file, &mut settings)?;
+    networks::apply(flags, file, &mut settings)?;
     let in_file = file.default_shm_size.as_ref().map(ToString::to_string);
     if let Some(size) = either(&flags.default_shm_size, &in_file) {
         let size = dhow_engine::plan::logs::size(&size)

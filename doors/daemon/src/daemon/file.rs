@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::flags::{Flags, Given, UNSERVED};
+use super::networks::FilePool;
 
 const FILE: &str = "/etc/dhow/daemon.json";
 const LONGEST: u64 = 1 << 20;
@@ -25,15 +26,15 @@ const NAMED: &[(&str, &str)] = &[
     ("exec-opts", "exec_opts"),
     ("runtimes", "runtimes"),
     ("cdi-spec-dirs", "cdi_directories"),
+    ("default-address-pools", "address_pools"),
+    ("host-gateway-ips", "host_gateways"),
 ];
 /// Names of the file for what is refused, where they are not the flag's.
 const UNSERVED_NAMES: &[&str] = &[
     "authorization-plugins",
     "builder",
-    "default-address-pools",
     "default-network-opts",
     "features",
-    "host-gateway-ips",
     "insecure-registries",
     "min-api-version",
     "node-generic-resources",
@@ -88,6 +89,8 @@ pub(super) struct File {
     pub(super) dns: Vec<String>,
     pub(super) dns_opts: Vec<String>,
     pub(super) dns_search: Vec<String>,
+    pub(super) default_address_pools: Vec<FilePool>,
+    pub(super) host_gateway_ips: Vec<String>,
     pub(super) max_concurrent_downloads: Option<i64>,
     pub(super) max_concurrent_uploads: Option<i64>,
     pub(super) max_download_attempts: Option<i64>,

@@ -18,7 +18,6 @@ pub(super) const UNSERVED: &[&str] = &[
     "cpu-rt-period",
     "cpu-rt-runtime",
     "cri-containerd",
-    "default-address-pool",
     "default-gateway",
     "default-gateway-v6",
     "default-network-opt",
@@ -27,7 +26,6 @@ pub(super) const UNSERVED: &[&str] = &[
     "firewall-backend",
     "fixed-cidr",
     "fixed-cidr-v6",
-    "host-gateway-ip",
     "http-proxy",
     "https-proxy",
     "icc",
@@ -217,6 +215,12 @@ pub(super) struct ContainerFlags {
     /// A search domain of containers that do not say
     #[arg(long = "dns-search", value_name = "DOMAIN")]
     pub(super) dns_search: Vec<String>,
+    /// A block that new networks are cut from: base=10.0.0.0/8,size=24
+    #[arg(long = "default-address-pool", value_name = "POOL")]
+    pub(super) address_pools: Vec<String>,
+    /// What host-gateway stands for in --add-host
+    #[arg(long = "host-gateway-ip", value_name = "ADDRESS")]
+    pub(super) host_gateways: Vec<String>,
 }
 
 impl Flags {

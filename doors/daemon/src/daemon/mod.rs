@@ -11,6 +11,7 @@ mod file;
 mod flags;
 mod log;
 mod memory;
+mod networks;
 mod notify;
 mod pidfile;
 mod reload;

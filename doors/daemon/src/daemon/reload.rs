@@ -79,6 +79,9 @@ fn fixed(old: &Configuration, new: &Configuration) -> Vec<&'static str> {
         ("no-new-privileges", was.no_new_privileges != is.no_new_privileges),
         ("seccomp-profile", was.seccomp_profile != is.seccomp_profile),
         ("cgroup-parent", was.cgroup_parent != is.cgroup_parent),
+        ("default-address-pools or host-gateway-ips", {
+            (&was.address_pools, &was.host_gateway) != (&is.address_pools, &is.host_gateway)
+        }),
         ("dns, dns-opts or dns-search", {
             (&was.dns, &was.dns_options, &was.dns_search) != (&is.dns, &is.dns_options, &is.dns_search)
         }),
