@@ -66,7 +66,9 @@ impl Engine {
     pub fn disconnect_network(&self, network: &str, container: &str, force: bool) -> Result<()> {
         let network = self.network(network)?;
         let entry = match self.container(container) {
-            Err(error) if force && error.kind() == dhow_model::Kind::NotFound => return Ok(()),
+            Err(error) if force && error.kind() == dhow_model::Kind::NotFound => {
+                return Err(Error::not_found(format!("endpoint {container} not found")));
+            }
             found => found?,
         };
         let turn = entry.turn();

@@ -52,7 +52,9 @@ fn aliases(network: &Network, settings: &EndpointSettings) -> Result<()> {
 }
 
 fn options(settings: &EndpointSettings) -> Result<()> {
-    let unknown = settings.driver_opts.iter().flatten().find(|(name, _)| !OPTIONS.contains(&name.as_str()));
+    // What is of no engine's is kept for whoever wrote it, as Docker does.
+    let of_docker = |name: &str| name.starts_with("com.docker.network.") && !OPTIONS.contains(&name);
+    let unknown = settings.driver_opts.iter().flatten().find(|(name, _)| of_docker(name));
     if let Some((name, _)) = unknown {
         return Err(Error::invalid(format!("option {name:?} of a place in a network is not supported yet")));
     }
