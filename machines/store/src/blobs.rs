@@ -30,7 +30,8 @@ pub(crate) fn put(layout: &Layout, stage: &Stage, bytes: &[u8]) -> Result<Digest
 pub(crate) fn read(layout: &Layout, digest: &Digest) -> Result<Vec<u8>> {
     let path = layout.blob(digest);
     let file = std::fs::File::open(&path).on("open", &path)?;
-    let mut bytes = Vec::new();
+    // Most are read at once: a start reads thousands.
+    let mut bytes = Vec::with_capacity(4 << 10);
     file.take(JSON_MAX + 1).read_to_end(&mut bytes).on("read", &path)?;
     if Digest::of(&bytes) == *digest {
         return Ok(bytes);

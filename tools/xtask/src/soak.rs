@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What is counted: how, and by how much it may grow.
 ///
 /// The database's log is folded after some hundred commits, and so has some megabytes now and then. The
-/// allocator keeps an arena for each processor and thread, which fill up to a plateau in the first thousands of
-/// containers side by side (5 to 11 MB) and are given back when the engine has grown past 24 MB.
+/// allocator keeps two arenas, which fill up to a plateau in the first thousands of containers side by side (5 to
+/// 9 MB); what is free in them is given back some seconds later.
 type Count = fn(&Engine) -> Result<u64>;
 const COUNTS: [(&str, Count, u64); 11] = [
     ("processes", |engine| Ok(family(engine)?.len() as u64), 0),
