@@ -15,13 +15,14 @@ use crate::network;
 use crate::process::{self, Answer};
 use crate::rootfs;
 
-/// A running `dhow daemon`, in a network namespace of its own unless it listens to TCP.
+/// A running `dhow daemon`, in a network namespace of its own. The thread that starts one which listens to TCP goes
+/// there too, with all that it starts afterwards.
 pub struct Engine {
     binary: PathBuf,
     directory: TempDir,
     child: Option<Child>,
     extra: Vec<String>,
-    network: Option<NetworkSpace>,
+    network: NetworkSpace,
 }
 
 /// The binary that tests run: `DHOW_BINARY`, or the one that this build made beside the test.
@@ -62,9 +63,10 @@ impl Engine {
     pub fn start_binary(binary: &Path, extra: &[&str]) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("dhow-").tempdir()?;
         let extra = extra.iter().map(|s| (*s).to_owned()).collect();
-        let mut engine = Self { binary: binary.to_owned(), directory, child: None, extra, network: None };
-        if !engine.extra.iter().any(|flag| flag.contains("tcp://") || flag == "--metrics-addr") {
-            engine.network = Some(network::host()?);
+        let network = network::host()?;
+        let mut engine = Self { binary: binary.to_owned(), directory, child: None, extra, network };
+        if engine.extra.iter().any(|flag| flag.contains("tcp://") || flag == "--metrics-addr") {
+            network::enter(engine.network.handle().as_fd())?;
         }
         engine.launch()?;
         Ok(engine)
@@ -93,16 +95,13 @@ impl Engine {
     /// A program on the engine's host, as far as networks are concerned.
     #[must_use]
     pub fn within_network(&self, program: &Path) -> Command {
-        match &self.network {
-            None => Command::new(program),
-            Some(space) => network::command(space, program),
-        }
+        network::command(&self.network, program)
     }
 
-    /// Its host's namespace; none where that is the test's own.
+    /// Its host's namespace.
     #[must_use]
-    pub const fn network(&self) -> Option<&NetworkSpace> {
-        self.network.as_ref()
+    pub const fn network(&self) -> &NetworkSpace {
+        &self.network
     }
 
     /// Does something on the engine's host, as far as networks are concerned.
@@ -110,10 +109,7 @@ impl Engine {
     /// # Panics
     /// When the deed does, or the namespace cannot be entered.
     pub fn in_network<T: Send>(&self, deed: impl FnOnce() -> T + Send) -> T {
-        match &self.network {
-            None => deed(),
-            Some(space) => network::within(space.handle().as_fd(), deed),
-        }
+        network::within(self.network.handle().as_fd(), deed)
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {

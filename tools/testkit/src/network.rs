@@ -25,13 +25,21 @@ pub fn command(space: &NetworkSpace, program: &Path) -> Command {
     command
 }
 
+/// Takes this thread there, and all that it starts afterwards.
+///
+/// # Errors
+/// The kernel's.
+pub fn enter(namespace: BorrowedFd<'_>) -> Result<()> {
+    Ok(move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))?)
+}
+
 /// Does something in a namespace, on a thread of its own.
 ///
 /// # Panics
 /// When the deed does, or the namespace cannot be entered.
 pub fn within<T: Send>(namespace: BorrowedFd<'_>, deed: impl FnOnce() -> T + Send) -> T {
     let entered = || {
-        move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network)).expect("a network namespace");
+        enter(namespace).expect("a network namespace");
         deed()
     };
     std::thread::scope(|scope| scope.spawn(entered).join()).expect("the deed does not panic")

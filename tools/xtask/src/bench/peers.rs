@@ -85,7 +85,7 @@ impl Arena {
     /// Where the host of an engine with networks is; none for others.
     pub(crate) fn host_network(&self, name: &str) -> Result<Option<OwnedFd>> {
         let space = match name {
-            "dhow" => self.dhow.engine.network(),
+            "dhow" => Some(self.dhow.engine.network()),
             "docker" => self.docker.as_ref().map(|docker| &docker.network),
             _ => None,
         };
