@@ -137,9 +137,18 @@ const stories = {
     await docker.getImage('made:2').remove({ force: true });
   },
 
+  async ports_are_published_and_shown() {
+    const HostConfig = { PortBindings: { '80/tcp': [{ HostPort: '8080' }] }, AutoRemove: true };
+    const container = await docker.createContainer({ Image: 'busybox', Cmd: ['sleep', '1000'], HostConfig });
+    await container.start();
+    const { Ports, Networks } = (await container.inspect()).NetworkSettings;
+    assert.deepEqual(Ports['80/tcp'], [{ HostIp: '0.0.0.0', HostPort: '8080' }]);
+    assert.match(Networks.bridge.IPAddress, /^172\.17\./);
+    await container.remove({ force: true });
+  },
+
   async what_is_not_served_is_refused_by_name() {
     const body = (HostConfig) => ({ Image: 'busybox', HostConfig });
-    await refused(501, /HostConfig\.PortBindings is not supported yet/, docker.createContainer(body({ PortBindings: { '80/tcp': [{ HostPort: '80' }] } })));
     await refused(400, /HostConfig\.CpuCount is not supported yet/, docker.createContainer(body({ CpuCount: 2 })));
     await refused(404, /No such image: nosuch/, docker.createContainer({ Image: 'nosuch' }));
     await refused(501, /registries are not supported yet/, docker.pull('nosuch:1'));

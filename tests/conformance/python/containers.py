@@ -148,7 +148,11 @@ def story_what_is_not_there_has_its_own_error(client):
     refused(errors.NotFound, "No such container: nosuch", lambda: client.containers.get("nosuch"))
     refused(errors.NotFound, "No such exec instance", lambda: client.api.exec_inspect("nosuch"))
     refused(errors.APIError, "joining network namespace", lambda: client.containers.run("busybox", "true", network_mode="container:nosuch"))
-    refused(errors.APIError, "not supported yet", lambda: client.containers.create("busybox", ports={"80/tcp": 8080}))
+    published = client.containers.run("busybox", ["sleep", "1000"], ports={"80/tcp": 8080}, detach=True)
+    published.reload()
+    assert published.ports == {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}, published.ports
+    refused(errors.APIError, "port is already allocated", lambda: client.containers.run("busybox", "true", ports={"80/tcp": 8080}))
+    published.remove(force=True)
 
 
 def story_a_container_that_removes_itself_is_gone(client):
