@@ -6,6 +6,7 @@
 //!   db/state.sqlite                records and names
 //!   db/state.mark                  whether the database can be believed without looking through it
 //!   db/images.json                 images and names once more, for a database that got lost
+//!   db/networks.json               networks once more, for the same day
 //!   blobs/sha256/<digest>          configurations and manifests, byte for byte
 //!   layers/<diff id>/              layer.tar (as it came) and index.erofs (its file tree, pointing into it);
 //!                                  or fs/ (the unpacked tree), recipe (how to get the tar back), layer.json
@@ -70,6 +71,10 @@ impl Layout {
 
     pub(crate) fn images(&self) -> PathBuf {
         self.root.join("db/images.json")
+    }
+
+    pub(crate) fn networks(&self) -> PathBuf {
+        self.root.join("db/networks.json")
     }
 
     pub(crate) fn blobs(&self) -> PathBuf {

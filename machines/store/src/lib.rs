@@ -23,6 +23,7 @@ mod error;
 mod images;
 pub mod layer;
 mod layout;
+mod networks;
 mod records;
 mod repair;
 mod side_by_side;

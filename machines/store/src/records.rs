@@ -9,6 +9,7 @@ use dhow_sys::trace::mark;
 use rusqlite::Connection;
 
 use crate::error::Context as _;
+use crate::networks;
 use crate::{Core, repair, side_by_side, sparse};
 
 /// Records in the database; what people may want to read is also in `containers/<id>/config.json`.
@@ -50,34 +51,24 @@ impl Records for RecordStore {
     }
 
     fn networks(&self) -> Result<Vec<Network>> {
-        let bodies: Vec<(String, String)> = self.core.database.read(|connection| {
-            let mut query = connection.prepare_cached("SELECT id, body FROM network ORDER BY id")?;
-            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        })?;
-        let network = |(id, body): &(String, String)| {
-            serde_json::from_str(body).context(|| format!("the record of network {id} is damaged"))
-        };
-        bodies.iter().map(network).collect()
+        networks::whole(&self.core.database)
     }
 
     fn put_network(&self, network: &Network) -> Result<()> {
-        let body = serde_json::to_string(network)
-            .context(|| format!("cannot write down network {}", network.name))?;
-        let id = network.id.clone();
-        self.core.database.write(Durability::Committed, move |connection| {
-            let mut upsert = connection.prepare_cached(
-                "INSERT INTO network (id, body) VALUES (?1, ?2)
-                 ON CONFLICT (id) DO UPDATE SET body = excluded.body",
-            )?;
-            upsert.execute((&id, &body)).map(drop)
-        })
+        let network = network.clone();
+        let write = move |connection: &Connection| networks::row(connection, &network);
+        self.core.database.write(Durability::Committed, write)?;
+        self.core.write_networks();
+        Ok(())
     }
 
     fn delete_network(&self, id: &str) -> Result<()> {
         let id = id.to_owned();
         self.core.database.write(Durability::Committed, move |connection| {
             connection.prepare_cached("DELETE FROM network WHERE id = ?1")?.execute([&id]).map(drop)
-        })
+        })?;
+        self.core.write_networks();
+        Ok(())
     }
 }
 

@@ -53,6 +53,7 @@ fn stored(format: LayerFormat) -> Stored {
     let web = record(&container, "web", Some(image));
     place.store.records.put_container(&web, Durability::Committed).unwrap();
     place.store.volumes.create(VolumeRequest { name: "data".into(), ..VolumeRequest::default() }).unwrap();
+    place.store.records.put_network(&support::network("app")).unwrap();
     Stored { place, layer, image, container }
 }
 
@@ -261,6 +262,7 @@ fn records_that_cannot_be_read_are_made_again(format: LayerFormat) {
         "UPDATE snapshot SET image = 'abc'",
         "UPDATE container SET body = '{'",
         "UPDATE volume SET body = '{'",
+        "UPDATE network SET body = '{'",
         "UPDATE layer SET size = 7",
         "DELETE FROM layer",
     ] {
@@ -276,6 +278,7 @@ fn records_that_cannot_be_read_are_made_again(format: LayerFormat) {
             store.records.containers().unwrap().iter().map(|container| container.name.to_string()).collect();
         assert_eq!(names, ["web"], "{change}");
         assert_eq!(store.volumes.list().unwrap().len(), 1, "{change}");
+        assert_eq!(store.records.networks().unwrap(), [support::network("app")], "{change}");
         assert!(store.images.by_reference(&reference("app")).unwrap().is_some(), "{change}");
         assert!(stored.check(true).findings.iter().all(|finding| finding.state == FindingState::Repaired));
         assert_eq!(stored.check(false).findings, [], "{change}");

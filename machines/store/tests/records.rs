@@ -71,6 +71,7 @@ fn a_database_that_is_damaged_is_rebuilt_from_the_files(format: LayerFormat) {
         .create(VolumeRequest { name: "data".into(), ..VolumeRequest::default() })
         .unwrap();
     std::fs::write(volume.mountpoint.join("kept"), "x").unwrap();
+    place.store.records.put_network(&support::network("app")).unwrap();
     let before = place.store.images.list().unwrap()[0].clone();
     let layers = place.layers_on_disk();
     let support::Place { directory, store, .. } = place;
@@ -92,6 +93,7 @@ fn a_database_that_is_damaged_is_rebuilt_from_the_files(format: LayerFormat) {
     assert_eq!(store.snapshots.usage(&id).unwrap().total, 7 + layers);
     assert_eq!(store.volumes.get("data").unwrap().unwrap(), volume);
     assert!(volume.mountpoint.join("kept").exists());
+    assert_eq!(store.records.networks().unwrap(), [support::network("app")]);
     assert!(names(&root.join("db")).iter().any(|name| name.starts_with("damaged-")), "it is set aside");
 }
 

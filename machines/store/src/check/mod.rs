@@ -9,7 +9,7 @@
 //! | a configuration | bytes whose digest is its name, naming layers that are here | nothing |
 //! | a manifest | bytes whose digest is its name | it is let go: `save` writes another |
 //! | a container's record | readable | its `config.json` |
-//! | `images.json`, `config.json`, `volume.json` | what the database has | the database |
+//! | `images.json`, `networks.json`, `config.json`, `volume.json` | what the database has | the database |
 //! | a snapshot | the layers of its image, and its directories | the image |
 //! | layers, blobs and directories that no record names | none | they are removed |
 //!
@@ -43,6 +43,7 @@ impl Upkeep for UpkeepStore {
         check.blobs()?;
         check.images()?;
         check.containers()?;
+        check.networks()?;
         check.volumes()?;
         Ok(check.report)
     }

@@ -7,6 +7,7 @@ use dhow_model::{Container, ContainerId, Result, Volume};
 use super::Check;
 use crate::catalog::Snapshot;
 use crate::error::Context as _;
+use crate::networks;
 use crate::records::replace_file;
 use crate::repair;
 
@@ -129,6 +130,41 @@ impl Check<'_> {
                 .query_row("SELECT count(*) FROM container WHERE id = ?1", [id], |row| row.get::<_, u32>(0))
         });
         count.is_ok_and(|count| count == 1)
+    }
+
+    pub(super) fn networks(&mut self) -> Result<()> {
+        let rows = networks::rows(&self.core.database)?;
+        self.report.records += rows.len() as u64;
+        for (id, _) in rows.iter().filter(|(_, network)| network.is_none()) {
+            let (object, problem) = (format!("network {id}"), "its record cannot be read".to_owned());
+            if networks::copies(&self.core.layout).iter().any(|network| network.id == *id) {
+                self.mend(object, problem, |core| networks::mend(&core.database, &core.layout, id).map(drop));
+            } else {
+                let containers = self.containers_of_network(id)?;
+                self.lost(object, problem, (Vec::new(), containers));
+            }
+        }
+        let all_read = rows.iter().all(|(_, network)| network.is_some());
+        let path = self.core.layout.networks();
+        let copy = networks::copy(&self.core.database)?;
+        if all_read && !rows.is_empty() && std::fs::read(&path).ok().as_deref() != Some(&*copy) {
+            let problem = "it is not what the database has".to_owned();
+            self.mend(path.display().to_string(), problem, |core| {
+                core.write_networks();
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    /// The containers whose records name a network.
+    fn containers_of_network(&self, network: &str) -> Result<Vec<String>> {
+        let network = network.to_owned();
+        self.core.database.read(move |connection| {
+            let mut query =
+                connection.prepare("SELECT id FROM container WHERE instr(body, ?1) > 0 ORDER BY id")?;
+            query.query_map([&network], |row| row.get(0))?.collect()
+        })
     }
 
     pub(super) fn volumes(&mut self) -> Result<()> {

@@ -6,7 +6,7 @@
 mod rebuild;
 mod rows;
 
-pub(crate) use rebuild::read_volume;
+pub(crate) use rebuild::{read_json, read_volume};
 pub(crate) use rows::{container, mend};
 
 use std::collections::HashSet;

@@ -6,6 +6,7 @@
 //! | layers | the files in `layers/<diff id>/` |
 //! | containers | `containers/<id>/config.json`; those that owed the disk nothing are not there |
 //! | snapshots | the container's image |
+//! | networks | `db/networks.json` |
 //! | volumes | `volumes/<name>/volume.json` |
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::database::Database;
 use crate::error::Context as _;
 use crate::images::register;
 use crate::layout::Layout;
+use crate::networks;
 use crate::snapshots::snapshot_row;
 use crate::stack;
 
@@ -65,6 +67,7 @@ pub(super) fn rebuild(database: &Database, layout: &Layout) -> Result<()> {
     let layers = stack::present(layout)?;
     let volumes = volumes(layout)?;
     let containers = containers(layout)?;
+    let networks = networks::copies(layout);
     database.write(Durability::Committed, move |connection| {
         for image in &images.images {
             register::image_row(connection, &image.row)?;
@@ -75,6 +78,7 @@ pub(super) fn rebuild(database: &Database, layout: &Layout) -> Result<()> {
         for volume in &volumes {
             crate::volumes::volume_row(connection, volume)?;
         }
+        networks.iter().try_for_each(|network| networks::row(connection, network))?;
         for (container, snapshot) in &containers {
             crate::records::container_row(connection, container)?;
             if let Some(snapshot) = snapshot {
@@ -123,7 +127,7 @@ pub(crate) fn read_volume(path: &Path) -> Result<Volume> {
     read_json(&path.join("volume.json"))
 }
 
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     use std::io::Read as _;
     let file = std::fs::File::open(path).on("open", path)?;
     let mut bytes = Vec::new();

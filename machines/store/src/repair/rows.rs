@@ -16,6 +16,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::images::register::{image_row, name_row};
 use crate::layout::Layout;
+use crate::networks;
 use crate::volumes::volume_row;
 
 /// Mends the rows that are read when the store is opened. Those of containers are read later: see
@@ -23,7 +24,16 @@ use crate::volumes::volume_row;
 pub(crate) fn mend(database: &Database, layout: &Layout) -> Result<()> {
     images(database, layout)?;
     snapshots(database)?;
+    networks(database, layout)?;
     volumes(database, layout)
+}
+
+fn networks(database: &Database, layout: &Layout) -> Result<()> {
+    for (id, _) in networks::rows(database)?.into_iter().filter(|(_, network)| network.is_none()) {
+        let mended = networks::mend(database, layout, &id)?;
+        tracing::error!(network = id, mended, "the record of a network cannot be read");
+    }
+    Ok(())
 }
 
 fn images(database: &Database, layout: &Layout) -> Result<()> {

@@ -227,3 +227,21 @@ pub fn archive(members: &[(&str, &[u8])]) -> Vec<u8> {
     }
     writer.finish().unwrap()
 }
+
+/// A network as the engine records it.
+pub fn network(name: &str) -> dhow_model::network::Network {
+    dhow_model::network::Network {
+        id: "a".repeat(64),
+        name: name.to_owned(),
+        driver: dhow_model::network::Driver::Bridge,
+        created: dhow_model::Timestamp::NEVER,
+        internal: false,
+        attachable: false,
+        ipv4: true,
+        ipv6: false,
+        pools: Vec::new(),
+        ipam_options: std::collections::BTreeMap::new(),
+        options: std::collections::BTreeMap::new(),
+        labels: std::collections::BTreeMap::new(),
+    }
+}
