@@ -36,7 +36,8 @@ impl Check<'_> {
             let whole = id.parse().is_ok_and(|id| self.core.catalog().images.contains_key(&id));
             if !whole {
                 let problem = "its configuration or one of its layers is not there".to_owned();
-                self.lost(format!("image {id}"), problem, (vec![id], Vec::new()));
+                let containers = self.containers_that_name(&id)?;
+                self.lost(format!("image {id}"), problem, (vec![id], containers));
             }
         }
         let _change = self.core.begin_change();
@@ -140,7 +141,7 @@ impl Check<'_> {
             if networks::copies(&self.core.layout).iter().any(|network| network.id == *id) {
                 self.mend(object, problem, |core| networks::mend(&core.database, &core.layout, id).map(drop));
             } else {
-                let containers = self.containers_of_network(id)?;
+                let containers = self.containers_that_name(id)?;
                 self.lost(object, problem, (Vec::new(), containers));
             }
         }
@@ -157,13 +158,13 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// The containers whose records name a network.
-    fn containers_of_network(&self, network: &str) -> Result<Vec<String>> {
-        let network = network.to_owned();
+    /// The containers in whose records there is this text.
+    fn containers_that_name(&self, text: &str) -> Result<Vec<String>> {
+        let text = format!("\"{text}\"");
         self.core.database.read(move |connection| {
             let mut query =
                 connection.prepare("SELECT id FROM container WHERE instr(body, ?1) > 0 ORDER BY id")?;
-            query.query_map([&network], |row| row.get(0))?.collect()
+            query.query_map([&text], |row| row.get(0))?.collect()
         })
     }
 
@@ -175,7 +176,8 @@ impl Check<'_> {
             let object = format!("volume {}", volume.name);
             let directory = self.core.layout.volume(&volume.name);
             if !volume.mountpoint.is_dir() {
-                self.lost(object, "its data are not there".into(), (Vec::new(), Vec::new()));
+                let containers = self.containers_that_name(&volume.name)?;
+                self.lost(object, "its data are not there".into(), (Vec::new(), containers));
             } else if !repair::read_volume(&directory).is_ok_and(|read| read == volume) {
                 let problem = "its volume.json is not what the database has".to_owned();
                 self.mend(object, problem, |_| {
