@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use dhow_testkit::Engine;
+use dhow_testkit::{Engine, rootfs};
 
 use super::peers::Arena;
 
 const CONTAINERS: u32 = 20;
+const IMAGES: u32 = 50;
 
 /// In kB.
 pub(crate) struct Memory {
@@ -58,6 +59,25 @@ fn run(engine: &Engine, numbers: Range<u32>) -> Result<()> {
     }
     std::thread::sleep(Duration::from_secs(2));
     Ok(())
+}
+
+/// What one more image costs the engine, in kB.
+pub(crate) fn image(engine: &Engine) -> Result<u64> {
+    let pid = engine.pid().context("the engine runs")?;
+    let tar = engine.scratch().join("image.tar");
+    rootfs::busybox_tar(&tar)?;
+    let import = |numbers: Range<u32>| -> Result<u64> {
+        for number in numbers {
+            let (label, name) = (format!("LABEL number={number}"), format!("memory:{number}"));
+            let words = ["import", "--change", &label, &tar.to_string_lossy(), &name];
+            engine.dhow(&words).check()?;
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        proportional(pid)
+    };
+    let before = import(0..IMAGES)?;
+    let after = import(IMAGES..3 * IMAGES)?;
+    Ok(after.saturating_sub(before).div_ceil(u64::from(2 * IMAGES)))
 }
 
 fn total(engine: u32) -> Result<u64> {
