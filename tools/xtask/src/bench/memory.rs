@@ -35,8 +35,8 @@ pub(crate) fn print(arena: &Arena) -> Result<()> {
 /// Measures an engine that has a busybox image.
 pub(crate) fn measure(engine: &Engine) -> Result<Memory> {
     let pid = engine.pid().context("the engine runs")?;
-    // What an import took goes back to the kernel behind its answer.
-    std::thread::sleep(Duration::from_secs(3));
+    // What an import took goes back to the kernel when the engine looks, every ten seconds.
+    std::thread::sleep(Duration::from_secs(12));
     let idle = proportional(pid)?;
     // The first ones pay for the pages that all monitors share.
     run(engine, 0..CONTAINERS)?;
