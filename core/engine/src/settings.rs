@@ -38,8 +38,6 @@ pub struct Settings {
     pub labels: Vec<String>,
     /// Debug mode is on.
     pub debug: bool,
-    /// The bridge of the default network.
-    pub bridge: String,
     /// Blocks that addresses of new networks are cut from.
     pub address_pools: Vec<crate::networks::Source>,
     /// What `host-gateway` stands for; empty for the host's address on the container's network.
@@ -72,12 +70,27 @@ pub struct Settings {
     pub storage: Vec<(String, String)>,
 }
 
+/// The data directory of the engine whose default bridge has the plain name.
+const USUAL_ROOT: &str = "/var/lib/dhow";
+
+impl Settings {
+    /// The bridge of the default network: the engines of one host have one each.
+    #[must_use]
+    pub fn bridge(&self) -> String {
+        if self.data_root == std::path::Path::new(USUAL_ROOT) {
+            return "dhow0".to_owned();
+        }
+        let of_root = dhow_oci::Digest::of(self.data_root.as_os_str().as_encoded_bytes()).hex();
+        format!("dhow-{}", of_root.get(..8).unwrap_or_default())
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             id: String::new(),
             version: env!("CARGO_PKG_VERSION").into(),
-            data_root: "/var/lib/dhow".into(),
+            data_root: USUAL_ROOT.into(),
             cgroup_parent: "/dhow".into(),
             shm_size: 64 << 20,
             ipc_mode: "private".into(),
@@ -89,7 +102,6 @@ impl Default for Settings {
             seccomp_profile: None,
             labels: Vec::new(),
             debug: false,
-            bridge: "dhow0".into(),
             address_pools: crate::networks::default_sources(),
             host_gateway: Vec::new(),
             dns: Vec::new(),

@@ -31,18 +31,35 @@ impl Engine {
         if record.state.running().is_some() {
             endpoint.assigned = Some(self.assign(&network, &endpoint.settings, place)?);
         }
-        let record = self.put_endpoint(&entry, &network, Some(endpoint.clone()))?;
-        if let (Some(running), Some(assigned)) = (record.state.running(), &endpoint.assigned)
-            && let Err(error) = self.connect_running((&entry, running.pid), &network, (assigned, place))
-        {
-            self.leave_network(&network, assigned);
-            self.put_endpoint(&entry, &network, None)?;
+        let connected =
+            self.put_endpoint(&entry, &network, Some(endpoint.clone())).and_then(|record| {
+                match (record.state.running(), &endpoint.assigned) {
+                    (Some(running), Some(assigned)) => {
+                        self.connect_running((&entry, running.pid), &network, (assigned, place))
+                    }
+                    _ => Ok(()),
+                }
+            });
+        if let Err(error) = connected {
+            self.undo_connect(&entry, &network, endpoint.assigned.as_ref());
             return Err(error);
         }
         self.rename_in_networks(&entry.record());
         drop(turn);
         self.tell_network(&network, "connect", Some(&record));
         Ok(())
+    }
+
+    /// Takes back as much as was done; what fails is told, and found by the next engine.
+    fn undo_connect(&self, entry: &Entry, network: &Network, assigned: Option<&Assigned>) {
+        let unlinked = assigned.map_or(Ok(()), |assigned| {
+            self.leave_network(network, assigned);
+            self.ports.networks.disconnect(&assigned.host_interface)?;
+            self.tell_hosts(&entry.record(), assigned, false)
+        });
+        if let Err(error) = unlinked.and_then(|()| self.put_endpoint(entry, network, None).map(drop)) {
+            tracing::warn!(network = network.name, "undo a connection: {}", error.report());
+        }
     }
 
     fn connect_running(
@@ -122,13 +139,24 @@ impl Engine {
         if before.is_some_and(|(before, _)| *before == name) {
             return Ok(());
         }
-        if let Some((_, Endpoint { network, assigned: Some(assigned), .. })) = before {
-            self.unpublish_ports(&*self.network(network)?, assigned);
-        }
+        let before = match before {
+            Some((_, Endpoint { network, assigned: Some(assigned), .. })) => {
+                Some((self.network(network)?, assigned))
+            }
+            _ => None,
+        };
         let mut endpoints = record.networks.clone();
         endpoints.values_mut().filter_map(|e| e.assigned.as_mut()).for_each(|a| a.published.clear());
+        if let Some((network, assigned)) = &before {
+            self.unpublish_ports(network, assigned);
+        }
         if let Some(assigned) = endpoints.get_mut(&name).and_then(|endpoint| endpoint.assigned.as_mut()) {
-            self.publish_ports(&record, &network, assigned)?;
+            assigned.published =
+                before.as_ref().map(|(_, before)| before.published.clone()).unwrap_or_default();
+            if let Err(error) = self.publish_ports(&record, &network, assigned) {
+                before.map_or(Ok(()), |(network, before)| self.publish_again(&network, before))?;
+                return Err(error);
+            }
         }
         entry.change(&self.ports, |record| record.networks = endpoints).map(drop)
     }

@@ -71,7 +71,7 @@ impl Engine {
             options: request.options,
             labels: request.labels,
         };
-        check_bridge(&known, &network, &self.settings().bridge)?;
+        check_bridge(&known, &network, &self.settings().bridge())?;
         self.ports.records.put_network(&network)?;
         let network = Arc::new(network);
         known.networks.insert(network.id.clone(), Arc::clone(&network));
@@ -139,7 +139,7 @@ impl Engine {
         let host = self.ports.networks.used_by_host()?;
         let settings = self.settings();
         let mut known = lock(&self.networks);
-        let bridge = settings.bridge.clone();
+        let bridge = settings.bridge();
         let others = known.networks.values().flat_map(|network| &network.pools).map(|pool| pool.subnet);
         let not_own = host.iter().filter(|(_, link)| *link != bridge).map(|(prefix, _)| *prefix);
         let used: Vec<Prefix> = others.chain(not_own).collect();

@@ -30,6 +30,8 @@ impl Engine {
     /// In Docker's words: a network that is not there, an address or a port that is taken.
     pub(crate) fn join_networks(&self, record: &Container) -> Result<Joined> {
         let mut joined = Joined { endpoints: record.networks.clone(), ..Joined::default() };
+        // What it had when it ran last may be another's by now.
+        joined.endpoints.values_mut().for_each(|endpoint| endpoint.assigned = None);
         match self.join_all(record, &mut joined) {
             Ok(()) => Ok(joined),
             Err(error) => {

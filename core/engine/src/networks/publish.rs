@@ -50,14 +50,19 @@ impl Engine {
         self.unpublish_ports(&network, &before);
         let mut after = before.clone();
         if let Err(error) = self.publish_ports(record, &network, &mut after) {
-            before.published.iter().for_each(|published| lock(&self.networks).ports.hold(published));
-            self.ports.networks.publish(&publication(&network, &before))?;
+            self.publish_again(&network, &before)?;
             return Err(error);
         }
         if let Some(endpoint) = record.networks.get_mut(&name) {
             endpoint.assigned = Some(after);
         }
         Ok(())
+    }
+
+    /// Puts ports back that were taken away for others that could not be had.
+    pub(super) fn publish_again(&self, network: &Network, before: &Assigned) -> Result<()> {
+        before.published.iter().for_each(|published| lock(&self.networks).ports.hold(published));
+        self.ports.networks.publish(&publication(network, before))
     }
 
     /// Makes the ports that were asked for lead to the container, in place of those that it had: where nobody says

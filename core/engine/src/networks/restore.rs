@@ -40,13 +40,21 @@ impl Engine {
         let missing = self.ports.networks.restore(&should_be)?;
         lock(&self.networks).ready = used.into_keys().collect();
         for network in &should_be.used {
-            self.attach_members(network)?;
+            let attached = self.attach_members(network);
+            tell(&network.name, attached);
         }
         for record in &running {
-            self.connect_missing(record, &missing)?;
-            self.serve_names_again(record)?;
+            let connected = self.connect_missing(record, &missing);
+            tell(record.id.short(), connected.and_then(|()| self.tell_all_hosts(record)));
+            tell(record.id.short(), self.serve_names_again(record));
         }
         Ok(())
+    }
+
+    /// What an earlier engine was cut off from writing.
+    fn tell_all_hosts(&self, record: &Container) -> Result<()> {
+        let mut assigned = record.networks.values().filter_map(|endpoint| endpoint.assigned.as_ref());
+        assigned.try_for_each(|assigned| self.tell_hosts(record, assigned, true))
     }
 
     fn known_networks(&self) -> Vec<Network> {
@@ -63,9 +71,15 @@ impl Engine {
             if let Some(Endpoint { network, assigned: Some(assigned), .. }) = endpoint {
                 let space = self.ports.networks.space_of(running.pid)?;
                 self.ports.networks.connect(&space, &link(&*self.network(network)?, assigned, place)?)?;
-                self.tell_hosts(record, assigned, true)?;
             }
         }
         Ok(())
+    }
+}
+
+/// What is wrong with one does not keep the others from being found again.
+fn tell(what: &str, done: Result<()>) {
+    if let Err(error) = done {
+        tracing::error!("find the networks of {what} again: {}", error.report());
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! In reading order: [`version`] (which API version is spoken), [`call`] (one request on its way to a
 //! handler), [`query`], [`filters`], [`moment`] and [`body`] (what a request says), [`answer`],
-//! [`problem`], [`stream`] and [`threads`] (what is answered), [`hijack`], [`websocket`], [`framing`], [`wire`] and [`hold`]
-//! (connections that stop being HTTP), [`socket`] (the ways in), [`accept`] (the accept loop).
+//! [`problem`], [`stream`] and [`threads`] (what is answered), [`hijack`], [`websocket`], [`framing`], [`wire`], [`hold`] and
+//! [`barrier`] (connections that stop being HTTP), [`socket`] (the ways in), [`accept`] (the accept loop).
 
 pub(crate) mod accept;
 pub(crate) mod answer;
+pub(crate) mod barrier;
 pub(crate) mod body;
 pub(crate) mod call;
 pub(crate) mod detach;

@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::barrier::Barrier;
+
 /// How long a handshake may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Handshakes under way at once.
@@ -182,6 +184,15 @@ impl AsyncRead for Socket {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         each!(self, stream => Pin::new(stream).poll_read(context, out))
+    }
+}
+
+impl Barrier for Socket {
+    fn poll_write_last(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Unix(stream) => stream.poll_write_last(context, bytes),
+            _ => Pin::new(self).poll_write(context, bytes),
+        }
     }
 }
 

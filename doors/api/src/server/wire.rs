@@ -15,7 +15,7 @@
 //! A head must come within [`PATIENCE`]: a client that sends it byte by byte would hold its connection
 //! for ever. A local client that has not begun is left in peace, one from elsewhere is not.
 //!
-//! What follows the head of a hijack is kept back until the client has read the head; see [`Hold`].
+//! What follows the head of a hijack is kept back until the client has read the head; see [`Hold`] and [`Barrier`].
 
 use std::io;
 use std::pin::Pin;
@@ -26,12 +26,15 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+use super::barrier::Barrier;
 use super::hold::{Hold, Unread};
 
 /// The header by which a handler knows such a request: its value is the `Upgrade` protocol.
 pub(crate) const BARE: &str = "dhow-bare";
 const ADDED: &[u8] = b"Upgrade: dhow-bare\r\nConnection: Upgrade\r\n";
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n";
+/// How the head of any hijack begins.
+const HIJACKED: &[u8] = b"HTTP/1.1 101 ";
 const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\n";
 /// A head that is longer than this is left as it is.
 const HEAD_LIMIT: usize = 16 * 1024;
@@ -47,6 +50,8 @@ pub(crate) struct Wire<S> {
     /// Of a rewritten status line, still to be written.
     unwritten: &'static [u8],
     unread: Unread<S>,
+    /// The head of a hijack is being written.
+    head: bool,
     hold: Option<Hold>,
     /// The clock runs before the first byte, too.
     remote: bool,
@@ -73,6 +78,7 @@ impl<S> Wire<S> {
             bare: false,
             unwritten: &[],
             unread,
+            head: false,
             hold: None,
             remote,
             patience: PATIENCE,
@@ -82,6 +88,7 @@ impl<S> Wire<S> {
 
     /// Writes nothing more until the other end has read what was written.
     pub(crate) fn hold(&mut self) {
+        self.head = false;
         self.hold = Some(Hold::new());
     }
 }
@@ -199,7 +206,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Wire<S> {
+impl<S: Barrier> Wire<S> {
     /// Writes what is left of a status line that replaces the library's.
     fn poll_status_line(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unwritten.is_empty() {
@@ -221,7 +228,7 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: Barrier> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -229,11 +236,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     ) -> Poll<io::Result<usize>> {
         if std::mem::take(&mut self.bare) && bytes.starts_with(SWITCHING) {
             self.unwritten = PLAIN;
+            self.head = true;
             // The library counts its own line as written; ours goes out before anything else.
             return Poll::Ready(Ok(SWITCHING.len()));
         }
+        self.head |= bytes.starts_with(HIJACKED);
         ready!(self.poll_status_line(context))?;
         ready!(self.poll_hold(context));
+        if self.head {
+            return self.stream.poll_write_last(context, bytes);
+        }
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -253,6 +265,12 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
+
+    impl Barrier for tokio::io::DuplexStream {
+        fn poll_write_last(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Pin::new(self).poll_write(context, bytes)
+        }
+    }
 
     #[test]
     fn only_a_hijack_without_upgrade_is_bare() {

@@ -9,7 +9,6 @@ use dhow_engine::networks::Directory;
 use dhow_engine::{Engine, Ports, Settings};
 use dhow_net::HostNetworks;
 use dhow_net::dns::Server;
-use dhow_oci::Digest;
 use dhow_runtime::host::LocalHost;
 use dhow_runtime::launcher::Launcher;
 use dhow_runtime::port::{Directories, LauncherRuntime};
@@ -18,9 +17,6 @@ use tokio::runtime::Handle;
 
 use super::configuration::Configuration;
 use super::pidfile::DataLock;
-
-/// The data directory of the engine whose default bridge has the plain name.
-const USUAL_ROOT: &str = "/var/lib/dhow";
 
 /// The engine needs root: mounts, namespaces and cgroups are the kernel's for root alone.
 pub(super) fn require_root() -> Result<()> {
@@ -78,11 +74,6 @@ pub(super) fn engine(
     };
     let mut settings =
         Settings { id: id(&configuration.data_root, &ports)?, ..configuration.settings.clone() };
-    if configuration.data_root != Path::new(USUAL_ROOT) {
-        // The engines of one host have a default network each.
-        let of_root = Digest::of(configuration.data_root.as_os_str().as_encoded_bytes()).hex();
-        settings.bridge = format!("dhow-{}", of_root.get(..8).unwrap_or_default());
-    }
     settings.storage.push(("Layer Format".into(), layers.into()));
     let _inside = handle.enter();
     let opened = Engine::open(ports, settings).map_err(report)?;
