@@ -1,10 +1,14 @@
 //! Links with their addresses and routes (rtnetlink(7)), in one network namespace.
 
+mod children;
+
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
+
+pub use children::{Child, Parent};
 
 use crate::netlink::{Attributes, Failure, Message, Socket, attributes};
 
@@ -160,14 +164,19 @@ impl Links {
             info.text(libc::IFLA_INFO_KIND, "bridge");
         });
         self.socket.request(&request).map_err(told(format!("make the bridge {name}")))?;
+        self.mark(name, alias)
+    }
+
+    /// Writes on a link that was made just now whose it is.
+    fn mark(&mut self, name: &str, alias: &str) -> io::Result<Index> {
         let made = self.find(name)?;
         if let Some(link) = made.as_ref().filter(|_| !alias.is_empty()) {
             let mut mark = Message::new(libc::RTM_NEWLINK, 0, &start(Some(link.index), 0, 0));
             // An alias does not end with a zero byte.
             mark.put(libc::IFLA_IFALIAS, alias.as_bytes());
-            self.socket.request(&mark).map_err(told(format!("mark the bridge {name}")))?;
+            self.socket.request(&mark).map_err(told(format!("mark the link {name}")))?;
         }
-        made.map(|link| link.index).ok_or_else(|| io::Error::other(format!("the bridge {name} is gone")))
+        made.map(|link| link.index).ok_or_else(|| io::Error::other(format!("the link {name} is gone")))
     }
 
     /// Makes a pair of links; the end here is up.

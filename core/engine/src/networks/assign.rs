@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use dhow_model::network::{Assigned, EndpointSettings, Network, Pool, Prefix};
-use dhow_model::ports::LinkPlan;
+use dhow_model::network::{Assigned, Driver, EndpointSettings, Network, Pool, Prefix};
+use dhow_model::ports::{Carrier, LinkPlan, Way};
 use dhow_model::{ContainerId, Error, Result};
 
 use crate::Engine;
@@ -24,7 +24,10 @@ impl Engine {
         let mut assigned = Assigned {
             interface: named
                 .map_or_else(|| format!("{}{place}", prefix.map_or("eth", String::as_str)), str::to_owned),
-            host_interface: format!("veth{}", id.get(..8).unwrap_or_default()),
+            host_interface: match network.driver {
+                Driver::Bridge => format!("veth{}", id.get(..8).unwrap_or_default()),
+                _ => String::new(),
+            },
             id,
             further: further(settings)?,
             ..Assigned::default()
@@ -34,7 +37,12 @@ impl Engine {
             lock(&self.networks).give_back(&network.id, &assigned);
         })?;
         let own = settings.mac_address.to_lowercase();
-        assigned.mac = if own.is_empty() { mac_of(&assigned, &self.ports.host.random()) } else { own };
+        assigned.mac = match network.driver {
+            // It is its parent's.
+            Driver::Ipvlan => String::new(),
+            _ if own.is_empty() => mac_of(&assigned, &self.ports.host.random()),
+            _ => own,
+        };
         Ok(assigned)
     }
 
@@ -53,7 +61,8 @@ impl Engine {
             let address = addresses.take(pool, parse(wanted)?, now)?;
             Ok(Some((Prefix::new(address, pool.subnet.length), pool.gateway)))
         };
-        let way_out = |gateway: Option<IpAddr>| gateway.filter(|_| !network.internal);
+        let way_out =
+            |gateway: Option<IpAddr>| gateway.filter(|_| network.leads_out() && network.has_gateway());
         if let Some((address, gateway)) = take(false, &ipam.ipv4)? {
             assigned.ipv4 = Some(address);
             assigned.gateway4 = way_out(gateway);
@@ -110,21 +119,34 @@ fn mac_of(assigned: &Assigned, random: &[u8; 32]) -> String {
 pub(super) fn link(network: &Network, assigned: &Assigned, place: usize) -> Result<LinkPlan> {
     let mtu = network.options.get("com.docker.network.driver.mtu").map(|text| text.parse());
     Ok(LinkPlan {
-        bridge: network.bridge(),
-        host_interface: assigned.host_interface.clone(),
+        carrier: match network.direct()? {
+            Some(direct) => Carrier::Direct(direct),
+            None => Carrier::Bridge {
+                name: network.bridge(),
+                end: assigned.host_interface.clone(),
+                isolated: !network.flag("com.docker.network.bridge.enable_icc", true),
+            },
+        },
         interface: assigned.interface.clone(),
-        mac: parse_mac(&assigned.mac)?,
+        mac: if assigned.mac.is_empty() { None } else { Some(parse_mac(&assigned.mac)?) },
         mtu: mtu.transpose().map_err(|_| Error::invalid("com.docker.network.driver.mtu is not a number"))?,
         addresses: [assigned.ipv4, assigned.ipv6]
             .into_iter()
             .flatten()
             .chain(assigned.further.clone())
             .collect(),
-        gateways: [assigned.gateway4, assigned.gateway6].into_iter().flatten().collect(),
+        ways: ways(network, assigned),
         // The way out by the first network is preferred to that by the second, and so on.
         metric: u32::try_from(place).unwrap_or(u32::MAX),
-        isolated: !network.flag("com.docker.network.bridge.enable_icc", true),
     })
+}
+
+fn ways(network: &Network, assigned: &Assigned) -> Vec<Way> {
+    if network.leads_out() && !network.has_gateway() {
+        let four = assigned.ipv4.map(|_| Way::Link4);
+        return four.into_iter().chain(assigned.ipv6.map(|_| Way::Link6)).collect();
+    }
+    [assigned.gateway4, assigned.gateway6].into_iter().flatten().map(Way::Gateway).collect()
 }
 
 /// `02:42:ac:11:00:02`.

@@ -54,11 +54,25 @@ impl Engine {
     fn undo_connect(&self, entry: &Entry, network: &Network, assigned: Option<&Assigned>) {
         let unlinked = assigned.map_or(Ok(()), |assigned| {
             self.leave_network(network, assigned);
-            self.ports.networks.disconnect(&assigned.host_interface)?;
+            self.unlink(&entry.record(), assigned)?;
             self.tell_hosts(&entry.record(), assigned, false)
         });
         if let Err(error) = unlinked.and_then(|()| self.put_endpoint(entry, network, None).map(drop)) {
             tracing::warn!(network = network.name, "undo a connection: {}", error.report());
+        }
+    }
+
+    /// Takes the link of a running container away.
+    fn unlink(&self, record: &Container, assigned: &Assigned) -> Result<()> {
+        match record.state.running() {
+            _ if !assigned.host_interface.is_empty() => {
+                self.ports.networks.disconnect(&assigned.host_interface)
+            }
+            Some(running) => {
+                let space = self.ports.networks.space_of(running.pid)?;
+                self.ports.networks.disconnect_inside(&space, &assigned.interface)
+            }
+            None => Ok(()),
         }
     }
 
@@ -101,7 +115,7 @@ impl Engine {
             )));
         };
         if let Some(assigned) = &endpoint.assigned {
-            self.ports.networks.disconnect(&assigned.host_interface)?;
+            self.unlink(&record, assigned)?;
             self.tell_hosts(&record, assigned, false)?;
         }
         self.put_endpoint(&entry, &network, None)?;

@@ -4,6 +4,7 @@ use dhow_model::network::{Driver, EndpointSettings, Network};
 use dhow_model::{Error, Result};
 
 use super::assign::parse_mac;
+use super::is_link_name;
 
 /// Options of a place in a network that are known.
 const OPTIONS: [&str; 1] = ["com.docker.network.endpoint.ifname"];
@@ -14,7 +15,7 @@ const OPTIONS: [&str; 1] = ["com.docker.network.endpoint.ifname"];
 /// Invalid argument, in Docker's words.
 pub(super) fn check_settings(network: &Network, settings: &EndpointSettings) -> Result<()> {
     let problems =
-        [addresses(network, settings), aliases(network, settings), options(settings), mac(settings)];
+        [addresses(network, settings), aliases(network, settings), options(settings), mac(network, settings)];
     let problems: Vec<String> = problems.into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
     match problems.as_slice() {
         [] => Ok(()),
@@ -59,17 +60,19 @@ fn options(settings: &EndpointSettings) -> Result<()> {
         return Err(Error::invalid(format!("option {name:?} of a place in a network is not supported yet")));
     }
     let name = settings.option("com.docker.network.endpoint.ifname");
-    let good = |name: &str| {
-        (1..=15).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:".contains(&byte))
-            && !matches!(name, "." | ".." | "lo" | "all" | "default")
-    };
+    let good = |name: &str| is_link_name(name) && !matches!(name, "lo" | "all" | "default");
     match name.filter(|name| !good(name)) {
         Some(name) => Err(Error::invalid(format!("invalid interface name: {name:?}"))),
         None => Ok(()),
     }
 }
 
-fn mac(settings: &EndpointSettings) -> Result<()> {
-    if settings.mac_address.is_empty() { Ok(()) } else { parse_mac(&settings.mac_address).map(drop) }
+fn mac(network: &Network, settings: &EndpointSettings) -> Result<()> {
+    match settings.mac_address.as_str() {
+        "" => Ok(()),
+        _ if network.driver == Driver::Ipvlan => {
+            Err(Error::invalid("ipvlan interfaces do not support custom mac address assignment"))
+        }
+        mac => parse_mac(mac).map(drop),
+    }
 }

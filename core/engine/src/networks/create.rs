@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dhow_model::network::{self, Driver, Network, Pool, Prefix};
 use dhow_model::{ContainerId, Error, Kind, Result, Timestamp};
 
-use super::{Known, built_in, pools, without_record};
+use super::{Known, built_in, is_link_name, options, pools, without_record};
 use crate::Engine;
 use crate::registry::lock;
 
@@ -15,7 +15,7 @@ use crate::registry::lock;
 pub struct NetworkRequest {
     /// Its name.
     pub name: String,
-    /// `bridge`; empty is the same.
+    /// `bridge`, `macvlan`, `ipvlan`; empty is the first.
     pub driver: String,
     /// Nothing of it reaches the world.
     pub internal: bool,
@@ -37,8 +37,6 @@ pub struct NetworkRequest {
     pub labels: BTreeMap<String, String>,
 }
 
-const LONGEST_INTERFACE: usize = 15;
-
 impl Engine {
     /// Makes a network. Its bridge is made when the first container is started in it.
     ///
@@ -50,41 +48,61 @@ impl Engine {
             let words = format!("operation is not permitted on predefined {} network", request.name);
             return Err(Error::forbidden(words));
         }
-        check(&request)?;
+        let driver = check(&request)?;
         let used_by_host = self.ports.networks.used_by_host()?;
         let mut known = lock(&self.networks);
         if known.networks.values().any(|network| network.name == request.name) {
             return Err(Error::conflict(format!("network with name {} already exists", request.name)));
         }
         let used: Vec<Prefix> = used_by_host.into_iter().map(|(prefix, _)| prefix).collect();
-        let network = Network {
+        let mut network = Network {
             id: ContainerId::from_random(self.ports.host.random()).to_string(),
-            driver: Driver::Bridge,
+            driver,
             created: Timestamp::now(),
             internal: request.internal,
             attachable: request.attachable,
             ipv4: request.ipv4.unwrap_or(true),
             ipv6: request.ipv6.unwrap_or(false) || request.pools.iter().any(|pool| pool.subnet.is_six()),
-            pools: self.pools(&known, &request, &used)?,
-            name: request.name,
-            ipam_options: request.ipam_options,
-            options: request.options,
-            labels: request.labels,
+            pools: Vec::new(),
+            name: request.name.clone(),
+            ipam_options: request.ipam_options.clone(),
+            options: request.options.clone(),
+            labels: request.labels.clone(),
         };
+        network.pools = self.pools(&known, &request, (&network, &used))?;
         check_bridge(&known, &network, &self.settings().bridge())?;
+        known.check_parent(&network)?;
         self.ports.records.put_network(&network)?;
         let network = Arc::new(network);
         known.networks.insert(network.id.clone(), Arc::clone(&network));
         drop(known);
+        self.make_parent(&network)?;
         self.tell_network(&network, "create", None);
         Ok(network)
     }
 
+    /// What containers are to hang on is there from the beginning, or the network is not.
+    fn make_parent(&self, network: &Arc<Network>) -> Result<()> {
+        if network.driver == Driver::Bridge {
+            return Ok(());
+        }
+        self.make_ready(network).inspect_err(|_| {
+            if let Err(error) = self.forget_network(network) {
+                tracing::warn!(network = network.name, "undo a network: {}", error.report());
+            }
+        })
+    }
+
     /// Blocks that were asked for, completed, and those that are missing.
-    fn pools(&self, known: &Known, request: &NetworkRequest, host: &[Prefix]) -> Result<Vec<Pool>> {
+    fn pools(
+        &self,
+        known: &Known,
+        request: &NetworkRequest,
+        (network, host): (&Network, &[Prefix]),
+    ) -> Result<Vec<Pool>> {
         let mut found: Vec<Pool> = Vec::new();
         for pool in request.pools.clone() {
-            let pool = pools::complete(pool)?;
+            let pool = complete(network, pool)?;
             let mut others = known.networks.values().flat_map(|network| &network.pools).chain(&found);
             if others.any(|other| other.subnet.overlaps(pool.subnet)) {
                 let words = "invalid pool request: Pool overlaps with other one on this address space";
@@ -95,10 +113,11 @@ impl Engine {
         let own = known.networks.values().flat_map(|network| &network.pools).map(|pool| pool.subnet);
         let used: Vec<Prefix> = own.chain(host.iter().copied()).collect();
         if request.ipv4.unwrap_or(true) && !found.iter().any(|pool| !pool.subnet.is_six()) {
-            found.push(chosen(pools::choose(&self.settings().address_pools, &used)?)?);
+            let subnet = pools::choose(&self.settings().address_pools, &used)?;
+            found.push(complete(network, chosen(subnet))?);
         }
         if request.ipv6.unwrap_or(false) && !found.iter().any(|pool| pool.subnet.is_six()) {
-            found.push(chosen(self.local_block())?);
+            found.push(complete(network, chosen(self.local_block()))?);
         }
         Ok(found)
     }
@@ -147,7 +166,7 @@ impl Engine {
             pools::OF_BRIDGE.parse().ok().filter(|usual: &Prefix| !used.iter().any(|p| p.overlaps(*usual)));
         let subnet = usual.map_or_else(|| pools::choose(&settings.address_pools, &used), Ok)?;
         let mut complete = (**network).clone();
-        complete.pools = vec![chosen(subnet)?];
+        complete.pools = vec![pools::complete(chosen(subnet))?];
         complete.created = Timestamp::now();
         complete.options.insert("com.docker.network.bridge.default_bridge".into(), "true".into());
         complete.options.insert("com.docker.network.bridge.name".into(), bridge);
@@ -158,69 +177,46 @@ impl Engine {
     }
 }
 
-fn chosen(subnet: Prefix) -> Result<Pool> {
-    pools::complete(Pool { subnet, range: None, gateway: None, reserved: BTreeMap::new() })
+fn chosen(subnet: Prefix) -> Pool {
+    Pool { subnet, range: None, gateway: None, reserved: BTreeMap::new() }
 }
 
-fn check(request: &NetworkRequest) -> Result<()> {
-    match request.driver.as_str() {
-        "" | "bridge" => {}
+/// Where nobody stands between the containers and the world, an address is kept for him only when it was asked for.
+fn complete(network: &Network, asked: Pool) -> Result<Pool> {
+    let gateway = asked.gateway;
+    let pool = pools::complete(asked)?;
+    Ok(if network.has_gateway() { pool } else { Pool { gateway, ..pool } })
+}
+
+fn check(request: &NetworkRequest) -> Result<Driver> {
+    let driver = match request.driver.as_str() {
+        "" | "bridge" => Driver::Bridge,
+        "macvlan" => Driver::Macvlan,
+        "ipvlan" => Driver::Ipvlan,
         "host" | "null" => {
             let words = format!("only one instance of \"{}\" network is allowed", request.driver);
             return Err(Error::forbidden(words));
         }
-        driver @ ("macvlan" | "ipvlan" | "overlay") => {
-            return Err(Error::not_implemented(format!("the network driver {driver} is not supported yet")));
+        "overlay" => {
+            let words = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this node to swarm and try again.";
+            return Err(Error::new(Kind::Unavailable, words));
         }
         driver => return Err(Error::not_found(format!("plugin {driver:?} not found"))),
-    }
+    };
     if !matches!(request.ipam_driver.as_str(), "" | "default") {
         return Err(Error::not_found(format!("plugin {:?} not found", request.ipam_driver)));
     }
     if request.ipv4 == Some(false) && request.ipv6 != Some(true) {
         return Err(Error::invalid("IPv4 or IPv6 must be enabled"));
     }
-    request.options.iter().try_for_each(|(option, value)| check_option(option, value))
-}
-
-/// What the driver does with an option; what is of no engine's is kept for whoever wrote it, as Docker does.
-fn check_option(option: &str, value: &str) -> Result<()> {
-    let Some(name) = option.strip_prefix("com.docker.network.") else { return Ok(()) };
-    let valid = match name {
-        "bridge.name" => true,
-        "bridge.enable_icc" | "bridge.enable_ip_masquerade" => {
-            matches!(
-                value,
-                "true" | "1" | "t" | "T" | "TRUE" | "True" | "false" | "0" | "f" | "F" | "FALSE" | "False"
-            )
-        }
-        "bridge.host_binding_ipv4" | "host_ipv4" => value.parse::<std::net::Ipv4Addr>().is_ok(),
-        "bridge.gateway_mode_ipv4" => matches!(value, "" | "nat" | "routed" | "nat-unprotected"),
-        "driver.mtu" => value.parse::<u32>().is_ok_and(|mtu| (68..=65_535).contains(&mtu)),
-        "container_iface_prefix" => {
-            (1..=12).contains(&value.len())
-                && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        }
-        _ => {
-            let words = format!("option {option:?} of the bridge driver is not supported yet");
-            return Err(Error::new(Kind::InvalidArgument, words));
-        }
-    };
-    if valid {
-        Ok(())
-    } else {
-        Err(Error::invalid(format!("invalid value {value:?} of the option {option}")))
-    }
+    request.options.iter().try_for_each(|(option, value)| options::check(driver, option, value))?;
+    Ok(driver)
 }
 
 /// The name of a bridge is one of a link, and nobody else's.
 fn check_bridge(known: &Known, network: &Network, default: &str) -> Result<()> {
     let name = network.bridge();
-    let valid = !name.is_empty()
-        && name.len() <= LONGEST_INTERFACE
-        && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:".contains(&byte))
-        && !matches!(name.as_str(), "." | "..");
-    if !valid {
+    if !is_link_name(&name) {
         return Err(Error::invalid(format!("invalid bridge name: {name:?}")));
     }
     let of_default = |other: &Network| other.is_built_in() && name == default;

@@ -48,7 +48,7 @@ impl Engine {
             check_settings(&network, &endpoint.settings)?;
             endpoint.network.clone_from(&network.id);
             let assigned = endpoint.assigned.insert(self.assign(&network, &endpoint.settings, place)?);
-            if network.driver == Driver::Bridge {
+            if network.driver.has_links() {
                 let space = match &joined.space {
                     Some(space) => space.clone(),
                     None => joined.space.insert(self.ports.networks.space()?).clone(),
@@ -71,14 +71,15 @@ impl Engine {
         Ok(())
     }
 
-    /// The network by which a container reaches the world: the first that is not internal.
+    /// The network by which ports lead to a container: the first of those by which it reaches the world. On links of the
+    /// host itself there are none, as with Docker: there the container has an address that everybody reaches.
     pub(super) fn way_out(&self, endpoints: &BTreeMap<String, Endpoint>) -> Option<(String, Arc<Network>)> {
         let networks = in_order(endpoints).into_iter().filter_map(|name| {
             let network = self.network(&name).ok()?;
             Some((name, network))
         });
-        let mut ways = networks.filter(|(_, network)| network.driver == Driver::Bridge && !network.internal);
-        ways.next()
+        let mut ways = networks.filter(|(_, network)| network.leads_out());
+        ways.next().filter(|(_, network)| network.driver == Driver::Bridge)
     }
 
     /// Connects a space; a bridge that somebody removed is made again, and all that was on it is put there.
@@ -97,12 +98,15 @@ impl Engine {
     }
 
     pub(super) fn attach_members(&self, network: &Network) -> Result<()> {
+        if network.driver != Driver::Bridge {
+            return Ok(());
+        }
         let members = self.network_members(network).into_iter();
         let interfaces: Vec<String> = members.map(|member| member.assigned.host_interface).collect();
         self.ports.networks.attach(network, &interfaces)
     }
 
-    /// Makes a network's bridge, unless this engine did so already.
+    /// Makes a network's bridge or parent, unless this engine did so already.
     pub(super) fn make_ready(&self, network: &Network) -> Result<()> {
         if lock(&self.networks).ready.contains(&network.id) {
             return Ok(());

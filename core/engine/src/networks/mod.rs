@@ -15,6 +15,8 @@ mod directory;
 mod join;
 mod links;
 mod names;
+mod options;
+mod parents;
 mod pools;
 mod ports;
 mod publish;
@@ -181,6 +183,13 @@ fn built_in(name: &str, driver: Driver) -> Network {
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
     }
+}
+
+/// Whether the kernel takes this for the name of a link.
+fn is_link_name(name: &str) -> bool {
+    (1..=15).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:".contains(&byte))
+        && !matches!(name, "." | "..")
 }
 
 /// The networks that are always there, but for the default one, which has a record of its own.

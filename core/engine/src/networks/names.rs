@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dhow_model::Container;
 use dhow_model::Result;
-use dhow_model::network::{self, Driver, Endpoint};
+use dhow_model::network::{self, Endpoint};
 use dhow_model::ports::{NetworkSpace, Servers, Upstreams};
 
 use super::directory::Place;
@@ -53,8 +53,7 @@ impl Engine {
             .collect();
         let places: Vec<Place<'_>> =
             networks.iter().map(|(network, assigned, endpoint)| (&**network, *assigned, *endpoint)).collect();
-        let reaches_out =
-            places.iter().any(|(network, ..)| network.driver == Driver::Bridge && !network.internal);
+        let reaches_out = places.iter().any(|(network, ..)| network.leads_out());
         self.ports.names.put(record, &places, self.upstreams(record, reaches_out));
     }
 

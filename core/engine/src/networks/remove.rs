@@ -37,15 +37,19 @@ impl Engine {
         self.forget_network(&network)
     }
 
-    fn forget_network(&self, network: &Arc<Network>) -> Result<()> {
+    /// A parent that others hang on stays.
+    pub(super) fn forget_network(&self, network: &Arc<Network>) -> Result<()> {
         self.ports.records.delete_network(&network.id)?;
-        {
+        let shared = {
             let mut known = lock(&self.networks);
             known.networks.remove(&network.id);
             known.addresses.remove(&network.id);
             known.ready.remove(&network.id);
+            known.shares_parent(network)
+        };
+        if !shared {
+            self.ports.networks.take_down(network)?;
         }
-        self.ports.networks.take_down(network)?;
         self.tell_network(network, "destroy", None);
         Ok(())
     }

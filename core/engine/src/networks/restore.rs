@@ -26,10 +26,12 @@ impl Engine {
             let (Some(assigned), Ok(network)) = (&endpoint.assigned, self.network(&endpoint.network)) else {
                 continue;
             };
+            if network.driver.has_links() {
+                lock(&self.networks).hold(&network.id, assigned);
+            }
             if network.driver != Driver::Bridge {
                 continue;
             }
-            lock(&self.networks).hold(&network.id, assigned);
             if !assigned.published.is_empty() {
                 should_be.published.push(publication(&network, assigned));
             }
@@ -63,14 +65,19 @@ impl Engine {
 
     fn connect_missing(&self, record: &Container, missing: &[String]) -> Result<()> {
         let Some(running) = record.state.running() else { return Ok(()) };
-        let is_missing = |endpoint: &Endpoint| {
-            endpoint.assigned.as_ref().is_some_and(|assigned| missing.contains(&assigned.host_interface))
-        };
         for (place, name) in in_order(&record.networks).iter().enumerate() {
-            let endpoint = record.networks.get(name).filter(|endpoint| is_missing(endpoint));
-            if let Some(Endpoint { network, assigned: Some(assigned), .. }) = endpoint {
-                let space = self.ports.networks.space_of(running.pid)?;
-                self.ports.networks.connect(&space, &link(&*self.network(network)?, assigned, place)?)?;
+            let Some(Endpoint { network, assigned: Some(assigned), .. }) = record.networks.get(name) else {
+                continue;
+            };
+            let network = self.network(network)?;
+            let direct = network.direct()?.is_some();
+            if !direct && !missing.contains(&assigned.host_interface) {
+                continue;
+            }
+            let space = self.ports.networks.space_of(running.pid)?;
+            // The host does not see the links that hang on its own.
+            if !direct || !self.ports.networks.has_link(&space, &assigned.interface)? {
+                self.connect_space(&network, &space, &link(&network, assigned, place)?)?;
             }
         }
         Ok(())

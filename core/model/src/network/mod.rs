@@ -1,5 +1,6 @@
 //! A network that containers are in, and a container's place in it.
 
+mod direct;
 mod prefix;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use direct::{Direct, DirectKind, IpvlanFlag, IpvlanMode, MacvlanMode};
 pub use prefix::{InvalidPrefix, Prefix, number};
 
 use crate::{Error, Result, Timestamp};
@@ -25,6 +27,10 @@ pub enum Driver {
     Host,
     /// Nothing but a loopback interface.
     Null,
+    /// Links of containers on a link of the host, each with a hardware address.
+    Macvlan,
+    /// Links of containers on a link of the host, with its hardware address.
+    Ipvlan,
 }
 
 impl Driver {
@@ -35,7 +41,15 @@ impl Driver {
             Self::Bridge => "bridge",
             Self::Host => "host",
             Self::Null => "null",
+            Self::Macvlan => "macvlan",
+            Self::Ipvlan => "ipvlan",
         }
+    }
+
+    /// Whether containers have links of their own in it.
+    #[must_use]
+    pub const fn has_links(self) -> bool {
+        matches!(self, Self::Bridge | Self::Macvlan | Self::Ipvlan)
     }
 }
 
@@ -116,7 +130,7 @@ impl Network {
     /// Names of containers are resolved: everywhere but on the default network.
     #[must_use]
     pub fn has_names(&self) -> bool {
-        self.driver == Driver::Bridge && !self.is_built_in()
+        self.driver.has_links() && !self.is_built_in()
     }
 }
 

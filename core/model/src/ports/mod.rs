@@ -26,7 +26,7 @@ pub use logs::{
     LogStream, Syslog, SyslogAddress, SyslogFormat,
 };
 pub use names::{Addresses, Names, Servers, Upstreams};
-pub use networks::{LinkPlan, NetworkSpace, Networks, Publication, ShouldBe};
+pub use networks::{Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, Way};
 pub use records::{Durability, Records};
 pub use runtime::{
     Adopted, AttachOptions, ExecPlan, MountedTree, RootfsPlan, Runtime, RuntimeEvent, RuntimeProgram,

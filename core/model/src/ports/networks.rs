@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::network::{Network, Prefix, Published};
+use crate::network::{Direct, Network, Prefix, Published};
 use crate::{ContainerId, Result};
 
 /// What the rules of networks reach the world by.
@@ -13,7 +13,8 @@ pub trait Networks: Send + Sync {
     /// Blocks of addresses that the host's routes and links use, with the name of the link.
     fn used_by_host(&self) -> Result<Vec<(Prefix, String)>>;
 
-    /// Makes the network's bridge and its rules; nothing happens when all is there.
+    /// Makes the network's bridge and its rules, or the link of the host that its containers hang on; nothing happens
+    /// when all is there.
     fn set_up(&self, network: &Network) -> Result<()>;
 
     /// Removes them; it is no error when nothing is there.
@@ -35,8 +36,14 @@ pub trait Networks: Send + Sync {
     /// Connects a space to a network that is set up.
     fn connect(&self, space: &NetworkSpace, link: &LinkPlan) -> Result<()>;
 
-    /// Takes the connection away; it is no error when it is gone.
+    /// Whether a space has a link of this name.
+    fn has_link(&self, space: &NetworkSpace, interface: &str) -> Result<bool>;
+
+    /// Takes the connection to a bridge away; it is no error when it is gone.
     fn disconnect(&self, host_interface: &str) -> Result<()>;
+
+    /// Takes a link out of a space; it is no error when it is gone.
+    fn disconnect_inside(&self, space: &NetworkSpace, interface: &str) -> Result<()>;
 
     /// Answers questions for names in a space, until [`stop_names`](Self::stop_names).
     fn serve_names(&self, container: &ContainerId, space: &NetworkSpace) -> Result<()>;
@@ -108,26 +115,49 @@ impl NetworkSpace {
 }
 
 /// One connection of a container.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkPlan {
-    /// The bridge's name.
-    pub bridge: String,
-    /// The end on the host.
-    pub host_interface: String,
+    /// What the link is connected to.
+    pub carrier: Carrier,
     /// The end in the container.
     pub interface: String,
-    /// Hardware address of the container's end.
-    pub mac: [u8; 6],
+    /// Hardware address of the container's end; nothing when it is that of the carrier.
+    pub mac: Option<[u8; 6]>,
     /// Bytes of a packet.
     pub mtu: Option<u32>,
     /// Addresses of the container.
     pub addresses: Vec<Prefix>,
     /// Default ways.
-    pub gateways: Vec<IpAddr>,
+    pub ways: Vec<Way>,
     /// Among several default ways the least is taken.
     pub metric: u32,
-    /// Other containers of the network are reached by published ports only.
-    pub isolated: bool,
+}
+
+/// What a container's link is connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Carrier {
+    /// A bridge of the host, by a pair of links.
+    Bridge {
+        /// Its name.
+        name: String,
+        /// The end on the host.
+        end: String,
+        /// Other containers of the network are reached by published ports only.
+        isolated: bool,
+    },
+    /// A link of the host.
+    Direct(Direct),
+}
+
+/// A default way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By a neighbour.
+    Gateway(IpAddr),
+    /// Everybody of version 4 is on the link.
+    Link4,
+    /// Everybody of version 6 is on the link.
+    Link6,
 }
 
 /// Ports that lead to one container's address in one network.

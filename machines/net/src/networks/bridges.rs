@@ -65,10 +65,10 @@ pub(super) fn remove(links: &mut Links, name: &str, mark: &str) -> io::Result<()
     }
 }
 
-/// Removes bridges of ours that are of no network, and what hangs on them that is of no container. Answers which
+/// Removes bridges and parents of ours that are of no network, and what hangs on them that is of no container. Answers which
 /// ends of connections are missing.
 pub(super) fn tidy(links: &mut Links, should_be: &ShouldBe, mark: &str) -> io::Result<Vec<String>> {
-    let known: BTreeSet<String> = should_be.known.iter().map(Network::bridge).collect();
+    let known: BTreeSet<String> = should_be.known.iter().map(carrier).collect();
     let wanted: BTreeSet<&String> = should_be.interfaces.iter().collect();
     let all = links.all()?;
     let ours = |link: &&Link| link.alias == mark;
@@ -83,6 +83,14 @@ pub(super) fn tidy(links: &mut Links, should_be: &ShouldBe, mark: &str) -> io::R
     }
     let there: BTreeSet<&String> = all.iter().map(|link| &link.name).collect();
     Ok(wanted.difference(&there).map(|name| (*name).clone()).collect())
+}
+
+/// The link of the host that a network is carried by.
+fn carrier(network: &Network) -> String {
+    match network.direct() {
+        Ok(Some(direct)) => direct.parent,
+        _ => network.bridge(),
+    }
 }
 
 /// The bridge's address does not change with the links that come and go.

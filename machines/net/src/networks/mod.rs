@@ -1,19 +1,20 @@
 //! Networks of containers on this host: the port of the engine's rules.
 
 mod bridges;
+mod direct;
 mod forwarding;
 mod guard;
 mod pool;
 mod ports;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use dhow_model::network::{Driver, Network, Prefix};
-use dhow_model::ports::{LinkPlan, NetworkSpace, Networks, Publication, ShouldBe};
+use dhow_model::network::{Direct, Driver, Network, Prefix};
+use dhow_model::ports::{Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, Way};
 use dhow_model::{ContainerId, Error, Kind, Result};
 
 use crate::dns::Server;
@@ -70,6 +71,20 @@ impl HostNetworks {
         if network.internal { Ok(()) } else { Forwarding::switch_on(network) }
     }
 
+    /// A link that cannot be given its addresses does not stay.
+    fn connect_direct(&self, space: &NetworkSpace, plan: &LinkPlan, direct: &Direct) -> io::Result<()> {
+        self.with_links(|links| direct::join(links, space, plan, direct))?;
+        // The link of a container that has ended has the address until the kernel comes to it.
+        let in_the_way = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::ResourceBusy)
+        };
+        direct::while_leaving(in_the_way, || configure(space, plan)).inspect_err(|_| {
+            if let Err(error) = self.disconnect_inside(space, &plan.interface) {
+                tracing::warn!("{}", error.report());
+            }
+        })
+    }
+
     fn take_down_bridge(&self, network: &Network) -> io::Result<()> {
         self.with_links(|links| bridges::remove(links, &network.bridge(), &self.mark))?;
         self.guard.remove(&network.bridge())
@@ -87,6 +102,16 @@ fn table(data_root: &Path) -> String {
     format!("dhow{}", path.get(kept..).unwrap_or_default())
 }
 
+/// What a client asked for and this host has not is not the engine's fault.
+fn refused(error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::InvalidInput => Kind::InvalidArgument,
+        io::ErrorKind::Unsupported => Kind::NotImplemented,
+        _ => Kind::Internal,
+    };
+    Error::new(kind, error.to_string())
+}
+
 fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     let what = what.into();
     move |error| Error::internal(what).because(error)
@@ -98,14 +123,20 @@ impl Networks for HostNetworks {
     }
 
     fn set_up(&self, network: &Network) -> Result<()> {
-        if network.driver != Driver::Bridge {
-            return Ok(());
+        if network.driver == Driver::Bridge {
+            let what = || format!("cannot make the bridge {} of network {}", network.bridge(), network.name);
+            return self.set_up_bridge(network).map_err(failed(what()));
         }
-        let what = || format!("cannot make the bridge {} of network {}", network.bridge(), network.name);
-        self.set_up_bridge(network).map_err(failed(what()))
+        let Some(direct) = network.direct()? else { return Ok(()) };
+        self.with_links(|links| direct::make(links, &direct, &network.own_parent(), &self.mark))
+            .map_err(|error| refused(&error))
     }
 
     fn take_down(&self, network: &Network) -> Result<()> {
+        if let Some(direct) = network.direct()? {
+            let removed = self.with_links(|links| direct::remove(links, &direct.parent, &self.mark));
+            return removed.map_err(failed(format!("cannot remove the link {}", direct.parent)));
+        }
         self.take_down_bridge(network)
             .map_err(failed(format!("cannot remove the bridge {}", network.bridge())))
     }
@@ -142,9 +173,22 @@ impl Networks for HostNetworks {
     }
 
     fn connect(&self, space: &NetworkSpace, plan: &LinkPlan) -> Result<()> {
-        let what = || format!("cannot connect to the bridge {}", plan.bridge);
-        self.with_links(|links| join(links, space, plan)).map_err(failed(what()))?;
-        configure(space, plan).map_err(failed(what()))
+        match &plan.carrier {
+            Carrier::Bridge { name, .. } => {
+                let what = || format!("cannot connect to the bridge {name}");
+                self.with_links(|links| join(links, space, plan)).map_err(failed(what()))?;
+                configure(space, plan).map_err(failed(what()))
+            }
+            Carrier::Direct(direct) => {
+                let what = || format!("cannot connect to the parent interface {}", direct.parent);
+                self.connect_direct(space, plan, direct).map_err(failed(what()))
+            }
+        }
+    }
+
+    fn has_link(&self, space: &NetworkSpace, interface: &str) -> Result<bool> {
+        let found = inside(space).and_then(|mut links| links.find(interface));
+        Ok(found.map_err(failed(format!("cannot look for the link {interface}")))?.is_some())
     }
 
     fn disconnect(&self, host_interface: &str) -> Result<()> {
@@ -153,6 +197,14 @@ impl Networks for HostNetworks {
             None => Ok(()),
         });
         removed.map_err(failed(format!("cannot remove the link {host_interface}")))
+    }
+
+    fn disconnect_inside(&self, space: &NetworkSpace, interface: &str) -> Result<()> {
+        let removed = inside(space).and_then(|mut links| match links.find(interface)? {
+            Some(link) => links.remove(link.index),
+            None => Ok(()),
+        });
+        removed.map_err(failed(format!("cannot remove the link {interface}")))
     }
 
     fn serve_names(&self, container: &ContainerId, space: &NetworkSpace) -> Result<()> {
@@ -201,35 +253,44 @@ fn used(links: &mut Links) -> io::Result<Vec<(Prefix, String)>> {
 
 /// A pair of links from the bridge into the space.
 fn join(links: &mut Links, space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
-    let bridge = links.find(&plan.bridge)?;
-    let bridge = bridge.ok_or_else(|| io::Error::other(format!("there is no link {}", plan.bridge)))?;
+    let Carrier::Bridge { name, end, isolated } = &plan.carrier else { return Ok(()) };
+    let bridge = links.find(name)?;
+    let bridge = bridge.ok_or_else(|| io::Error::other(format!("there is no link {name}")))?;
     links.add_pair(&Pair {
-        name: &plan.host_interface,
+        name: end,
         master: Some(bridge.index),
         peer: &plan.interface,
         namespace: space.handle().as_fd(),
-        mac: Some(plan.mac),
+        mac: plan.mac,
         mtu: plan.mtu,
     })?;
-    let Some(link) = links.find(&plan.host_interface)? else { return Ok(()) };
+    let Some(link) = links.find(end)? else { return Ok(()) };
     // Where the host filters what bridges switch, a container reaches itself by its published port only so.
-    let port = Change { hairpin: Some(true), isolated: plan.isolated.then_some(true), ..Change::default() };
+    let port = Change { hairpin: Some(true), isolated: isolated.then_some(true), ..Change::default() };
     links.change(link.index, &port)
 }
 
 /// The container's end gets its addresses and ways.
 fn configure(space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
-    let mut links = Links::over(space.socket().try_clone()?);
+    let mut links = inside(space)?;
     let link = links.find(&plan.interface)?;
     let link = link.ok_or_else(|| io::Error::other(format!("there is no link {}", plan.interface)))?.index;
     let address = |prefix: &Prefix| Address { address: prefix.address, prefix: prefix.length };
     let addresses: Vec<Address> = plan.addresses.iter().map(address).collect();
-    let way = |gateway: &IpAddr| Route {
-        destination: None,
-        gateway: Some(*gateway),
-        link: Some(link),
-        metric: plan.metric,
+    let everybody = |address: IpAddr| Some(Address { address, prefix: 0 });
+    let way = |way: &Way| {
+        let (destination, gateway) = match way {
+            Way::Gateway(gateway) => (None, Some(*gateway)),
+            Way::Link4 => (everybody(Ipv4Addr::UNSPECIFIED.into()), None),
+            Way::Link6 => (everybody(Ipv6Addr::UNSPECIFIED.into()), None),
+        };
+        Route { destination, gateway, link: Some(link), metric: plan.metric }
     };
-    let routes: Vec<Route> = plan.gateways.iter().map(way).collect();
+    let routes: Vec<Route> = plan.ways.iter().map(way).collect();
     links.configure(link, &addresses, &routes)
+}
+
+/// The links in a space.
+fn inside(space: &NetworkSpace) -> io::Result<Links> {
+    Ok(Links::over(space.socket().try_clone()?))
 }
