@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use crate::digest::Sha256;
 use crate::{Digest, Platform};
 
 /// The digest of a layer's uncompressed tar.
@@ -259,10 +259,10 @@ impl ChainId {
     #[must_use]
     pub fn push(self, diff_id: DiffId) -> Self {
         let mut hash = Sha256::new();
-        hash.update(self.0.to_string());
+        hash.update(self.0.to_string().as_bytes());
         hash.update(b" ");
-        hash.update(diff_id.to_string());
-        Self(Digest::from_sha256(hash.finalize().into()))
+        hash.update(diff_id.to_string().as_bytes());
+        Self(hash.finish())
     }
 
     /// As a digest.

@@ -12,9 +12,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use dhow_api::client::TlsFiles;
+use dhow_oci::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
-use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
@@ -157,7 +157,7 @@ impl Store {
 }
 
 fn id(name: &str) -> String {
-    Sha256::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::of(name.as_bytes()).hex()
 }
 
 /// Refuses what is no name, in docker's words.

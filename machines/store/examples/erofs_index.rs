@@ -7,9 +7,9 @@ use std::io::{BufReader, Read as _};
 use std::time::Instant;
 
 use dhow_oci::Digest;
+use dhow_oci::digest::Sha256;
 use dhow_store::erofs::{Options, Tar, index_of};
 use dhow_store::tar::{Limits, Reader};
-use sha2::{Digest as _, Sha256};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let [tar, image] = <[String; 2]>::try_from(std::env::args().skip(1).collect::<Vec<_>>())
@@ -31,7 +31,7 @@ fn hashed(tar: &mut File) -> std::io::Result<(Digest, u64)> {
     let (mut hash, mut size, mut piece) = (Sha256::new(), 0, vec![0; 256 << 10]);
     loop {
         match tar.read(&mut piece)? {
-            0 => return Ok((Digest::from_sha256(hash.finalize().into()), size)),
+            0 => return Ok((hash.finish(), size)),
             length => {
                 hash.update(&piece[..length]);
                 size += length as u64;

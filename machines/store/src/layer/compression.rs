@@ -6,8 +6,8 @@
 use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 
 use dhow_oci::Digest;
+use dhow_oci::digest::Sha256;
 use liblzma::stream::{CONCATENATED, Stream};
-use sha2::{Digest as _, Sha256};
 
 use crate::tar::{Error, Limits, Result};
 
@@ -121,7 +121,7 @@ impl<R: Read> Decoder<R> {
             }
             input.consume(length);
         }
-        let digest = input.hash.take().map(|hash| Digest::from_sha256(hash.finalize().into()));
+        let digest = input.hash.take().map(Sha256::finish);
         Ok(Blob { digest, size: input.taken, compression: self.compression })
     }
 

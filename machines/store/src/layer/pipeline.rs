@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use dhow_oci::Digest;
-use sha2::{Digest as _, Sha256};
+use dhow_oci::digest::Sha256;
 
 const PIECE: usize = 256 * 1024;
 const PIECES: usize = 8;
@@ -133,7 +133,7 @@ impl PipeReader {
         while !self.fill_buf()?.is_empty() {
             self.at = self.piece.len();
         }
-        let digest = self.hash.map(|hash| Digest::from_sha256(hash.finalize().into()));
+        let digest = self.hash.map(Sha256::finish);
         Ok((digest, self.size))
     }
 
@@ -189,7 +189,7 @@ fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 }
 
 fn passed(hash: Sha256, size: u64) -> Passed {
-    Passed { digest: Digest::from_sha256(hash.finalize().into()), size }
+    Passed { digest: hash.finish(), size }
 }
 
 /// What the writing end fails with when the reading end has given up; the reader knows why.

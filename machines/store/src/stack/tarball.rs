@@ -7,8 +7,8 @@ use std::path::Path;
 use std::thread;
 
 use dhow_oci::Digest;
+use dhow_oci::digest::Sha256;
 use dhow_oci::image::DiffId;
-use sha2::{Digest as _, Sha256};
 
 use super::fan::fan;
 use super::recipe::replay;
@@ -75,7 +75,7 @@ fn tell(directory: &Path, out: &mut dyn Write) -> io::Result<(Digest, u64)> {
     let root: OwnedFd = File::open(directory.join("fs"))?.into();
     let mut hashing = Hashing { out, hash: Sha256::new() };
     let size = replay(recipe, &root, &mut hashing)?;
-    Ok((Digest::from_sha256(hashing.hash.finalize().into()), size))
+    Ok((hashing.hash.finish(), size))
 }
 
 struct Hashing<'a> {

@@ -12,13 +12,13 @@ use std::path::Path;
 use std::thread;
 
 use dhow_oci::Digest;
+use dhow_oci::digest::Sha256;
 use dhow_oci::image::DiffId;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string,
     fsmount, fsopen,
 };
-use sha2::{Digest as _, Sha256};
 
 use super::fan::{Taker, fan};
 use super::seal::{self, Sealing};
@@ -123,7 +123,7 @@ pub(super) fn hash(mut pieces: Taker) -> io::Result<Digest> {
     while let Some(piece) = pieces.next()? {
         hash.update(&*piece);
     }
-    Ok(Digest::from_sha256(hash.finalize().into()))
+    Ok(hash.finish())
 }
 
 /// A stream of which everything that is looked at has been written to a file.
