@@ -7,27 +7,33 @@ use crate::plan::{discard, resources, update, validate};
 use crate::{Engine, Entry};
 
 impl Engine {
-    /// Changes limits and the restart policy of a container: what `wanted` says nothing about stays. What the
-    /// user should know is answered.
+    /// Reads what an update asks of limits; what the user should know is answered.
+    ///
+    /// # Errors
+    /// In Docker's words: a wrong value, values that do not fit together.
+    pub(crate) fn check_limits(&self, wanted: &mut HostConfig) -> Result<Vec<String>> {
+        let facts = self.ports.host.facts();
+        let warnings = discard::discard(wanted, facts);
+        validate::check_update(wanted, facts)?;
+        Ok(warnings)
+    }
+
+    /// Changes limits and the restart policy of a container: what `wanted` says nothing about stays.
     ///
     /// The record changes first and says that the process may lag behind: of an engine that is killed in
     /// between, the next one sets the limits.
     ///
     /// # Errors
-    /// In Docker's words: a wrong value, values that do not fit together, a limit that the kernel refuses.
-    /// Then everything is as it was.
-    pub fn update_container(&self, text: &str, mut wanted: HostConfig) -> Result<Vec<String>> {
+    /// In Docker's words: a limit that the kernel refuses. Then everything is as it was.
+    pub(crate) fn update_limits(&self, text: &str, wanted: &HostConfig) -> Result<()> {
         let entry = self.container(text)?;
-        let facts = self.ports.host.facts();
-        let warnings = discard::discard(&mut wanted, facts);
-        validate::check_update(&wanted, facts)?;
         let _turn = entry.turn();
         let id = entry.record().id.clone();
-        self.update(&entry, &wanted).map_err(|error| {
+        self.update(&entry, wanted).map_err(|error| {
             Error::new(error.kind(), format!("Cannot update container {id}: {}", error.report()))
         })?;
         self.tell_container(&entry.record(), "update", &[]);
-        Ok(warnings)
+        Ok(())
     }
 
     fn update(&self, entry: &Entry, wanted: &HostConfig) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network};
+use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network, Published};
 use dhow_model::{Container, Error, Result};
 
 use super::assign::link;
@@ -87,7 +87,7 @@ impl Engine {
         let record = entry.record();
         self.tell_hosts(&record, assigned, true)?;
         self.begin_names(&record, &space)?;
-        self.move_ports(entry)
+        self.move_ports(entry, &[])
     }
 
     /// Takes a container out of a network.
@@ -121,7 +121,7 @@ impl Engine {
         self.put_endpoint(&entry, &network, None)?;
         if let Some(assigned) = &endpoint.assigned {
             self.leave_network(&network, assigned);
-            self.move_ports(&entry)?;
+            self.move_ports(&entry, &assigned.published)?;
         }
         self.rename_in_networks(&entry.record());
         drop(turn);
@@ -143,8 +143,9 @@ impl Engine {
         })
     }
 
-    /// Ports lead to the address by which the container reaches the world: that may be another one now.
-    fn move_ports(&self, entry: &Entry) -> Result<()> {
+    /// Ports lead to the address by which the container reaches the world: that may be another one now. Those that
+    /// it `lost` with a network are the host's same ports again.
+    fn move_ports(&self, entry: &Entry, lost: &[Published]) -> Result<()> {
         let record = entry.record();
         let Some((name, network)) = self.way_out(&record.networks) else { return Ok(()) };
         let publishes =
@@ -165,8 +166,7 @@ impl Engine {
             self.unpublish_ports(network, assigned);
         }
         if let Some(assigned) = endpoints.get_mut(&name).and_then(|endpoint| endpoint.assigned.as_mut()) {
-            assigned.published =
-                before.as_ref().map(|(_, before)| before.published.clone()).unwrap_or_default();
+            assigned.published = before.as_ref().map_or(lost, |(_, before)| &before.published).to_vec();
             if let Err(error) = self.publish_ports(&record, &network, assigned) {
                 before.map_or(Ok(()), |(network, before)| self.publish_again(&network, before))?;
                 return Err(error);

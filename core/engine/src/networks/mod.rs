@@ -4,7 +4,8 @@
 //! [`addresses`] hands them out, [`ports`] reads which ports of the host lead to a container; all three
 //! are pure. [`join`] connects a container that is started, and takes that back when it has ended: [`assign`] says
 //! what it has in a network, [`publish`] which ports lead to it, [`names`] what it is called, which is written into
-//! the [`directory`]. [`restore`] finds all that again.
+//! the [`directory`]. [`restore`] finds all that again. [`update`] changes it while the container runs, with what
+//! [`republish`] works out.
 
 mod addresses;
 mod assign;
@@ -21,7 +22,9 @@ mod pools;
 mod ports;
 mod publish;
 mod remove;
+mod republish;
 mod restore;
+mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,6 +41,8 @@ pub(crate) use join::Joined;
 pub use links::Linked;
 pub use pools::{Source, default_sources};
 pub use remove::PrunedNetworks;
+pub use republish::{Bindings, PortChange};
+pub use update::Update;
 
 use crate::Engine;
 use crate::registry::{lock, shorten};

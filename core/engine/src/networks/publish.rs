@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use dhow_model::container::PortBinding;
 use dhow_model::network::{Assigned, Network, Published};
 use dhow_model::ports::Publication;
 use dhow_model::{Container, Error, Result};
 
 use super::ports;
+use super::republish::{PortChange, PortsBefore};
 use crate::Engine;
 use crate::registry::lock;
 
@@ -20,43 +21,62 @@ pub(crate) struct HostPorts {
     last: u16,
 }
 
+/// Ports that a running container had, and has.
+struct Moved {
+    network: Arc<Network>,
+    before: Assigned,
+    after: Assigned,
+}
+
 impl Engine {
     /// Publishes other ports of a container, also while it runs. Those that stay keep their port of the host, and
-    /// their connections.
+    /// their connections. The answer is what was published before, for who has to undo it.
     ///
     /// # Errors
-    /// In Docker's words: what is no port, or taken. Then everything is as it was.
-    pub fn update_ports(&self, text: &str, bindings: BTreeMap<String, Vec<PortBinding>>) -> Result<()> {
+    /// In Docker's words: what is no port, not published, or taken. Then everything is as it was.
+    pub(super) fn update_ports(&self, text: &str, change: PortChange) -> Result<PortsBefore> {
         let entry = self.container(text)?;
         let _turn = entry.turn();
-        let mut new = (*entry.record()).clone();
+        let old = entry.record();
+        let mut new = (*old).clone();
+        let (bindings, preferred) = change.of(&old.host_config.port_bindings)?;
         new.host_config.port_bindings = bindings;
         ports::wanted(&new.config, &new.host_config)?;
-        if new.state.running().is_some() {
-            self.republish(&mut new)?;
-        }
-        let changed = entry.change(&self.ports, |record| {
+        let moved = match new.state.running() {
+            Some(_) => self.republish(&mut new, &preferred)?,
+            None => None,
+        };
+        let recorded = entry.change(&self.ports, |record| {
             record.host_config.port_bindings = new.host_config.port_bindings;
             record.networks = new.networks;
-        })?;
-        self.tell_container(&changed, "update", &[]);
-        Ok(())
+        });
+        if let Err(error) = recorded {
+            if let Some(Moved { network, before, after }) = &moved {
+                self.unpublish_ports(network, after);
+                self.publish_again(network, before)?;
+            }
+            return Err(error);
+        }
+        let published = moved.map(|moved| moved.before.published).unwrap_or_default();
+        Ok(PortsBefore { bindings: old.host_config.port_bindings.clone(), published })
     }
 
-    fn republish(&self, record: &mut Container) -> Result<()> {
-        let Some((name, network)) = self.way_out(&record.networks) else { return Ok(()) };
+    /// Those that `preferred` names get that port of the host again, where nobody says another.
+    fn republish(&self, record: &mut Container, preferred: &[Published]) -> Result<Option<Moved>> {
+        let Some((name, network)) = self.way_out(&record.networks) else { return Ok(None) };
         let endpoint = record.networks.get(&name).and_then(|endpoint| endpoint.assigned.clone());
-        let Some(before) = endpoint else { return Ok(()) };
+        let Some(before) = endpoint else { return Ok(None) };
         self.unpublish_ports(&network, &before);
         let mut after = before.clone();
+        after.published.extend_from_slice(preferred);
         if let Err(error) = self.publish_ports(record, &network, &mut after) {
             self.publish_again(&network, &before)?;
             return Err(error);
         }
         if let Some(endpoint) = record.networks.get_mut(&name) {
-            endpoint.assigned = Some(after);
+            endpoint.assigned = Some(after.clone());
         }
-        Ok(())
+        Ok(Some(Moved { network, before, after }))
     }
 
     /// Puts ports back that were taken away for others that could not be had.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use dhow_model::container::{Config, HostConfig, PortBinding};
+use dhow_model::container::{Config, HostConfig};
 use dhow_model::network::EndpointSettings;
 use dhow_model::{Error, Result};
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ use super::defaults::{drop_nulls, first_set, spell};
 use super::{create_versions, network, spelling};
 use crate::server::version::ApiVersion;
 
-type Members = Map<String, Value>;
+pub(super) type Members = Map<String, Value>;
 
 /// Fields of Docker's `Config` that are read.
 const CONFIG: &[&str] = &[
@@ -50,7 +50,7 @@ const CONFIG: &[&str] = &[
 /// Fields of Docker's `Config` that are not served.
 const CONFIG_UNSERVED: &[&str] = &["MacAddress"];
 /// Fields of Docker's `HostConfig` that are read.
-const HOST_CONFIG: &[&str] = &[
+pub(super) const HOST_CONFIG: &[&str] = &[
     "Binds",
     "ContainerIDFile",
     "LogConfig",
@@ -120,28 +120,6 @@ const HOST_CONFIG: &[&str] = &[
 /// Fields of Docker's `HostConfig` that are not served; all but the first two are for Windows.
 const HOST_CONFIG_UNSERVED: &[&str] =
     &["KernelMemory", "KernelMemoryTCP", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"];
-/// Fields of `HostConfig` that an update changes.
-const UPDATED: &[&str] = &[
-    "RestartPolicy",
-    "CpuShares",
-    "Memory",
-    "NanoCpus",
-    "BlkioWeight",
-    "BlkioWeightDevice",
-    "BlkioDeviceReadBps",
-    "BlkioDeviceWriteBps",
-    "BlkioDeviceReadIOps",
-    "BlkioDeviceWriteIOps",
-    "CpuPeriod",
-    "CpuQuota",
-    "CpuRealtimePeriod",
-    "CpuRealtimeRuntime",
-    "CpusetCpus",
-    "CpusetMems",
-    "MemoryReservation",
-    "MemorySwap",
-    "PidsLimit",
-];
 /// Members of a mount that are not served.
 const MOUNT_UNSERVED: &[&str] = &["ImageOptions", "ClusterOptions"];
 
@@ -217,38 +195,6 @@ fn parse_host_config(value: Option<Value>, version: ApiVersion) -> Result<HostCo
     read(members)
 }
 
-/// Takes the published ports out of the body of an update, which Docker does not change.
-///
-/// # Errors
-/// As [`parse`].
-pub(crate) fn ports_of_update(body: &mut Members) -> Result<Option<BTreeMap<String, Vec<PortBinding>>>> {
-    spell(body, HOST_CONFIG);
-    let Some(ports) = body.remove("PortBindings").filter(|ports| !ports.is_null()) else { return Ok(None) };
-    let mut members: Members = [("PortBindings".to_owned(), ports)].into_iter().collect();
-    fill_nulls(&mut members, "PortBindings", &json!([]));
-    Ok(Some(read::<HostConfig>(members)?.port_bindings))
-}
-
-/// Reads the body of an update: limits and a restart policy. Fields that Docker does not change say nothing.
-///
-/// # Errors
-/// As [`parse`].
-pub(crate) fn parse_update(body: Option<Members>, version: ApiVersion) -> Result<HostConfig> {
-    let mut members = body.unwrap_or_default();
-    spell(&mut members, HOST_CONFIG);
-    spelling::nested(&mut members);
-    members.retain(|name, _| UPDATED.contains(&name.as_str()));
-    if version.before(40) {
-        members.remove("PidsLimit");
-    }
-    if version.before(55) {
-        members.retain(|name, _| !name.starts_with("BlkioDevice") && name != "BlkioWeightDevice");
-    }
-    let wanted: HostConfig = read(members)?;
-    // No limit has one spelling.
-    Ok(HostConfig { pids_limit: wanted.pids_limit.map(|limit| limit.max(0)), ..wanted })
-}
-
 fn refuse(parent: &str, members: &Members, unserved_names: &[&str]) -> Result<()> {
     let set = |name: &&str| members.get(*name).and_then(|value| first_set(&format!("{parent}{name}"), value));
     match unserved_names.iter().find_map(set) {
@@ -269,14 +215,14 @@ fn text_is_a_list(members: &mut Members, name: &str) {
 }
 
 /// In a map, null is the zero of the values' type, and the key stays.
-fn fill_nulls(members: &mut Members, name: &str, zero: &Value) {
+pub(super) fn fill_nulls(members: &mut Members, name: &str, zero: &Value) {
     let values = members.get_mut(name).and_then(Value::as_object_mut);
     for value in values.into_iter().flat_map(Map::values_mut).filter(|value| value.is_null()) {
         *value = zero.clone();
     }
 }
 
-fn read<T: DeserializeOwned>(mut members: Members) -> Result<T> {
+pub(super) fn read<T: DeserializeOwned>(mut members: Members) -> Result<T> {
     drop_nulls(&mut members);
     serde_json::from_value(Value::Object(members))
         .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))

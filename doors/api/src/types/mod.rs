@@ -17,3 +17,4 @@ pub(crate) mod prune;
 pub(crate) mod spelling;
 pub(crate) mod stats;
 pub(crate) mod system;
+pub(crate) mod update;

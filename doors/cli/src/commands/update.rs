@@ -1,4 +1,4 @@
-//! `dhow update`: other limits and another restart policy for containers.
+//! `dhow update`: other limits, another restart policy, other ports and networks for containers.
 
 use dhow_api::client::Request;
 use serde::Deserialize;
@@ -7,17 +7,17 @@ use super::each::checked;
 use super::{Arity, Command, nullable};
 use crate::error::{self, Error, Result};
 use crate::flags::Parsed;
-use crate::flags::container::UPDATE;
+use crate::flags::container::{RECONNECT, UPDATE};
 use crate::flags::create::update::UpdateRequest;
 use crate::session::Session;
 
 pub(crate) const COMMAND: Command = Command {
     paths: &["container update", "update"],
     usage: "[OPTIONS] CONTAINER [CONTAINER...]",
-    about: "Change limits and the restart policy of containers",
+    about: "Change limits, the restart policy, ports and networks of containers",
     arity: Arity::AtLeast(1),
     arguments_end_flags: false,
-    flags: &[UPDATE],
+    flags: &[UPDATE, RECONNECT],
     run,
 };
 
@@ -29,7 +29,7 @@ struct Updated {
 }
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
-    if !UPDATE.iter().any(|flag| parsed.is_given(flag.long)) {
+    if !UPDATE.iter().chain(RECONNECT).any(|flag| parsed.is_given(flag.long)) {
         return Err(Error::said("you must provide one or more flags when using this command"));
     }
     let request = UpdateRequest::of(parsed).map_err(Error::said)?;

@@ -157,6 +157,14 @@ pub(crate) const UPDATE: &[Flag] = &[
     flag("restart", STRING, "Whether it is started again when it ends"),
 ];
 
+/// What it is connected to, changed while it runs.
+pub(crate) const RECONNECT: &[Flag] = &[
+    flag("network-add", LIST, "Connect to a network too (NAME or name=NAME,alias=…,ip=…)"),
+    flag("network-rm", LIST, "Disconnect from a network"),
+    flag("publish-add", LIST, "Publish a port too ([[address:]port:]port[/protocol])"),
+    flag("publish-rm", LIST, "Do not publish a port any more"),
+];
+
 /// How it is known to be well.
 pub(crate) const HEALTH: &[Flag] = &[
     flag("health-cmd", STRING, "Command that checks the container's health"),

@@ -236,6 +236,19 @@ impl Networking {
     }
 }
 
+/// Networks that a container comes into while it is there (`--network-add`).
+pub(crate) fn added(parsed: &Parsed) -> Result<BTreeMap<String, EndpointSettings>, String> {
+    let mut endpoints = BTreeMap::new();
+    for written in parsed.all("network-add") {
+        let attachment = Attachment::parse(written)?;
+        let target = attachment.target.clone();
+        if endpoints.insert(target.clone(), attachment.settings()?).is_some() {
+            return Err(format!("network \"{target}\" is specified multiple times"));
+        }
+    }
+    Ok(endpoints)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,8 +11,8 @@ use serde_json::json;
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
 use crate::server::stream;
-use crate::types::create;
 use crate::types::prune::PruneFilter;
+use crate::types::{create, update};
 
 pub(super) async fn create(mut call: Call) -> Answer {
     let body = call.json().await?;
@@ -68,16 +68,8 @@ pub(super) async fn rename(call: Call, id: String) -> Answer {
 }
 
 pub(super) async fn update(mut call: Call, id: String) -> Answer {
-    let mut body = call.json().await?;
-    let ports = body.as_mut().map(create::ports_of_update).transpose()?.flatten();
-    let wanted = create::parse_update(body, call.version)?;
-    let update = call.run(move |engine| {
-        if let Some(ports) = ports {
-            engine.update_ports(&id, ports)?;
-        }
-        engine.update_container(&id, wanted)
-    });
-    let warnings = update.await?;
+    let asked = update::parse(call.json().await?, call.version)?;
+    let warnings = call.run(move |engine| engine.update_container(&id, asked)).await?;
     Ok(answer::ok(&json!({"Warnings": Some(warnings).filter(|warnings| !warnings.is_empty())})))
 }
 

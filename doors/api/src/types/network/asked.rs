@@ -161,15 +161,24 @@ fn pool(config: IpamConfig) -> Result<Pool> {
 /// Invalid argument that names the member.
 pub(crate) fn endpoints_asked(networking: Value) -> Result<BTreeMap<String, EndpointSettings>> {
     let Value::Object(mut networking) = networking else { return Ok(BTreeMap::new()) };
-    let Some(Value::Object(endpoints)) = networking.remove("EndpointsConfig") else {
-        return Ok(BTreeMap::new());
-    };
+    endpoints_named(
+        "NetworkingConfig.EndpointsConfig",
+        networking.remove("EndpointsConfig").unwrap_or_default(),
+    )
+}
+
+/// Reads networks by their names, each with what a container asks for there.
+///
+/// # Errors
+/// Invalid argument that names the member below `place`.
+pub(crate) fn endpoints_named(place: &str, asked: Value) -> Result<BTreeMap<String, EndpointSettings>> {
+    let Value::Object(endpoints) = asked else { return Ok(BTreeMap::new()) };
     let one = |(name, value): (String, Value)| {
         let members = match value {
             Value::Object(members) => members,
             _ => Map::new(),
         };
-        Ok((name.clone(), settings(&format!("NetworkingConfig.EndpointsConfig.{name}"), members)?))
+        Ok((name.clone(), settings(&format!("{place}.{name}"), members)?))
     };
     endpoints.into_iter().map(one).collect()
 }
@@ -180,6 +189,10 @@ fn settings(name: &str, mut members: Map<String, Value>) -> Result<EndpointSetti
     read(name, Value::Object(members))
 }
 
-fn read<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Result<T> {
+/// Reads a member of a body.
+///
+/// # Errors
+/// Invalid argument that names it.
+pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| Error::invalid(format!("invalid JSON: {name}: {error}")))
 }

@@ -205,7 +205,7 @@ fn of_creation(flag: &str) -> Offer {
             "syslog-format=",
             "tag=",
         ]),
-        "network" => Offer::Networks,
+        "network" | "network-add" | "network-rm" => Offer::Networks,
         "pid" => Offer::Namespaces(&["host"]),
         "platform" => Offer::Words(PLATFORMS),
         "pull" => Offer::Words(&["always", "missing", "never"]),

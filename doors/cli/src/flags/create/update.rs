@@ -1,9 +1,14 @@
-//! What `update` sends: the limits that were given, and a restart policy if one was.
+//! What `update` sends: the limits that were given, a restart policy if one was, and beyond Docker what comes and goes
+//! of ports and networks.
+
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::host::{RestartPolicy, restart_policy};
 use super::resources::size;
+use crate::flags::network::{self, EndpointSettings};
+use crate::flags::ports::{Binding, Ports};
 use crate::flags::{Parsed, limits};
 
 /// The body of `POST /containers/{id}/update`; what is zero or missing stays as it is.
@@ -26,6 +31,14 @@ pub(crate) struct UpdateRequest {
     pids_limit: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     restart_policy: Option<RestartPolicy>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    publish_add: BTreeMap<String, Vec<Binding>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    publish_remove: BTreeMap<String, Vec<Binding>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    network_add: BTreeMap<String, EndpointSettings>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    network_remove: Vec<String>,
 }
 
 impl UpdateRequest {
@@ -48,6 +61,10 @@ impl UpdateRequest {
             nano_cpus: parsed.text("cpus").map_or(Ok(0), limits::cpus)?,
             pids_limit: parsed.integer("pids-limit"),
             restart_policy: parsed.text("restart").map(|_| restart_policy(parsed)).transpose()?,
+            publish_add: Ports::parse(&parsed.list("publish-add"), &[])?.published,
+            publish_remove: Ports::parse(&parsed.list("publish-rm"), &[])?.published,
+            network_add: network::added(parsed)?,
+            network_remove: parsed.list("network-rm"),
         })
     }
 }
