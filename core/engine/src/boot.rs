@@ -52,6 +52,7 @@ impl Engine {
         let id = record.id.clone();
         let removing = record.state == State::Removing;
         let ended = record.state.running().is_none();
+        self.keep_images_again(&record);
         let entry = self.registry.add(record);
         if ended && !removing && !left.contains(&id) && !entry.record().host_config.auto_remove {
             // As nearly all of thousands: nothing of it runs, and nothing is owed to it.
@@ -122,6 +123,12 @@ impl Engine {
         }
         if let Err(error) = self.attach_volumes(record) {
             tracing::error!(container = record.id.short(), "{}", error.report());
+        }
+    }
+
+    fn keep_images_again(&self, record: &Container) {
+        if let Err(error) = self.ports.snapshots.keep_images(&record.id, &record.mounted_images()) {
+            tracing::error!(container = record.id.short(), "an image that it mounts: {}", error.report());
         }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use dhow_model::container::MountKind;
 use dhow_model::event::EventKind;
 use dhow_model::{Container, Event, Timestamp};
 use tokio::sync::broadcast;
@@ -67,7 +66,7 @@ impl Engine {
 
     /// Tells that a container got its volumes, or gave them back.
     pub(crate) fn tell_mounts(&self, container: &Container, mounted: bool) {
-        for mount in container.mounts.iter().filter(|mount| mount.kind == MountKind::Volume) {
+        for mount in container.volumes() {
             let mut attributes =
                 vec![("driver", mount.driver.clone()), ("container", container.id.to_string())];
             if mounted {

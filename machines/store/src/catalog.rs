@@ -26,6 +26,8 @@ pub(crate) struct Catalog {
     pub(crate) names: BTreeMap<Reference, ImageId>,
     pub(crate) layers: HashMap<DiffId, u64>,
     pub(crate) snapshots: HashMap<ContainerId, Snapshot>,
+    /// Images that containers mount beside their own.
+    pub(crate) kept: HashMap<ContainerId, Vec<ImageId>>,
     pub(crate) volumes: BTreeMap<String, Volume>,
     /// Images on record that are not whole; they are not among `images`.
     pub(crate) damaged: usize,
@@ -149,6 +151,13 @@ impl Catalog {
     pub(crate) fn stacks(&self) -> impl Iterator<Item = &[DiffId]> {
         let images = self.images.values().map(Entry::layers);
         images.chain(self.snapshots.values().map(|snapshot| &*snapshot.layers))
+    }
+
+    /// A container that was made from the image, or mounts it.
+    pub(crate) fn user_of(&self, id: &ImageId) -> Option<&ContainerId> {
+        let made = self.snapshots.iter().find(|(_, snapshot)| snapshot.image == Some(*id));
+        let mounts = || self.kept.iter().find(|(_, images)| images.contains(id));
+        made.map(|(container, _)| container).or_else(|| mounts().map(|(container, _)| container))
     }
 
     /// Whether a record needs the layer.

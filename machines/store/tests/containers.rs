@@ -71,6 +71,7 @@ fn bind(source: &Path, destination: &str, writable: bool) -> MountPoint {
         recursive_read_only: false,
         non_recursive: false,
         id_map: None,
+        image: None,
     }
 }
 

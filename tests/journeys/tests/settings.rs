@@ -52,6 +52,11 @@ fn runs_programs(engine: &Engine, runtime: &str) -> Result<()> {
     }
     let terminal = ["run", "--rm", "-t", "--runtime", runtime, "busybox", "tty"];
     ensure!(engine.docker(&terminal).ok().trim() == "/dev/pts/0");
+    for (part, file) in [("", "/image/bin/busybox"), (",image-subpath=bin/busybox", "/image")] {
+        let image = format!("type=image,source=busybox,target=/image{part}");
+        let begin = ["run", "--rm", "--runtime", runtime, "--mount", &image, "busybox"];
+        engine.docker(&[&begin[..], &["test", "-x", file]].concat()).ok();
+    }
     let init = engine.docker(&["run", "--rm", "--init", "--runtime", runtime, "busybox", "true"]);
     ensure!(init.stderr.contains("HostConfig.Init with the runtime"), "{init:?}");
     Ok(())

@@ -125,7 +125,7 @@ impl Engine {
             self.undo_create(&record, &claims.made);
             return Err(error);
         }
-        for mount in record.mounts.iter().filter(|mount| !mount.name.is_empty()) {
+        for mount in record.volumes() {
             tracing::debug!(volume = mount.name, "mounted by {}", record.id.short());
         }
         let entry = self.registry.add(Arc::new(record));

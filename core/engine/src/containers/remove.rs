@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dhow_model::container::{MountKind, Refusal, State};
+use dhow_model::container::{Refusal, State};
 use dhow_model::{Container, ContainerId, Kind, Result};
 
 use super::refused;
@@ -108,8 +108,7 @@ impl Engine {
     }
 
     fn remove_anonymous(&self, record: &Container) {
-        let volumes = record.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
-        for mount in volumes.filter(|mount| mounts::is_anonymous(&mount.name)) {
+        for mount in record.volumes().filter(|mount| mounts::is_anonymous(&mount.name)) {
             match self.remove_volume(&mount.name, false) {
                 // Another container uses it, or it is gone: either is as it should be.
                 Err(error) if !matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {

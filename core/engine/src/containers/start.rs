@@ -1,9 +1,11 @@
 //! `start`: makes the isolated space for a container and runs its process.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use dhow_model::container::{Exit, Intent, Refusal, Running, State};
-use dhow_model::ports::{Durability, StartFailure, StartPlan, StdioPlan, TerminalSize};
+use dhow_model::container::{Exit, Intent, MountPoint, Refusal, Running, State};
+use dhow_model::ports::{Durability, MountedTree, StartFailure, StartPlan, StdioPlan, TerminalSize};
 use dhow_model::{Container, Error, Kind, Result, Timestamp};
 
 use super::refused;
@@ -114,6 +116,7 @@ impl Engine {
         Ok(StartPlan {
             id: record.id.clone(),
             spec: Arc::new(spec),
+            trees: self.image_trees(record)?,
             rootfs: self.ports.snapshots.rootfs(&record.id, record.host_config.auto_remove)?,
             stdio: stdio(record),
             log: logs::options(&record.host_config.log_config, &logs::Source::of(record, &facts.host.name))?,
@@ -123,6 +126,15 @@ impl Engine {
                 && record.host_config.init.unwrap_or(self.settings().init),
             program: self.runtime_program(&record.host_config.runtime)?,
         })
+    }
+
+    fn image_trees(&self, record: &Container) -> Result<BTreeMap<PathBuf, MountedTree>> {
+        let trees = record.mounts.iter().filter_map(|mount| Some((mount, mount.image.as_ref()?)));
+        let tree = |(mount, image): (&MountPoint, _)| {
+            let tree = self.ports.snapshots.image_tree(image, mount.subpath.as_deref())?;
+            Ok((mount.destination.clone(), tree))
+        };
+        trees.map(tree).collect()
     }
 
     fn started(self: &Arc<Self>, entry: &Arc<Entry>, running: Running, cause: Cause) -> Result<()> {

@@ -74,7 +74,7 @@ impl Engine {
 
     /// A name in use may be taken away by force; then only the name goes.
     fn check_last_name(&self, name: &str, image: &Image) -> Result<()> {
-        let user = self.containers().into_iter().find(|container| container.image == Some(image.id));
+        let user = self.containers().into_iter().find(|container| container.uses_image(&image.id));
         match user {
             Some(container) => Err(Error::conflict(format!(
                 "conflict: unable to remove repository reference {name:?} (must force) - container {} is using its referenced image {}",
@@ -87,7 +87,7 @@ impl Engine {
 
     fn check_unused(&self, image: &Image, force: bool) -> Result<()> {
         for container in self.containers() {
-            if container.image != Some(image.id) {
+            if !container.uses_image(&image.id) {
                 continue;
             }
             let (id, used) = (image.id.short(), container.id.short());

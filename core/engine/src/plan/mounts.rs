@@ -1,8 +1,10 @@
-//! Binds, volumes and tmpfs: what was asked for, to what is mounted.
+//! Binds, volumes, images and tmpfs: what was asked for, to what is mounted.
 
 use std::path::{Component, Path, PathBuf};
 
-use dhow_model::container::{BindOptions, IdMap, Mount, MountKind, MountPoint, TmpfsOptions, VolumeOptions};
+use dhow_model::container::{
+    BindOptions, IdMap, ImageOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeOptions,
+};
 use dhow_model::ports::{PathKind, VolumeRequest};
 use dhow_model::{Container, Error, Result};
 
@@ -54,7 +56,7 @@ impl Engine {
             record.mounts.push(point);
         }
         record.mounts.sort_by(|a, b| a.destination.cmp(&b.destination));
-        Ok(())
+        self.ports.snapshots.keep_images(&record.id, &record.mounted_images())
     }
 
     fn make(&self, wanted: Wanted, claims: &mut Claims<'_>) -> Result<MountPoint> {
@@ -69,6 +71,8 @@ impl Engine {
             point.name = volume.name;
         } else if point.kind == MountKind::Bind {
             self.check_source(&point.source, wanted.make_source)?;
+        } else if point.kind == MountKind::Image && point.image.is_none() {
+            point.image = Some(self.image(&point.name)?.id);
         } else if point.kind == MountKind::Volume {
             claims.share(&point.name)?;
         }
@@ -130,6 +134,7 @@ fn blank(kind: MountKind, destination: PathBuf) -> MountPoint {
         recursive_read_only: false,
         non_recursive: false,
         id_map: None,
+        image: None,
     }
 }
 
@@ -259,20 +264,13 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
     let options = [
         ("bind", "BindOptions", mount.bind_options.is_some()),
         ("volume", "VolumeOptions", mount.volume_options.is_some()),
+        ("image", "ImageOptions", mount.image_options.is_some()),
         ("tmpfs", "TmpfsOptions", mount.tmpfs_options.is_some()),
     ];
     if let Some((_, field, _)) = options.iter().find(|(kind, _, set)| *set && *kind != mount.kind) {
         return Err(wrong(&format!("field {field} must not be specified")));
     }
     let destination = place(&mount.target).map_err(|error| wrong(&error.to_string()))?;
-    let foreign = [
-        ("BindOptions", "bind", mount.bind_options.is_some()),
-        ("VolumeOptions", "volume", mount.volume_options.is_some()),
-        ("TmpfsOptions", "tmpfs", mount.tmpfs_options.is_some()),
-    ];
-    if let Some((field, ..)) = foreign.iter().find(|(_, kind, given)| *given && mount.kind != *kind) {
-        return Err(wrong(&format!("field {field} must not be specified")));
-    }
     match mount.kind.as_str() {
         "bind" => {
             if mount.source.is_empty() {
@@ -298,7 +296,17 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
         }
         "tmpfs" if !mount.source.is_empty() => Err(wrong("field Source must not be specified")),
         "tmpfs" => tmpfs_mount(mount, destination),
-        other @ ("image" | "npipe" | "cluster") => {
+        "image" => {
+            let ImageOptions { subpath } = mount.image_options.clone().unwrap_or_default();
+            if mount.source.is_empty() {
+                return Err(wrong("field Source must not be empty"));
+            }
+            if !is_inside(Path::new(&subpath)) {
+                return Err(wrong("subpath must be a relative path within the volume"));
+            }
+            Ok(image_mount(mount, destination, subpath))
+        }
+        other @ ("npipe" | "cluster") => {
             Err(Error::not_implemented(format!("mount type {other:?} is not supported yet")))
         }
         _ => Err(wrong("mount type unknown")),
@@ -337,6 +345,15 @@ fn volume_mount(mount: &Mount, destination: PathBuf) -> Wanted {
     point.subpath = Some(PathBuf::from(&options.subpath)).filter(|path| !path.as_os_str().is_empty());
     point.mode = "z".into();
     volume(point, mount.source.clone(), options)
+}
+
+fn image_mount(mount: &Mount, destination: PathBuf, subpath: String) -> Wanted {
+    let mut point = blank(MountKind::Image, destination);
+    point.name.clone_from(&mount.source);
+    point.writable = false;
+    point.propagation = "rprivate".into();
+    point.subpath = Some(PathBuf::from(subpath)).filter(|path| !path.as_os_str().is_empty());
+    Wanted { point: Some(point), ..Wanted::default() }
 }
 
 fn tmpfs_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {

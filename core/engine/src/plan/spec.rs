@@ -258,7 +258,7 @@ fn id_mapped(mut mount: Mount, point: &MountPoint, record: &Container, facts: &F
     Ok(mount)
 }
 
-/// A bind, volume or tmpfs that was asked for.
+/// A bind, volume, image or tmpfs that was asked for.
 fn point(point: &MountPoint) -> Mount {
     let destination = point.destination.to_string_lossy();
     if point.kind == MountKind::Tmpfs {
@@ -276,5 +276,9 @@ fn point(point: &MountPoint) -> Mount {
     // Found by the runtime, below the volume: its links were made by whoever writes in it.
     let below = point.subpath.as_ref().map(|below| format!("X-mount.subdir={}", below.display()));
     options.extend(below.as_deref());
-    mount(&destination, "bind", &point.source.to_string_lossy(), &options)
+    match &point.image {
+        // The store mounts it, and what is at the path in it: see `StartPlan::trees`.
+        Some(image) => mount(&destination, "bind", &image.to_string(), &["bind", "ro", "rprivate"]),
+        None => mount(&destination, "bind", &point.source.to_string_lossy(), &options),
+    }
 }

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use dhow_model::container::MountKind;
 use dhow_model::{Container, ContainerId, Result, Volume};
 
 use crate::Engine;
@@ -76,8 +75,7 @@ impl Engine {
     }
 
     fn mounted_volumes(&self, record: &Container) -> Vec<String> {
-        let volumes = record.mounts.iter().filter(|mount| mount.kind == MountKind::Volume);
-        let found = volumes.filter_map(|mount| self.ports.volumes.get(&mount.name).ok().flatten());
+        let found = record.volumes().filter_map(|mount| self.ports.volumes.get(&mount.name).ok().flatten());
         found.filter(|volume| volume.mount().is_some()).map(|volume| volume.name).collect()
     }
 

@@ -86,13 +86,9 @@ impl Engine {
     /// Containers that mount a volume.
     #[must_use]
     pub fn volume_users(&self, name: &str) -> Vec<ContainerId> {
-        let uses =
-            |container: &dhow_model::Container| container.mounts.iter().any(|mount| mount.name == name);
-        self.containers()
-            .iter()
-            .filter(|container| uses(container))
-            .map(|container| container.id.clone())
-            .collect()
+        let containers = self.containers();
+        let users = containers.iter().filter(|container| container.volumes().any(|mount| mount.name == name));
+        users.map(|container| container.id.clone()).collect()
     }
 
     /// Removes a volume that no container mounts.
@@ -130,7 +126,7 @@ impl Engine {
     /// When one cannot be removed; those before it are gone.
     pub fn prune_volumes(&self, wanted: impl Fn(&Volume) -> bool) -> Result<PrunedVolumes> {
         let used: BTreeSet<String> =
-            self.containers().iter().flat_map(|c| c.mounts.iter().map(|m| m.name.clone())).collect();
+            self.containers().iter().flat_map(|c| c.volumes().map(|m| m.name.clone())).collect();
         let mut pruned = PrunedVolumes::default();
         for volume in
             self.volumes()?.into_iter().filter(|volume| !used.contains(&volume.name) && wanted(volume))

@@ -93,7 +93,7 @@ impl Engine {
         let writes = |entry: &Arc<Entry>| {
             let record = entry.record();
             record.state.running().is_some()
-                && record.mounts.iter().any(|mount| mount.name == name && mount.writable)
+                && record.volumes().any(|mount| mount.name == name && mount.writable)
         };
         let mut writers: Vec<Arc<Entry>> = self.registry.all().into_iter().filter(writes).collect();
         writers.sort_by_key(|entry| entry.record().id.clone());

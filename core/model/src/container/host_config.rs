@@ -166,10 +166,10 @@ pub struct HostConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Mount {
-    /// `bind`, `volume`, `tmpfs`.
+    /// `bind`, `volume`, `image`, `tmpfs`.
     #[serde(rename = "Type")]
     pub kind: String,
-    /// A path or a volume's name.
+    /// A path, or the name of a volume or image.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
     /// Where in the container.
@@ -186,6 +186,9 @@ pub struct Mount {
     /// For volumes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_options: Option<VolumeOptions>,
+    /// For images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_options: Option<ImageOptions>,
     /// For tmpfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tmpfs_options: Option<TmpfsOptions>,
@@ -229,6 +232,15 @@ pub struct VolumeOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver_config: Option<DriverConfig>,
     /// A path in the volume that is mounted instead of its root.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subpath: String,
+}
+
+/// Options of an image mount.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageOptions {
+    /// A path in the image that is mounted instead of its root.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub subpath: String,
 }

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use config::Config;
 pub use health::{Health, HealthAction, HealthStatus, Probe};
 pub use host_config::{
-    BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, LogConfig, Mount, PortBinding,
-    RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
+    BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount,
+    PortBinding, RestartPolicy, ThrottleDevice, TmpfsOptions, Ulimit, VolumeOptions, WeightDevice,
 };
 pub use id::{ContainerId, ContainerName, InvalidName, is_restricted_name};
 pub use id_map::{IdMap, IdRange};
@@ -81,6 +81,23 @@ impl Container {
         names.filter(|name| !name.is_empty() && seen.insert(name.clone())).collect()
     }
 
+    /// The images that it mounts beside its own.
+    #[must_use]
+    pub fn mounted_images(&self) -> Vec<ImageId> {
+        self.mounts.iter().filter_map(|mount| mount.image).collect()
+    }
+
+    /// Whether it was made from the image, or mounts it.
+    #[must_use]
+    pub fn uses_image(&self, id: &ImageId) -> bool {
+        self.image.as_ref() == Some(id) || self.mounts.iter().any(|mount| mount.image.as_ref() == Some(id))
+    }
+
+    /// The volumes that it mounts.
+    pub fn volumes(&self) -> impl Iterator<Item = &MountPoint> {
+        self.mounts.iter().filter(|mount| mount.kind == MountKind::Volume)
+    }
+
     /// Whether it has anything on the host, by its record.
     #[must_use]
     pub fn is_connected(&self) -> bool {
@@ -99,14 +116,14 @@ pub struct Intent {
     pub ends: bool,
 }
 
-/// One bind, volume or tmpfs of a container, resolved.
+/// One bind, volume, image or tmpfs of a container, resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MountPoint {
     /// What it is.
     pub kind: MountKind,
-    /// The volume's name; empty otherwise.
+    /// The volume's name, or the image as it was asked for; empty otherwise.
     pub name: String,
-    /// On the host; empty for a tmpfs.
+    /// On the host; empty for a tmpfs and an image.
     pub source: PathBuf,
     /// In the container, absolute and clean.
     pub destination: PathBuf,
@@ -124,7 +141,7 @@ pub struct MountPoint {
     /// An empty volume is filled with what the image has there.
     #[serde(default)]
     pub copy_up: bool,
-    /// A path inside the volume that is mounted instead of its root.
+    /// A path inside the volume or image that is mounted instead of its root.
     #[serde(default)]
     pub subpath: Option<PathBuf>,
     /// Read-only applies to the mounts below too, where the kernel can.
@@ -136,6 +153,9 @@ pub struct MountPoint {
     /// Owners of files are seen as others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_map: Option<IdMap>,
+    /// The image whose files are mounted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageId>,
 }
 
 /// The kinds of mounts.
@@ -146,6 +166,8 @@ pub enum MountKind {
     Bind,
     /// A volume.
     Volume,
+    /// The files of an image.
+    Image,
     /// Memory.
     Tmpfs,
 }

@@ -1,6 +1,6 @@
 //! The runtime: starts one container's process and stays with it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,6 +98,8 @@ pub struct StartPlan {
     pub spec: Arc<dhow_oci::runtime::Spec>,
     /// How the root file system is mounted.
     pub rootfs: RootfsPlan,
+    /// Mounts that the store has made, by their destination: in the configuration they are binds.
+    pub trees: BTreeMap<PathBuf, MountedTree>,
     /// Standard streams.
     pub stdio: StdioPlan,
     /// The log.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Durability, RootfsPlan};
+use super::{Durability, MountedTree, RootfsPlan};
 use crate::container::MountPoint;
 use crate::{ContainerId, ImageId, Result, Timestamp};
 
@@ -21,6 +21,21 @@ pub trait Snapshots: Send + Sync {
 
     /// Mounts its root file system, for one start.
     fn rootfs(&self, id: &ContainerId, volatile: bool) -> Result<RootfsPlan>;
+
+    /// Keeps images that a container mounts beside its own: they cannot be removed before the container is.
+    ///
+    /// Known in memory only: a new engine says it again of all its containers.
+    ///
+    /// # Errors
+    /// Not found, naming the image that is not there any more.
+    fn keep_images(&self, id: &ContainerId, images: &[ImageId]) -> Result<()>;
+
+    /// Mounts the files of an image, or what is at a path in it, where nobody sees it and so that nothing can
+    /// be written.
+    ///
+    /// # Errors
+    /// Not found; invalid argument, in Docker's words, for a path that leads out of the image.
+    fn image_tree(&self, image: &ImageId, below: Option<&Path>) -> Result<MountedTree>;
 
     /// Removes it, or what an earlier attempt left of it; it is no error when it is not there.
     fn remove(&self, id: &ContainerId) -> Result<()>;

@@ -162,7 +162,7 @@ async fn list(call: Call) -> Answer {
 
 fn used_volumes(engine: &Engine) -> BTreeSet<String> {
     let containers = engine.containers();
-    containers.iter().flat_map(|container| container.mounts.iter().map(|mount| mount.name.clone())).collect()
+    containers.iter().flat_map(|container| container.volumes().map(|mount| mount.name.clone())).collect()
 }
 
 async fn inspect(call: Call, name: String) -> Answer {

@@ -151,7 +151,10 @@ impl<'a> Mount<'a> {
         Self {
             kind: mount.kind,
             name: &mount.name,
-            source: mount.source.to_string_lossy().into_owned(),
+            // There is no path: it is mounted where the host sees nothing of it.
+            source: mount
+                .image
+                .map_or_else(|| mount.source.to_string_lossy().into_owned(), |image| image.to_string()),
             destination: mount.destination.to_string_lossy().into_owned(),
             driver: &mount.driver,
             mode: &mount.mode,

@@ -121,7 +121,7 @@ pub(super) const HOST_CONFIG: &[&str] = &[
 const HOST_CONFIG_UNSERVED: &[&str] =
     &["KernelMemory", "KernelMemoryTCP", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"];
 /// Members of a mount that are not served.
-const MOUNT_UNSERVED: &[&str] = &["ImageOptions", "ClusterOptions"];
+const MOUNT_UNSERVED: &[&str] = &["ClusterOptions"];
 
 /// Members of the options of a bind that are not served.
 const BIND_UNSERVED: &[&str] = &["IDMapping"];
@@ -323,10 +323,6 @@ mod tests {
             (
                 json!({"Image": "a", "HostConfig": {"CpuCount": 1}}),
                 "HostConfig.CpuCount is not supported yet",
-            ),
-            (
-                json!({"Image": "a", "HostConfig": {"Mounts": [{"ImageOptions": {"Subpath": "x"}}]}}),
-                "HostConfig.Mounts.ImageOptions.Subpath is not supported yet",
             ),
             (
                 json!({"Image": "a", "HostConfig": {"Mounts": [{"type": "bind", "bindOptions": {"IDMapping": {"x": 1}}}]}}),

@@ -49,6 +49,7 @@ const MOUNT_NESTED: &[(&str, Names)] = &[
         ],
     ),
     ("VolumeOptions", &["NoCopy", "Labels", "DriverConfig", "Subpath"]),
+    ("ImageOptions", &["Subpath"]),
     ("TmpfsOptions", &["SizeBytes", "Mode", "Options"]),
 ];
 

@@ -1,5 +1,6 @@
 //! Brings a container up to its gate: what create and run have in common.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -88,6 +89,7 @@ fn bring_up(
         filter: None,
         bundle,
         rootfs: RootfsPlan::Directory(rootfs.clone()),
+        trees: BTreeMap::new(),
         stdio: if terminal { Stdio::Terminal } else { Stdio::Inherit },
         cgroup: Some(cgroup),
         devices,

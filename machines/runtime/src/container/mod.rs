@@ -19,10 +19,11 @@ pub mod plan;
 mod spawn;
 mod sync;
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use dhow_model::ports::RootfsPlan;
+use dhow_model::ports::{MountedTree, RootfsPlan};
 use dhow_oci::runtime::{Process, Spec};
 use rustix::process::Pid;
 
@@ -50,6 +51,8 @@ pub struct InitRequest<'a> {
     pub bundle: &'a Path,
     /// How the root file system is mounted.
     pub rootfs: RootfsPlan,
+    /// Mounts that were made already, by their destination.
+    pub trees: BTreeMap<PathBuf, MountedTree>,
     /// Standard streams.
     pub stdio: Stdio,
     /// Where it is counted and limited.

@@ -89,6 +89,7 @@ fn let_go(talk: &Talk, notify: Option<&Notify>) -> Result<()> {
 /// What the configuration or the kernel forbids; nothing is left but what `request` brought.
 pub fn spawn_init(mut request: InitRequest<'_>) -> Result<Init> {
     let mut plan = plan::plan(request.spec)?;
+    plan.mount_trees(std::mem::take(&mut request.trees));
     if let Some(process) = &request.spec.process {
         let linux = request.spec.linux.as_ref();
         outside::check_labels(process, linux.map_or("", |linux| linux.mount_label.as_str()))?;

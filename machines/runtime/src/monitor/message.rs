@@ -5,7 +5,8 @@
 //!   │── one byte + descriptor ──────────▶│── fork, with it ─────────────▶│
 //!   │                                                                    │
 //!   │── Request::Attach + descriptor (clients that wait for the start) ─▶│
-//!   │── Request::Plan + the root's mount, then its bytes in packets ────▶│ makes the container
+//!   │── Request::Plan + the root's mount, then its bytes in packets,
+//!   │   then a byte with each further mount ────────────────────────────▶│ makes the container
 //!   │◀─ Report::Running + pidfd, or Report::Failed, and that is all ─────│
 //!   │                                                                    │
 //!   │── Request::Attach + descriptor, Request::Resize ──────────────────▶│ at any time
@@ -140,10 +141,15 @@ pub fn send_plan(channel: &Channel, plan: &PlanRef<'_>) -> io::Result<()> {
         TaskRef::Exec(_) => None,
     };
     channel.say(&Request::Plan { length: bytes.len() }, tree.as_slice())?;
-    bytes.chunks(LONGEST).try_for_each(|part| channel.send(part, &[]))
+    bytes.chunks(LONGEST).try_for_each(|part| channel.send(part, &[]))?;
+    let trees = match plan.task {
+        TaskRef::Container(start) => start.trees.values(),
+        TaskRef::Exec(_) => return Ok(()),
+    };
+    trees.filter_map(MountedTree::handle).try_for_each(|tree| channel.send(b"m", &[tree]))
 }
 
-/// Receives the bytes of a plan that was announced to have `length`, and puts the mount into it.
+/// Receives the bytes of a plan that was announced to have `length`, and puts the mounts into it.
 ///
 /// # Errors
 /// The kernel's; [`io::ErrorKind::InvalidData`] when it is too long, and
@@ -159,9 +165,13 @@ pub fn receive_plan(channel: &Channel, length: usize, tree: Option<OwnedFd>) -> 
     }
     let mut plan: Plan =
         serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    if let (Task::Container(start), Some(mount)) = (&mut plan.task, tree)
-        && let RootfsPlan::Mounted { tree, .. } = &mut start.rootfs
-    {
+    let Task::Container(start) = &mut plan.task else { return Ok(plan) };
+    if let (RootfsPlan::Mounted { tree, .. }, Some(mount)) = (&mut start.rootfs, tree) {
+        *tree = MountedTree::new(mount);
+    }
+    for tree in start.trees.values_mut() {
+        let mut packet = channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let mount = packet.descriptors.pop().ok_or(io::ErrorKind::InvalidData)?;
         *tree = MountedTree::new(mount);
     }
     Ok(plan)

@@ -5,7 +5,7 @@
 //! <exec-root>/containers/<id>/other/     0700
 //!   config.json                          the bundle's configuration; its root is the mount of the plan
 //!   state/                               the runtime's own (`--root`)
-//!   mounts/<n>                           parts of volumes, which such a runtime cannot look up by itself
+//!   mounts/<n>                           images, and parts of volumes, which such a runtime cannot look up
 //!   log, pid, process.json               one call's, each with the exec's id in front
 //! ```
 //! The root file system is mounted in a mount namespace of this monitor alone, over the directory of its
@@ -15,12 +15,12 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dhow_model::ports::{ExecPlan, RuntimeProgram, StartPlan, StdioPlan};
+use dhow_model::ports::{ExecPlan, MountedTree, RuntimeProgram, StartPlan, StdioPlan};
 use dhow_oci::runtime::{Mount, Process, Root, Spec};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -166,7 +166,11 @@ fn bundle(plan: &StartPlan, other: &Other) -> Result<Spec> {
     let readonly = spec.root.as_ref().is_some_and(|root| root.readonly);
     spec.root = Some(Root { path, readonly });
     for (number, mount) in spec.mounts.iter_mut().enumerate() {
-        mount_part(mount, &other.directory.join("mounts"), number)?;
+        let place = other.directory.join("mounts").join(number.to_string());
+        match plan.trees.get(&mount.destination).and_then(MountedTree::handle) {
+            Some(tree) => mount_at(tree, mount, place)?,
+            None => mount_part(mount, place)?,
+        }
     }
     Ok(spec)
 }
@@ -179,7 +183,7 @@ fn mount_root(plan: &StartPlan) -> Result<PathBuf> {
 }
 
 /// What another runtime cannot mount by a path is attached here, and mounted from there.
-fn mount_part(mount: &mut Mount, places: &Path, number: usize) -> Result<()> {
+fn mount_part(mount: &mut Mount, place: PathBuf) -> Result<()> {
     let part = mount.options.iter().position(|option| option.starts_with(SUBDIRECTORY));
     let source = PathBuf::from(&mount.source);
     let tree = match (part, of_process(&source)) {
@@ -190,13 +194,18 @@ fn mount_part(mount: &mut Mount, places: &Path, number: usize) -> Result<()> {
         (None, Some((pid, below))) if mount.kind == "bind" => clone_of_process(pid, below, true),
         (None, _) => return Ok(()),
     };
-    let place = places.join(number.to_string());
-    let attached = tree.and_then(|tree| attach(&tree, &place));
-    attached.map_err(|error| {
-        own(&format!("mount {} for {}", mount.source, mount.destination.display()), &error)
-    })?;
+    let tree = tree.map_err(|error| not_mounted(mount, &error))?;
+    mount_at(tree.as_fd(), mount, place)
+}
+
+fn mount_at(tree: BorrowedFd<'_>, mount: &mut Mount, place: PathBuf) -> Result<()> {
+    attach(tree, &place).map_err(|error| not_mounted(mount, &error))?;
     mount.source = place.to_string_lossy().into_owned();
     Ok(())
+}
+
+fn not_mounted(mount: &Mount, error: &io::Error) -> Error {
+    own(&format!("mount {} for {}", mount.source, mount.destination.display()), error)
 }
 
 /// Resolved here, below the volume: its links were made by whoever writes in it.
@@ -209,7 +218,7 @@ fn clone_part(source: &Path, below: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::mount::open_tree(&part, "", clone | OpenTreeFlags::AT_RECURSIVE)?)
 }
 
-fn attach(tree: &OwnedFd, place: &Path) -> io::Result<()> {
+fn attach(tree: BorrowedFd<'_>, place: &Path) -> io::Result<()> {
     if dhow_sys::path::is_directory(tree)? {
         fs::create_dir_all(place)?;
     } else {

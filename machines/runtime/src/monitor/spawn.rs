@@ -117,6 +117,7 @@ fn in_cgroup(plan: &StartPlan, filter: Option<&Filter>, cgroup: Option<&Cgroup>)
         filter,
         bundle: &plan.directory,
         rootfs: plan.rootfs.clone(),
+        trees: plan.trees.clone(),
         stdio,
         cgroup,
         devices,

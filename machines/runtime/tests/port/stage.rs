@@ -1,5 +1,6 @@
 //! What every story needs: directories, a root file system, a runtime, a way to wait.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -105,6 +106,7 @@ impl Stage {
             id: id.clone(),
             spec: Arc::new(spec(id, &["/bin/sh", "-c", script])),
             rootfs: RootfsPlan::Directory(self.directory.join("rootfs")),
+            trees: BTreeMap::new(),
             stdio: StdioPlan::default(),
             log: json_log(None),
             directory,

@@ -81,7 +81,7 @@ fn check(catalog: &Catalog, id: &ImageId) -> Result<()> {
     if catalog.images.values().any(|other| other.row.parent == Some(*id)) {
         return refuse("cannot be forced", "image has dependent child images".into());
     }
-    if let Some((container, _)) = catalog.snapshots.iter().find(|(_, s)| s.image == Some(*id)) {
+    if let Some(container) = catalog.user_of(id) {
         return refuse("cannot be forced", format!("image is being used by container {}", container.short()));
     }
     Ok(())

@@ -1,11 +1,12 @@
 //! Snapshots: a container's writable layer on its image's stack.
 //!
 //! [`mounted`] mounts the layers where nobody sees it, [`running`] finds the root of a container that
-//! runs, and [`tree`] makes of either what `docker cp` sees; [`location`] finds a path there, and
+//! runs, [`image_tree`] mounts the files of an image alone, and [`tree`] makes of either what `docker cp` sees; [`location`] finds a path there, and
 //! [`archive`] turns it into a tar or a tar into it.
 
 mod archive;
 mod files;
+mod image_tree;
 mod location;
 mod mounted;
 mod running;
@@ -75,6 +76,14 @@ impl Snapshots for SnapshotStore {
         let tree =
             tree.context(|| format!("cannot mount the root file system of container {}", id.short()))?;
         Ok(RootfsPlan::Mounted { tree: MountedTree::new(tree), upper })
+    }
+
+    fn keep_images(&self, id: &ContainerId, images: &[ImageId]) -> Result<()> {
+        self.core.keep_images(id, images)
+    }
+
+    fn image_tree(&self, image: &ImageId, below: Option<&Path>) -> Result<MountedTree> {
+        self.core.image_tree(image, below)
     }
 
     fn remove(&self, id: &ContainerId) -> Result<()> {
@@ -154,7 +163,12 @@ impl Core {
     /// Removes the snapshot, and the layers that only it needed.
     pub(crate) fn forget_snapshot(&self, id: &ContainerId) -> Result<()> {
         self.trash.discard(&self.layout.container(id))?;
-        let Some(snapshot) = self.catalog_mut().snapshots.remove(id) else { return Ok(()) };
+        let removed = {
+            let mut catalog = self.catalog_mut();
+            catalog.kept.remove(id);
+            catalog.snapshots.remove(id)
+        };
+        let Some(snapshot) = removed else { return Ok(()) };
         let text = id.to_string();
         self.database.post(move |connection| {
             connection.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute([&text]).map(drop)

@@ -1,11 +1,11 @@
 //! The tree of a container as `docker cp` sees it: its own mount namespace while it runs; else its
 //! layers, with its binds and volumes laid over them.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use dhow_model::container::{MountKind, MountPoint};
-use dhow_model::ports::ArchiveTarget;
+use dhow_model::ports::{ArchiveTarget, MountedTree};
 use dhow_model::{Error, Result};
 use dhow_sys::mount::{Attributes, attribute};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
@@ -33,8 +33,7 @@ impl Core {
             let upper = self.layout.container(&target.id).join("rw");
             return Ok(ContainerTree { root: running::root(pid, &upper)?, _namespace: None, _turn: None });
         }
-        let laid: Vec<MountPoint> =
-            target.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs).cloned().collect();
+        let laid = self.laid(target)?;
         if laid.is_empty() && access == Access::Read {
             return Ok(ContainerTree {
                 root: self.mount(&target.id, access)?,
@@ -61,6 +60,16 @@ impl Core {
             laying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).context(told)?;
         Ok(ContainerTree { root, _namespace: Some(namespace), _turn: turn })
     }
+
+    /// What is laid over the layers, and with it the mounts of images, which have no path.
+    fn laid(&self, target: &ArchiveTarget) -> Result<Vec<(MountPoint, Option<MountedTree>)>> {
+        let laid = target.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs);
+        let with_tree = |mount: &MountPoint| {
+            let tree = mount.image.as_ref().map(|image| self.image_tree(image, mount.subpath.as_deref()));
+            Ok((mount.clone(), tree.transpose()?))
+        };
+        laid.map(with_tree).collect()
+    }
 }
 
 /// Attaches the tree in a mount namespace of its own and mounts the others below it.
@@ -69,16 +78,20 @@ impl Core {
 fn lay_over(
     root: OwnedFd,
     place: &Path,
-    mut mounts: Vec<MountPoint>,
+    mut mounts: Vec<(MountPoint, Option<MountedTree>)>,
 ) -> std::result::Result<(OwnedFd, OwnedFd), Cause> {
     #[allow(deprecated, reason = "files are not unshared, so no other thread is concerned")]
     rustix::thread::unshare(UnshareFlags::NEWNS)?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private)?;
     move_mount(&root, "", rustix::fs::CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-    mounts.sort_by_key(|mount| mount.destination.components().count());
-    for mount in &mounts {
-        bind(&root, mount).map_err(|error| named(&mount.destination, error))?;
+    mounts.sort_by_key(|(mount, _)| mount.destination.components().count());
+    for (mount, tree) in &mounts {
+        let done = match tree.as_ref().and_then(MountedTree::handle) {
+            Some(tree) => lay(&root, mount, tree),
+            None => bind(&root, mount),
+        };
+        done.map_err(|error| named(&mount.destination, error))?;
     }
     let namespace = std::fs::File::open("/proc/thread-self/ns/mnt")?;
     Ok((root, namespace.into()))
@@ -98,9 +111,12 @@ fn bind(root: &OwnedFd, mount: &MountPoint) -> std::io::Result<()> {
     let clone =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let recursive = if mount.non_recursive { OpenTreeFlags::empty() } else { OpenTreeFlags::AT_RECURSIVE };
-    let tree = open_tree(&source, "", clone | recursive)?;
-    let target = target(root, mount, dhow_sys::path::is_directory(&source)?)?;
-    dhow_sys::mount::attach(&tree, &target, &[(restricted(mount), false)])
+    lay(root, mount, open_tree(&source, "", clone | recursive)?.as_fd())
+}
+
+fn lay(root: &OwnedFd, mount: &MountPoint, tree: BorrowedFd<'_>) -> std::io::Result<()> {
+    let target = target(root, mount, dhow_sys::path::is_directory(tree)?)?;
+    dhow_sys::mount::attach(tree, &target, &[(restricted(mount), false)])
 }
 
 fn restricted(mount: &MountPoint) -> Attributes {

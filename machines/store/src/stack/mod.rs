@@ -132,7 +132,7 @@ impl Core {
     }
 
     /// A layer that the kernel of this boot cannot mount is unpacked.
-    fn lower_layer(&self, diff_id: &DiffId) -> Result<Lower> {
+    pub(crate) fn lower_layer(&self, diff_id: &DiffId) -> Result<Lower> {
         if let Some(known) = self.mounts.known(diff_id) {
             return Ok(known);
         }

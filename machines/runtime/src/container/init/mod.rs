@@ -15,6 +15,7 @@ mod userns;
 
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
+use dhow_model::ports::MountedTree;
 use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::process;
 use dhow_sys::trace::mark;
@@ -60,7 +61,9 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
         Gate::Socket(socket) => Some(socket.as_fd()),
         Gate::Parent => None,
     };
-    let needed = [Some(talk.0.as_fd()), gate, request.rootfs.tree()];
+    let trees = plan.trees.values().map(MountedTree::handle);
+    let needed: Vec<_> =
+        [Some(talk.0.as_fd()), gate, request.rootfs.tree()].into_iter().chain(trees).collect();
     leave_descriptors(&request.stdio, request.preserve, &needed)?;
     let maps_ids = plan.namespaces.is_new(NamespaceKind::User);
     if maps_ids {

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use dhow_model::ports::MountedTree;
 use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::mount::{Attributes, attach, attribute, set_attributes};
 use dhow_sys::path;
@@ -57,10 +58,16 @@ impl<'a> Tools<'a> {
                 };
                 self.bind(mount, path, tree)
             }
+            Source::Tree => {
+                let tree = self.plan.trees.get(&mount.destination).and_then(MountedTree::handle);
+                let tree = tree.ok_or_else(|| Error::configuration(format!("no mount came for {name}")))?;
+                let directory = path::is_directory(tree).doing(|| format!("look at the mount {name}"))?;
+                self.place(mount, tree, directory)
+            }
             Source::FileSystem { kind, device, data } => {
                 let tree = file_system(kind, device, data, MountAttrFlags::empty())
                     .doing(|| format!("mount {kind} for {name}"))?;
-                self.place(mount, &tree, true)
+                self.place(mount, tree.as_fd(), true)
             }
             Source::Cgroup => self.cgroups(mount),
         }
@@ -74,11 +81,11 @@ impl<'a> Tools<'a> {
             self.map_ids(mount, &tree, map)?;
         }
         let directory = path::is_directory(&tree).doing(|| format!("look at {}", source.display()))?;
-        self.place(mount, &tree, directory)
+        self.place(mount, tree.as_fd(), directory)
     }
 
     /// Sets the attributes of a detached mount and attaches it to its destination.
-    fn place(&self, mount: &MountPlan, tree: &OwnedFd, directory: bool) -> Result<()> {
+    fn place(&self, mount: &MountPlan, tree: BorrowedFd<'_>, directory: bool) -> Result<()> {
         let name = mount.destination.display();
         if mount.destination == Path::new(PROC)
             && rustix::fs::fstatfs(tree).doing(|| format!("look at the mount {name}"))?.f_type != PROCFS
@@ -90,8 +97,7 @@ impl<'a> Tools<'a> {
         }
         let destination = self.destination(mount, directory)?;
         if mount.copy_up {
-            super::copy::tree(destination.as_fd(), tree.as_fd())
-                .doing(|| format!("copy {name} into its tmpfs"))?;
+            super::copy::tree(destination.as_fd(), tree).doing(|| format!("copy {name} into its tmpfs"))?;
         }
         attach(tree, &destination, &[(mount.attributes, false), (mount.recursive, true)])
             .doing(|| format!("attach the mount {name} with its options"))?;
@@ -163,7 +169,7 @@ impl<'a> Tools<'a> {
             return self.cgroups_v1(mount, &hierarchies);
         };
         let tree = only.tree().doing(|| format!("mount {}", only.name))?;
-        self.place(mount, &tree, true)
+        self.place(mount, tree.as_fd(), true)
     }
 
     fn cgroups_v1(&self, mount: &MountPlan, all: &[super::cgroups::Hierarchy]) -> Result<()> {
@@ -172,7 +178,7 @@ impl<'a> Tools<'a> {
             .doing(|| "mount a tmpfs for the cgroups")?;
         // It is made read-only, where it is, when everything is in it.
         let writable = Attributes { set: mount.attributes.set & !attribute::RDONLY, ..mount.attributes };
-        self.place(&MountPlan { attributes: writable, ..mount.clone() }, &tmpfs, true)?;
+        self.place(&MountPlan { attributes: writable, ..mount.clone() }, tmpfs.as_fd(), true)?;
         for hierarchy in all {
             let Ok(tree) = hierarchy.tree() else { continue };
             // The tmpfs is new, and nobody else's: a name in it needs no walk.

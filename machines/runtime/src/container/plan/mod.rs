@@ -6,8 +6,11 @@ pub mod identity;
 pub mod mounts;
 pub mod namespaces;
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::path::PathBuf;
 
+use dhow_model::ports::MountedTree;
 use dhow_oci::runtime::{Linux, Process, Spec};
 
 use super::error::{Error, Result};
@@ -23,6 +26,8 @@ pub struct Plan {
     pub namespaces: NamespacePlan,
     /// Mounts, in order.
     pub mounts: Vec<MountPlan>,
+    /// Mounts that were made already, by their destination.
+    pub trees: BTreeMap<PathBuf, MountedTree>,
     /// Propagation of the root mount, as mount(2) flags; 0 leaves the default.
     pub root_propagation: u64,
     /// The root is read-only in the end.
@@ -80,10 +85,19 @@ pub fn plan(spec: &Spec) -> Result<Plan> {
         program: program(process)?,
         namespaces,
         mounts,
+        trees: BTreeMap::new(),
     })
 }
 
 impl Plan {
+    /// What is mounted at the destinations of these is theirs, whatever the configuration names as source.
+    pub fn mount_trees(&mut self, trees: BTreeMap<PathBuf, MountedTree>) {
+        for mount in self.mounts.iter_mut().filter(|mount| trees.contains_key(&mount.destination)) {
+            mount.source = Source::Tree;
+        }
+        self.trees = trees;
+    }
+
     /// Where the kernel does not hold the container to its device rules: it may use the nodes that its
     /// configuration lists, and can neither make another one nor open one that an image or a volume has.
     pub fn close_device_nodes(&mut self) {

@@ -38,6 +38,8 @@ pub enum Source {
         /// With the mounts below it.
         recursive: bool,
     },
+    /// One of the plan's own [trees](super::Plan::trees).
+    Tree,
     /// A file system.
     FileSystem {
         /// `tmpfs`, `proc`, …
@@ -66,7 +68,7 @@ impl MountPlan {
     pub(super) fn close_device_nodes(&mut self) {
         let own = match &self.source {
             Source::FileSystem { kind, .. } => kind == "devpts" || self.destination == Path::new("/dev"),
-            Source::Bind { .. } | Source::Cgroup => false,
+            Source::Bind { .. } | Source::Tree | Source::Cgroup => false,
         };
         if own {
             return;
