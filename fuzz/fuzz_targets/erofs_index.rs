@@ -2,6 +2,7 @@
 //! every inode and every chunk is where it may be, and there is no file that the tar does not tell of.
 #![no_main]
 
+use dhow_fuzz::tree::{self, File};
 use dhow_oci::Digest;
 use dhow_store::erofs::{Options, Tar, index_of};
 use dhow_store::tar::{Limits, Reader};
@@ -10,7 +11,7 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let limits = Limits { file: 1 << 40, ..Limits::default() };
     let options = Options { copied: 1 << 20, tables: 1 << 20, ..Options::default() };
-    let Ok(index) = index_of(&mut Reader::new(bytes, limits), options) else { return };
+    let Ok(index) = index_of(&mut Reader::new(bytes, limits.clone()), options) else { return };
     let size = bytes.len() as u64;
     let mut image = Vec::new();
     let Ok(summary) = index.finish(&Tar { digest: Digest::of(b""), size }, &mut image) else { return };
@@ -18,16 +19,19 @@ fuzz_target!(|bytes: &[u8]| {
     let walk = Walk { image: &image, tar_blocks: size / 512 };
     let mut seen = std::collections::BTreeSet::new();
     let root = u64::from(walk.u16(1024 + 14));
-    let told = told(bytes);
+    let mut told = tree::of(bytes, limits).expect("who makes an index knows where its names are");
     let mut waiting = vec![Found { nid: root, parent: root, kind: 2, path: Vec::new() }];
     while let Some(found) = waiting.pop() {
-        assert!(told.contains(&found.path), "{} is not in the tar", found.path.escape_ascii());
+        let kind = told.remove(&found.path).map(|file| kind_of(&file));
+        assert!(kind.is_some(), "{} is not in the tar", found.path.escape_ascii());
+        assert!(kind == Some(found.kind) || kind == Some(0) && !matches!(found.kind, 2 | 7));
         let first = seen.insert(found.nid);
         assert!(first || found.kind != 2, "a directory has two names");
         if first {
             walk.inode(&found, &mut waiting);
         }
     }
+    assert!(told.is_empty(), "not in the index: {told:?}");
     assert_eq!(seen.len() as u64, summary.inodes);
     // Every file takes a byte of a name in the tar at least.
     assert!(summary.inodes <= 1 + size);
@@ -41,25 +45,13 @@ struct Found {
     path: Vec<u8>,
 }
 
-/// Every path that the tar's entries name, with the directories above them; a whiteout names what it hides.
-fn told(bytes: &[u8]) -> std::collections::BTreeSet<Vec<u8>> {
-    let mut told = std::collections::BTreeSet::from([Vec::new()]);
-    let mut reader = Reader::new(bytes, Limits { file: 1 << 40, ..Limits::default() });
-    while let Ok(Some(entry)) = reader.next_entry() {
-        let mut path = Vec::new();
-        for part in entry.path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
-            if part == b".." {
-                path.truncate(path.iter().rposition(|&byte| byte == b'/').unwrap_or(0));
-                continue;
-            }
-            let hidden = part.strip_prefix(b".wh.").map(|name| [&path[..], b"/", name].concat());
-            told.extend(hidden);
-            path.push(b'/');
-            path.extend_from_slice(part);
-            told.insert(path.clone());
-        }
+/// As a directory of the image says it; 0 is any that is neither directory nor link.
+const fn kind_of(file: &File) -> u8 {
+    match file {
+        File::Directory => 2,
+        File::Link(_) => 7,
+        File::Other => 0,
     }
-    told
 }
 
 struct Walk<'a> {

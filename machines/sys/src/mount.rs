@@ -1,11 +1,12 @@
-//! The parts of the mount interface that rustix has not: mount_setattr(2), and the way without it.
+//! The parts of the mount interface that rustix has not: mount_setattr(2), and the way without it; and a new file
+//! system by one call.
 //!
 //! Before Linux 5.12 attributes are set by mount(2), of mounts that are attached only: [`attach`] does
 //! both in the order that the kernel allows. See [`classic`].
 
 mod classic;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
@@ -87,6 +88,22 @@ pub fn attach(tree: impl AsFd, place: impl AsFd, attributes: &[(Attributes, bool
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(tree.as_fd(), "", place, "", flags)?;
     late.into_iter().try_for_each(|(attributes, recursive)| classic::set(tree.as_fd(), attributes, recursive))
+}
+
+/// Mounts a new file system over the working directory by one mount(2), which takes two thirds of the time that
+/// fsopen(2) to move_mount(2) take (decision 18); answers whether it did: what that call cannot say is left to the others.
+///
+/// # Errors
+/// The kernel's.
+pub fn mount_here(
+    kind: &str,
+    device: &str,
+    data: &[(String, Option<String>)],
+    attributes: Attributes,
+) -> io::Result<bool> {
+    let Some((flags, text)) = classic::options(data, attributes) else { return Ok(false) };
+    rustix::mount::mount(device, ".", kind, flags, Some(CString::new(text)?.as_c_str()))?;
+    Ok(true)
 }
 
 /// The number of the mount that a handle is in, as `/proc/self/mountinfo` has it.

@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz`: every fuzz target for a while, one after the other.
 //!
-//! The targets are files of `fuzz/fuzz_targets`, a crate of its own, as cargo-fuzz wants it. What they have met is
-//! kept in `fuzz/corpus`, and what broke one in `fuzz/artifacts`: both stay on the machine, and the next run
-//! begins with them. It needs cargo-fuzz (`cargo install cargo-fuzz`), and a nightly compiler for the address
+//! The targets are files of `fuzz/fuzz_targets`, a crate of its own, as cargo-fuzz wants it. They begin with what is in
+//! `fuzz/seeds`: small inputs of each kind, and what once broke one. What they have met is kept in `fuzz/corpus`, and
+//! what breaks one in `fuzz/artifacts`: both stay on the machine, and the next run begins with them. It needs cargo-fuzz (`cargo install cargo-fuzz`), and a nightly compiler for the address
 //! sanitizer; without one the compiler at hand builds them, and only what panics or hangs is found.
 
 use std::process::Command;
@@ -18,8 +18,10 @@ pub(crate) fn run(only: Option<&str>, seconds: u64) -> Result<()> {
     let mut broken = Vec::new();
     for target in targets {
         println!("== {target}");
+        let corpus = format!("fuzz/corpus/{target}");
+        std::fs::create_dir_all(&corpus)?;
         let done = cargo_fuzz(nightly)
-            .arg(&target)
+            .args([&target, &corpus, &seeds(&target)])
             .args(["--", "-timeout=20", "-rss_limit_mb=4096"])
             .arg(format!("-max_total_time={seconds}"))
             .status()
@@ -45,6 +47,15 @@ fn cargo_fuzz(nightly: bool) -> Command {
         command.args(["--sanitizer", "none"]);
     }
     command
+}
+
+/// Where the inputs are with which a target begins.
+fn seeds(target: &str) -> String {
+    let kind = match target {
+        "erofs_index" | "layer_extract" | "tar_reader" => "tars",
+        own => own,
+    };
+    format!("fuzz/seeds/{kind}")
 }
 
 fn targets() -> Result<Vec<String>> {

@@ -1,6 +1,7 @@
 //! Makes a cgroup in every hierarchy, finds it again, and puts processes into it.
 
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::Arc;
 
 use dhow_model::error::{Error, Result};
 use rustix::fs::{Mode, OFlags, mkdirat};
@@ -28,7 +29,7 @@ impl Cgroup {
             let fd = open_directory(root, relative)?;
             if version == Version::V2 {
                 enable_controllers(root, relative, fd.as_fd());
-            } else if hierarchy.mount.controllers.contains(&Controller::Cpuset) {
+            } else if hierarchy.mount.has_processors() && !has_processors(fd.as_fd())? {
                 fill_cpuset(root, relative, true)?;
             }
             Ok((fd, is_new))
@@ -75,8 +76,7 @@ impl Cgroup {
                     path: place,
                     is_new,
                     fd,
-                    root: rustix::io::fcntl_dupfd_cloexec(hierarchy.root(), 0)
-                        .map_err(|error| failure("cannot hold a hierarchy of cgroups", error))?,
+                    root: Arc::clone(&hierarchy.root),
                     relative,
                 }),
                 Err(reason) if is_of_the_machine(reason) => cgroup.missing.push(Missing {
@@ -226,7 +226,7 @@ fn enable_in(directory: BorrowedFd<'_>, names: &[&str]) {
 /// the top down.
 fn fill_cpuset(root: BorrowedFd<'_>, path: &str, is_leaf: bool) -> Result<(), Errno> {
     let leaf = open_directory(root, path)?;
-    if cpuset_files(leaf.as_fd())?.iter().all(|(_, value)| !value.trim().is_empty()) {
+    if has_processors(leaf.as_fd())? {
         return Ok(());
     }
     let above = match path.rsplit_once('/') {
@@ -246,6 +246,11 @@ fn fill_cpuset(root: BorrowedFd<'_>, path: &str, is_leaf: bool) -> Result<(), Er
         let _ = write_value(&leaf, "cgroup.clone_children", "1");
     }
     Ok(())
+}
+
+/// Whether a cpuset has processors and memory.
+fn has_processors(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(cpuset_files(directory)?.iter().all(|(_, value)| !value.trim().is_empty()))
 }
 
 /// `cpuset.cpus` and `cpuset.mems`, which are without prefix where so mounted (Android).

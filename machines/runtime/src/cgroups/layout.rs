@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dhow_model::error::{Error, Result};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -31,7 +32,7 @@ pub struct Layout {
 pub struct Hierarchy {
     /// What is known of it.
     pub mount: HierarchyMount,
-    root: OwnedFd,
+    pub(super) root: Arc<OwnedFd>,
 }
 
 /// What the kernel tells of a hierarchy.
@@ -63,7 +64,7 @@ impl Layout {
         for mount in parse(&mounts, &own) {
             let is_known = hierarchies.iter().any(|known| known.mount.is_same(&mount));
             if let Some(root) = open(&mount).filter(|_| !is_known) {
-                hierarchies.push(Hierarchy { mount, root });
+                hierarchies.push(Hierarchy { mount, root: Arc::new(root) });
             }
         }
         Ok(Self { hierarchies })
@@ -129,6 +130,11 @@ impl Layout {
 }
 
 impl HierarchyMount {
+    /// Whether its cgroups have processors of their own, by the rules of version 1.
+    pub(super) fn has_processors(&self) -> bool {
+        self.version == Version::V1 && self.controllers.contains(&Controller::Cpuset)
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         self.version == other.version && self.controllers == other.controllers && self.name == other.name
     }

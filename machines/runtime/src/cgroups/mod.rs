@@ -37,6 +37,7 @@ mod files;
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use apply::{Applied, DeviceRules};
 pub use controller::Controller;
@@ -66,7 +67,7 @@ pub struct Directory {
     pub is_new: bool,
     fd: OwnedFd,
     /// For removing it: the hierarchy's root, and the way from there.
-    root: OwnedFd,
+    root: Arc<OwnedFd>,
     relative: String,
 }
 

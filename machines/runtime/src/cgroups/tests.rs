@@ -120,6 +120,26 @@ fn a_process_is_inside_with_its_children_and_all_are_killed() {
 }
 
 #[test]
+fn an_empty_cgroup_goes_at_once_and_one_with_processes_stays_as_it_is() {
+    let Some(group) = Group::new() else { return };
+    let (layout, place) = (Layout::detect().unwrap(), group.cgroup.directories()[0].path.clone());
+    let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let path = format!("/{}/{}", name(place.parent().unwrap()), name(&place));
+    let path = CgroupPath::parse(&path).unwrap();
+    let processors = group.read(Controller::Cpuset, "cpuset.cpus", "cpuset.cpus");
+    let mut child = shell("read go");
+    group.cgroup.attach(pid(&child)).unwrap();
+    assert!(!Cgroup::delete_empty(&layout, &path));
+    assert_eq!(group.cgroup.processes().unwrap(), [pid(&child)]);
+    assert_eq!(group.read(Controller::Cpuset, "cpuset.cpus", "cpuset.cpus"), processors);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(Cgroup::delete_empty(&layout, &path));
+    assert!(!group.cgroup.directories().iter().any(|directory| directory.path.exists()));
+    assert!(Cgroup::delete_empty(&layout, &path), "that it is gone already is no error");
+}
+
+#[test]
 fn a_frozen_container_stands_still_until_it_is_thawed() {
     let Some(group) = Group::new() else { return };
     let mut child = shell("while :; do :; done");

@@ -89,6 +89,9 @@ pub(super) fn container(shared: &Shared, id: &ContainerId) -> Result<()> {
 
 /// Kills what is in a cgroup and removes it; it is no error that there is none.
 pub(super) fn remove_cgroup(shared: &Shared, path: &str) -> Result<()> {
+    if path.is_empty() || Cgroup::delete_empty(&shared.layout, &CgroupPath::parse(path)?) {
+        return Ok(());
+    }
     let Some(cgroup) = find(shared, path)? else { return Ok(()) };
     // Where the container had no pid namespace of its own, its first process did not take the others
     // with it.

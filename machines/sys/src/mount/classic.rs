@@ -1,4 +1,4 @@
-//! Attributes of mounts before Linux 5.12, by mount(2).
+//! What is done by mount(2): a new file system in one call, and attributes before Linux 5.12.
 //!
 //! mount(2) replaces all attributes at once and knows no mounts below, so those that are there are read, and
 //! the mounts below are looked for. Places are named by `/proc/self/fd/N`, which the kernel follows to the
@@ -13,6 +13,9 @@ use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use super::{Attributes, attribute};
 
+/// mount(2) reads no more of the options.
+const PAGE: usize = 4096;
+
 /// Of each attribute the flag of mount(2) and that of statvfs(2).
 const FLAGS: [(u64, MountFlags, StatVfsMountFlags); 7] = [
     (attribute::RDONLY, MountFlags::RDONLY, StatVfsMountFlags::RDONLY),
@@ -23,6 +26,32 @@ const FLAGS: [(u64, MountFlags, StatVfsMountFlags); 7] = [
     (attribute::NODIRATIME, MountFlags::NODIRATIME, StatVfsMountFlags::NODIRATIME),
     (attribute::NOSYMFOLLOW, MountFlags::from_bits_retain(256), StatVfsMountFlags::from_bits_retain(0x2000)),
 ];
+
+/// Attributes and options of a new mount as mount(2) takes them; nothing for what it would take as something else.
+pub(super) fn options(
+    data: &[(String, Option<String>)],
+    attributes: Attributes,
+) -> Option<(MountFlags, String)> {
+    let mut flags = MountFlags::empty();
+    let mut left = attributes.set;
+    // Read-only would be the file system, for all who share it, and not this mount alone.
+    for (attribute, flag, _) in FLAGS.iter().filter(|(attribute, ..)| *attribute != attribute::RDONLY) {
+        flags.set(*flag, attributes.set & attribute != 0);
+        left &= !attribute;
+    }
+    flags.set(MountFlags::STRICTATIME, left & attribute::STRICTATIME != 0);
+    left &= !attribute::STRICTATIME;
+    let texts = || data.iter().flat_map(|(key, value)| [Some(key), value.as_ref()]).flatten();
+    if left != 0 || attributes.propagation != 0 || texts().any(|text| text.contains([',', '\\', '\0'])) {
+        return None;
+    }
+    let option = |(key, value): &(String, Option<String>)| match value {
+        Some(value) => format!("{key}={value}"),
+        None => key.clone(),
+    };
+    let text = data.iter().map(option).collect::<Vec<_>>().join(",");
+    (text.len() < PAGE).then_some((flags, text))
+}
 
 /// Changes the mount that `fd` is the root of, which must be attached in this process's namespace.
 pub(super) fn set(fd: BorrowedFd<'_>, attributes: Attributes, recursive: bool) -> io::Result<()> {
@@ -164,6 +193,22 @@ mod tests {
             assert!(!flags(&inner).contains(StatVfsMountFlags::NOSUID));
             rustix::mount::unmount(place.path(), UnmountFlags::DETACH).unwrap();
         });
+    }
+
+    #[test]
+    fn a_new_mount_is_asked_for_in_one_call_where_that_says_the_same() {
+        let data =
+            |value: &str| [("mode".to_owned(), Some(value.to_owned())), ("newinstance".to_owned(), None)];
+        let asked = |set, value: &str| {
+            super::super::classic::options(&data(value), Attributes { set, ..Attributes::default() })
+        };
+        let (flags, text) = asked(attribute::NOSUID | attribute::STRICTATIME, "755").unwrap();
+        assert_eq!(flags, MountFlags::NOSUID | MountFlags::STRICTATIME);
+        assert_eq!(text, "mode=755,newinstance");
+        assert_eq!(asked(attribute::RDONLY, "755"), None);
+        assert_eq!(asked(attribute::IDMAP, "755"), None);
+        assert_eq!(asked(0, "755,size=1"), None);
+        assert_eq!(asked(0, &"7".repeat(5000)), None);
     }
 
     #[test]
