@@ -72,6 +72,15 @@ impl Engine {
         Ok(engine)
     }
 
+    /// The same with other flags than before.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn launch_with(&mut self, extra: &[&str]) -> Result<()> {
+        self.extra = extra.iter().map(|flag| (*flag).to_owned()).collect();
+        self.launch()
+    }
+
     /// Starts it again on the same data, after [`kill`](Self::kill) or [`stop`](Self::stop).
     ///
     /// # Errors
@@ -102,6 +111,14 @@ impl Engine {
     #[must_use]
     pub const fn network(&self) -> &NetworkSpace {
         &self.network
+    }
+
+    /// A machine on a wire with the engine's host, whose address there is [`network::HOST`].
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn outside(&self) -> Result<NetworkSpace> {
+        network::outside(&self.network)
     }
 
     /// Does something on the engine's host, as far as networks are concerned.

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 pub use dhow_model::ports::NetworkSpace;
+use dhow_net::link::{Address, Pair};
 use dhow_net::sandbox::Sandbox;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -15,6 +16,25 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 /// The kernel's.
 pub fn host() -> Result<NetworkSpace> {
     Ok(Sandbox::new()?.into_space())
+}
+
+/// The address of a [`host`] on the wire to the [`outside`].
+pub const HOST: &str = "192.0.2.1";
+
+/// A machine outside, on a wire with a host.
+///
+/// # Errors
+/// The kernel's.
+pub fn outside(host: &NetworkSpace) -> Result<NetworkSpace> {
+    let (mut host, mut outside) = (Sandbox::at(host.path().to_owned())?, Sandbox::new()?);
+    let namespace = outside.as_fd();
+    let wire = Pair { name: "wire0", master: None, peer: "eth0", namespace, mac: None, mtu: None };
+    host.links().add_pair(&wire)?;
+    for (sandbox, link, address) in [(&mut host, "wire0", HOST), (&mut outside, "eth0", "192.0.2.9")] {
+        let end = sandbox.links().find(link)?.context("an end of the wire")?.index;
+        sandbox.links().configure(end, &[Address { address: address.parse()?, prefix: 24 }], &[])?;
+    }
+    Ok(outside.into_space())
 }
 
 /// A program in it.

@@ -67,7 +67,12 @@ pub(super) fn engine(
         records: Arc::new(store.records),
         volumes: Arc::new(store.volumes),
         upkeep: Arc::new(store.upkeep),
-        networks: Arc::new(HostNetworks::new(&configuration.data_root, &configuration.exec_root, server)),
+        networks: Arc::new(HostNetworks::new(
+            &configuration.data_root,
+            &configuration.exec_root,
+            server,
+            configuration.publishing,
+        )),
         names,
         runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report)?),
         host: Arc::new(LocalHost::new().map_err(report)?),

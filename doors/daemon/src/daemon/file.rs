@@ -91,6 +91,7 @@ pub(super) struct File {
     pub(super) dns_search: Vec<String>,
     pub(super) default_address_pools: Vec<FilePool>,
     pub(super) host_gateway_ips: Vec<String>,
+    pub(super) publish_policy: Option<String>,
     pub(super) max_concurrent_downloads: Option<i64>,
     pub(super) max_concurrent_uploads: Option<i64>,
     pub(super) max_download_attempts: Option<i64>,

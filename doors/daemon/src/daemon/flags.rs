@@ -92,6 +92,9 @@ pub(super) struct Flags {
     /// Where metrics are served, in the format of Prometheus: address:port
     #[arg(long, value_name = "ADDRESS")]
     pub(super) metrics_addr: Option<String>,
+    /// Whether the host's own input rules count for published ports: open (no) or host-rules
+    #[arg(long, value_name = "POLICY")]
+    pub(super) publish_policy: Option<String>,
     /// A label of the engine
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(super) labels: Vec<String>,

@@ -1,12 +1,13 @@
 //! What `daemon.json` and the flags say of networks.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use dhow_engine::Settings;
 use dhow_engine::networks::{Source, default_sources};
+use dhow_net::PublishPolicy;
 use serde::Deserialize;
 
 use super::file::File;
-use super::flags::ContainerFlags;
+use super::flags::{ContainerFlags, Flags};
 
 /// A block that networks are cut from, as the file has it.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,6 +33,18 @@ pub(super) fn apply(flags: &ContainerFlags, file: &File, settings: &mut Settings
     Ok(())
 }
 
+/// What the host's own rules say of published ports.
+///
+/// # Errors
+/// A word that is no policy.
+pub(super) fn publishing(flags: &Flags, file: &File) -> Result<PublishPolicy> {
+    match flags.publish_policy.as_deref().or(file.publish_policy.as_deref()) {
+        None | Some("open") => Ok(PublishPolicy::Open),
+        Some("host-rules") => Ok(PublishPolicy::HostRules),
+        Some(other) => bail!("publish-policy: {other:?} is neither open nor host-rules"),
+    }
+}
+
 /// `base=10.0.0.0/8,size=24`.
 fn read(text: &str) -> Result<Source> {
     let (mut base, mut size) = (None, None);
@@ -39,7 +52,7 @@ fn read(text: &str) -> Result<Source> {
         match pair.split_once('=') {
             Some(("base", value)) => base = Some(value),
             Some(("size", value)) => size = value.parse().ok(),
-            _ => anyhow::bail!("default-address-pool: invalid field {pair:?}"),
+            _ => bail!("default-address-pool: invalid field {pair:?}"),
         }
     }
     let wrong = || format!("default-address-pool: {text:?} is not of the form base=10.0.0.0/8,size=24");

@@ -71,6 +71,7 @@ fn fixed(old: &Configuration, new: &Configuration) -> Vec<&'static str> {
         ("data-root", old.data_root != new.data_root),
         ("exec-root", old.exec_root != new.exec_root),
         ("pidfile", old.pidfile != new.pidfile),
+        ("publish-policy", old.publishing != new.publishing),
         ("metrics-addr", old.metrics != new.metrics),
         ("log-format", (old.log.json, old.log.raw) != (new.log.json, new.log.raw)),
         ("log-driver or log-opts", was.log != is.log),

@@ -65,12 +65,12 @@ impl Gate {
         Ok(Self { out, index: index.number(), back })
     }
 
-    /// Takes the links away.
+    /// Takes the links of this name away, if there are any.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn remove(self, host: &mut Sandbox) -> io::Result<()> {
-        match host.links().find(&self.out)? {
+    pub fn close(host: &mut Sandbox, name: &str) -> io::Result<()> {
+        match host.links().find(&format!("{name}-out"))? {
             Some(link) => host.links().remove(link.index),
             None => Ok(()),
         }

@@ -9,15 +9,27 @@ use dhow_model::ports::Publication;
 
 use super::forwarding::Forwarding;
 use crate::firewall::{
-    self, Access, Firewall, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules, Source,
-    Strangers,
+    self, Access, Firewall, Gate, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules,
+    Source, Strangers,
 };
 use crate::link::Address;
+use crate::sandbox::Sandbox;
+
+/// What the host's own rules say of packets to published ports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PublishPolicy {
+    /// Nothing: what is published is open, as with Docker.
+    #[default]
+    Open,
+    /// What they say of a program of the host that listens there.
+    HostRules,
+}
 
 /// A table of rules, and who keeps it.
 #[derive(Debug)]
 pub(super) struct Guard {
     name: String,
+    publishing: PublishPolicy,
     open: Mutex<Option<Open>>,
 }
 
@@ -30,8 +42,8 @@ struct Open {
 
 impl Guard {
     /// For a table of this name. Nothing is touched before a network is added.
-    pub(super) const fn new(name: String) -> Self {
-        Self { name, open: Mutex::new(None) }
+    pub(super) const fn new(name: String, publishing: PublishPolicy) -> Self {
+        Self { name, publishing, open: Mutex::new(None) }
     }
 
     /// Puts rules for these networks and ports in place of what an earlier engine left.
@@ -44,7 +56,7 @@ impl Guard {
         let rules = Rules {
             networks: networks.iter().map(rules_of).collect::<io::Result<_>>()?,
             ports: published.iter().map(ports_of).collect::<io::Result<Vec<_>>>()?.concat(),
-            policy: policy(forwarding)?,
+            policy: self.policy(forwarding)?,
         };
         let mut open = lock(&self.open);
         match &*open {
@@ -61,7 +73,7 @@ impl Guard {
         let mut open = lock(&self.open);
         let open = match &mut *open {
             Some(open) => open,
-            none => none.insert(self.start(Rules { policy: policy(forwarding)?, ..Rules::default() })?),
+            none => none.insert(self.start(Rules { policy: self.policy(forwarding)?, ..Rules::default() })?),
         };
         let mut firewall = lock(&open.firewall);
         match firewall.rules().network(&network.bridge()) {
@@ -93,6 +105,20 @@ impl Guard {
         })
     }
 
+    /// A host that was no router before is none for others now.
+    fn policy(&self, forwarding: &Forwarding) -> io::Result<Policy> {
+        let strangers = if forwarding.was_off()? { Strangers::Drop } else { Strangers::Pass };
+        let (mut host, gate) = (Sandbox::at("/proc/self/ns/net".into())?, gate(&self.name));
+        let gate = match self.publishing {
+            PublishPolicy::HostRules => Some(Gate::open(&mut host, &gate)?),
+            PublishPolicy::Open => {
+                Gate::close(&mut host, &gate)?;
+                None
+            }
+        };
+        Ok(Policy { strangers, gate })
+    }
+
     fn start(&self, rules: Rules) -> io::Result<Open> {
         let mut firewall = Firewall::open(&self.name, Ownership::Exclusive)?;
         firewall.replace(rules)?;
@@ -117,10 +143,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A host that was no router before is none for others now.
-fn policy(forwarding: &Forwarding) -> io::Result<Policy> {
-    let strangers = if forwarding.was_off()? { Strangers::Drop } else { Strangers::Pass };
-    Ok(Policy { strangers, gate: None })
+/// What the links of a gate are named after; there is little room.
+fn gate(table: &str) -> String {
+    if table == "dhow" {
+        return table.to_owned();
+    }
+    // FNV-1a: no more is asked than that engines of one host differ.
+    let hash =
+        table.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("dh{hash:08x}")
 }
 
 fn rules_of(network: &Network) -> io::Result<firewall::Network> {

@@ -22,6 +22,7 @@ use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
 use forwarding::Forwarding;
 use guard::Guard;
+pub use guard::PublishPolicy;
 use pool::Pool;
 
 /// The data directory of the engine whose table has the plain name.
@@ -43,11 +44,11 @@ impl HostNetworks {
     /// For the engine whose data are at `data_root`, whose state of this boot is at `exec_root`, and whose containers
     /// ask `server` for names. Nothing is touched before a network is used.
     #[must_use]
-    pub fn new(data_root: &Path, exec_root: &Path, server: Server) -> Self {
+    pub fn new(data_root: &Path, exec_root: &Path, server: Server, publishing: PublishPolicy) -> Self {
         Self {
             mark: format!("{}{}", bridges::MARK, data_root.display()),
             links: Mutex::new(None),
-            guard: Guard::new(table(data_root)),
+            guard: Guard::new(table(data_root), publishing),
             forwarding: Forwarding::new(exec_root.join("forwarding-was-off")),
             server,
             pool: Pool::default(),

@@ -1,0 +1,112 @@
+//! Published ports and the host's own firewall; packets are real, from a machine outside.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use dhow_testkit::{Engine, network, process, until};
+
+/// A firewall as a host may have: nothing comes in but what is said here.
+const HOST_RULES: &str = "table inet host { chain input { type filter hook input priority 0; policy drop; \
+                          ct state established,related accept; iif lo accept; tcp dport 8081 accept; }; }";
+
+/// A policy that there is none of.
+const WRONG: &[&str] = &["daemon", "--validate", "--publish-policy", "closed"];
+
+/// An engine with a container that answers at the host's ports 8080 and 8081.
+fn engine(flags: &[&str]) -> Result<Engine> {
+    let engine = Engine::start_with(flags)?;
+    engine.import_busybox()?;
+    let ports = ["-p", "8080:80", "-p", "8081:80"];
+    engine
+        .docker(&[&["run", "-d", "--name", "web"][..], &ports, &["busybox", "sleep", "1000"]].concat())
+        .ok();
+    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "web"]).ok().parse()?;
+    let listener = network::of_process(pid, || TcpListener::bind("0.0.0.0:80"))??;
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let _ = (&stream).write_all(b"hello").and_then(|()| stream.shutdown(Shutdown::Both));
+        }
+    });
+    Ok(engine)
+}
+
+fn is_open(outside: &network::NetworkSpace, port: u16) -> bool {
+    network::within(outside.handle().as_fd(), || {
+        let address = format!("{}:{port}", network::HOST).parse().expect("an address");
+        let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_millis(1500)) else {
+            return false;
+        };
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).is_ok() && heard == "hello"
+    })
+}
+
+/// False, and it is told, where there is no `nft` to be the host's firewall with.
+fn nft(engine: &Engine, arguments: &[&str]) -> Result<bool> {
+    if process::find("nft").is_none() {
+        eprintln!("skipped: there is no nft on this machine");
+        return Ok(false);
+    }
+    let done = engine.within_network("nft".as_ref()).args(arguments).output()?;
+    ensure!(done.status.success(), "{arguments:?}: {done:?}");
+    Ok(true)
+}
+
+#[test]
+fn published_ports_obey_the_hosts_rules_where_the_engine_is_told_to() -> Result<()> {
+    let mut engine = engine(&["--publish-policy", "host-rules"])?;
+    let outside = engine.outside()?;
+    ensure!(is_open(&outside, 8080) && is_open(&outside, 8081), "a host without rules lets all in");
+    if !nft(&engine, &[HOST_RULES])? {
+        return Ok(());
+    }
+    ensure!(is_open(&outside, 8081) && !is_open(&outside, 8080));
+    engine.kill()?;
+    ensure!(is_open(&outside, 8081) && !is_open(&outside, 8080), "without an engine");
+    engine.launch()?;
+    ensure!(is_open(&outside, 8081) && !is_open(&outside, 8080), "with the next engine");
+    // Whoever reloads the host's firewall takes ours with it only for a moment.
+    nft(&engine, &["flush", "ruleset"])?;
+    nft(&engine, &[HOST_RULES])?;
+    until("the rules are back", || is_open(&outside, 8081))?;
+    ensure!(!is_open(&outside, 8080), "after a flush");
+    nft(&engine, &["insert rule inet host input tcp dport 8080 accept"])?;
+    ensure!(is_open(&outside, 8080));
+    Ok(())
+}
+
+#[test]
+fn published_ports_are_open_unless_the_engine_is_told() -> Result<()> {
+    let engine = engine(&[])?;
+    let outside = engine.outside()?;
+    if !nft(&engine, &[HOST_RULES])? {
+        return Ok(());
+    }
+    ensure!(is_open(&outside, 8080) && is_open(&outside, 8081));
+    nft(&engine, &["flush", "ruleset"])?;
+    until("the rules are back", || is_open(&outside, 8080))?;
+    Ok(())
+}
+
+#[test]
+fn the_policy_changes_with_the_next_engine() -> Result<()> {
+    let mut engine = engine(&[])?;
+    let file = engine.scratch().join("daemon.json");
+    let outside = engine.outside()?;
+    if !nft(&engine, &[HOST_RULES])? {
+        return Ok(());
+    }
+    for (policy, open) in [("host-rules", false), ("open", true)] {
+        std::fs::write(&file, format!(r#"{{"publish-policy": "{policy}"}}"#))?;
+        engine.kill()?;
+        engine.launch_with(&["--config-file", &file.to_string_lossy()])?;
+        ensure!(is_open(&outside, 8080) == open && is_open(&outside, 8081), "{policy}");
+    }
+    let binary = engine.binary().to_owned();
+    let refused = process::answer(std::process::Command::new(binary).args(WRONG), b"")?;
+    ensure!(refused.status != 0 && refused.stderr.contains("neither open nor host-rules"), "{refused:?}");
+    Ok(())
+}
