@@ -121,7 +121,7 @@ pub(super) fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 pub(super) fn hash(mut pieces: Taker) -> io::Result<Digest> {
     let mut hash = Sha256::new();
     while let Some(piece) = pieces.next()? {
-        hash.update(&*piece);
+        hash.update(&piece);
     }
     Ok(hash.finish())
 }
