@@ -292,12 +292,16 @@ pub struct Change<'a> {
     pub resolves: Option<bool>,
     /// Whatever source it takes need only be known by any link (`rp_filter` is 2).
     pub loose: Option<bool>,
+    /// It gives itself an address of version 6 when it comes up.
+    pub names_itself: Option<bool>,
 }
 
 /// `IFLA_INET_CONF`, and in it `IPV4_DEVCONF_ROUTE_LOCALNET`.
 const INET_SETTINGS: u16 = 1;
 const ROUTE_LOCALNET: u16 = 26;
 const SOURCE_FILTER: u16 = 8;
+/// `IFLA_INET6_ADDR_GEN_MODE`.
+const OWN_ADDRESS: u16 = 8;
 /// `IFF_NOARP`.
 const NO_ARP: u32 = 0x80;
 /// `IFLA_BRPORT_MODE`, `IFLA_BRPORT_ISOLATED`.
@@ -313,11 +317,19 @@ fn changed(link: Index, change: &Change<'_>) -> Message {
     change.name.map(|name| message.text(libc::IFLA_IFNAME, name));
     change.master.map(|master| message.number(libc::IFLA_MASTER, master.0));
     change.mac.map(|mac| message.put(libc::IFLA_ADDRESS, &mac));
-    if change.loopback.is_some() || change.loose.is_some() {
+    let of_four = change.loopback.is_some() || change.loose.is_some();
+    if of_four || change.names_itself.is_some() {
         message.nest(libc::IFLA_AF_SPEC, |families| {
-            families.nest(FOUR.into(), |four| {
-                four.nest(INET_SETTINGS, |settings| settings_of(change, settings));
-            });
+            if of_four {
+                families.nest(FOUR.into(), |four| {
+                    four.nest(INET_SETTINGS, |settings| settings_of(change, settings));
+                });
+            }
+            if let Some(own) = change.names_itself {
+                families.nest(SIX.into(), |six| {
+                    six.put(OWN_ADDRESS, &[u8::from(!own)]);
+                });
+            }
         });
     }
     if change.isolated.is_some() || change.hairpin.is_some() {

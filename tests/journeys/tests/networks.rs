@@ -255,8 +255,8 @@ fn senseless_networks_are_refused_when_they_are_made() -> Result<()> {
         (&["--subnet", "10.9.1.0/32"], "no room for a gateway and a container"),
         (&["--subnet", "10.1.2.3/24"], "invalid subnet 10.1.2.3/24: it should be 10.1.2.0/24"),
         (&["--subnet", "10.1.2.0/24", "--gateway", "10.1.2.255"], "is no address of a host"),
-        (&["-o", "com.docker.network.driver.mtu=abc"], "invalid value \"abc\""),
-        (&["-o", "com.docker.network.bridge.enable_icc=maybe"], "invalid value \"maybe\""),
+        (&["-o", "com.docker.network.driver.mtu=abc"], "parsing \"abc\": invalid syntax"),
+        (&["-o", "com.docker.network.bridge.enable_icc=maybe"], "parsing \"maybe\": invalid syntax"),
         (&["-o", &format!("com.docker.network.bridge.name={}", bridge(&engine))], "used by another network"),
     ] {
         let refused = engine.docker(&[&["network", "create"][..], flags, &["x"]].concat());

@@ -7,6 +7,7 @@ use dhow_model::network::{Assigned, Driver, EndpointSettings, Network, Pool, Pre
 use dhow_model::ports::{Carrier, LinkPlan, Way};
 use dhow_model::{ContainerId, Error, Result};
 
+use super::sysctls;
 use crate::Engine;
 use crate::registry::lock;
 
@@ -59,13 +60,17 @@ impl Engine {
         let mut take = |six: bool, wanted: &str| -> Result<Option<(Prefix, Option<IpAddr>)>> {
             let Some(pool) = pool_for(network, six, wanted)? else { return Ok(None) };
             let address = addresses.take(pool, parse(wanted)?, now)?;
-            Ok(Some((Prefix::new(address, pool.subnet.length), pool.gateway)))
+            Ok(Some((Prefix::new(address, pool.subnet.length), pool.way_out())))
         };
-        let way_out =
-            |gateway: Option<IpAddr>| gateway.filter(|_| network.leads_out() && network.has_gateway());
+        let way_out = |gateway: Option<IpAddr>| {
+            gateway.filter(|gateway| network.leads_out() && network.has_gateway(gateway.is_ipv6()))
+        };
         if let Some((address, gateway)) = take(false, &ipam.ipv4)? {
             assigned.ipv4 = Some(address);
             assigned.gateway4 = way_out(gateway);
+        }
+        if sysctls::are_without_six(&sysctls::read(settings)?) {
+            return Ok(());
         }
         if let Some((address, gateway)) = take(true, &ipam.ipv6)? {
             assigned.ipv6 = Some(address);
@@ -112,11 +117,15 @@ fn mac_of(assigned: &Assigned, random: &[u8; 32]) -> String {
     format!("02:42:{:02x}:{:02x}:{:02x}:{:02x}", last[0], last[1], last[2], last[3])
 }
 
+/// What a container has in a network, and what it asked for.
+pub(super) type Connection<'a> = (&'a Assigned, &'a EndpointSettings);
+
 /// How a container is connected to a network.
 ///
 /// # Errors
 /// Invalid argument: a hardware address, a size of packets.
-pub(super) fn link(network: &Network, assigned: &Assigned, place: usize) -> Result<LinkPlan> {
+pub(super) fn link(network: &Network, connection: Connection<'_>, place: usize) -> Result<LinkPlan> {
+    let (assigned, settings) = connection;
     let mtu = network.options.get("com.docker.network.driver.mtu").map(|text| text.parse());
     Ok(LinkPlan {
         carrier: match network.direct()? {
@@ -129,7 +138,10 @@ pub(super) fn link(network: &Network, assigned: &Assigned, place: usize) -> Resu
         },
         interface: assigned.interface.clone(),
         mac: if assigned.mac.is_empty() { None } else { Some(parse_mac(&assigned.mac)?) },
-        mtu: mtu.transpose().map_err(|_| Error::invalid("com.docker.network.driver.mtu is not a number"))?,
+        mtu: mtu
+            .transpose()
+            .map_err(|_| Error::invalid("com.docker.network.driver.mtu is not a number"))?
+            .filter(|mtu| *mtu > 0),
         addresses: [assigned.ipv4, assigned.ipv6]
             .into_iter()
             .flatten()
@@ -138,11 +150,12 @@ pub(super) fn link(network: &Network, assigned: &Assigned, place: usize) -> Resu
         ways: ways(network, assigned),
         // The way out by the first network is preferred to that by the second, and so on.
         metric: u32::try_from(place).unwrap_or(u32::MAX),
+        sysctls: sysctls::read(settings)?,
     })
 }
 
 fn ways(network: &Network, assigned: &Assigned) -> Vec<Way> {
-    if network.leads_out() && !network.has_gateway() {
+    if network.leads_out() && !network.has_gateway(false) {
         let four = assigned.ipv4.map(|_| Way::Link4);
         return four.into_iter().chain(assigned.ipv6.map(|_| Way::Link6)).collect();
     }

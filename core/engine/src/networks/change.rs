@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network, Published};
 use dhow_model::{Container, Error, Result};
 
-use super::assign::link;
+use super::assign::{Connection, link};
 use super::check::check_settings;
 use crate::plan::files;
 use crate::{Engine, Entry};
@@ -35,7 +35,8 @@ impl Engine {
             self.put_endpoint(&entry, &network, Some(endpoint.clone())).and_then(|record| {
                 match (record.state.running(), &endpoint.assigned) {
                     (Some(running), Some(assigned)) => {
-                        self.connect_running((&entry, running.pid), &network, (assigned, place))
+                        let connection = (assigned, &endpoint.settings);
+                        self.connect_running((&entry, running.pid), &network, (connection, place))
                     }
                     _ => Ok(()),
                 }
@@ -80,12 +81,12 @@ impl Engine {
         &self,
         (entry, pid): (&Entry, i32),
         network: &Network,
-        (assigned, place): (&Assigned, usize),
+        (connection, place): (Connection<'_>, usize),
     ) -> Result<()> {
         let space = self.ports.networks.space_of(pid)?;
-        self.connect_space(network, &space, &link(network, assigned, place)?)?;
+        self.connect_space(network, &space, &link(network, connection, place)?)?;
         let record = entry.record();
-        self.tell_hosts(&record, assigned, true)?;
+        self.tell_hosts(&record, connection.0, true)?;
         self.begin_names(&record, &space)?;
         self.move_ports(entry, &[])
     }

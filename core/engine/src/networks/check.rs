@@ -4,10 +4,10 @@ use dhow_model::network::{Driver, EndpointSettings, Network};
 use dhow_model::{Error, Result};
 
 use super::assign::parse_mac;
-use super::is_link_name;
+use super::{is_link_name, sysctls};
 
 /// Options of a place in a network that are known.
-const OPTIONS: [&str; 1] = ["com.docker.network.endpoint.ifname"];
+const OPTIONS: [&str; 2] = ["com.docker.network.endpoint.ifname", "com.docker.network.endpoint.sysctls"];
 
 /// Checks what is asked for in one network.
 ///
@@ -59,6 +59,7 @@ fn options(settings: &EndpointSettings) -> Result<()> {
     if let Some((name, _)) = unknown {
         return Err(Error::invalid(format!("option {name:?} of a place in a network is not supported yet")));
     }
+    sysctls::read(settings)?;
     let name = settings.option("com.docker.network.endpoint.ifname");
     let good = |name: &str| is_link_name(name) && !matches!(name, "lo" | "all" | "default");
     match name.filter(|name| !good(name)) {

@@ -42,13 +42,13 @@ impl Engine {
     ///
     /// # Errors
     /// In Docker's words: a name that is taken, addresses that overlap, an option that is none.
-    pub fn create_network(&self, request: NetworkRequest) -> Result<Arc<Network>> {
+    pub fn create_network(&self, mut request: NetworkRequest) -> Result<Arc<Network>> {
         network::check_name(&request.name)?;
         if network::is_built_in(&request.name) {
             let words = format!("operation is not permitted on predefined {} network", request.name);
             return Err(Error::forbidden(words));
         }
-        let driver = check(&request)?;
+        let driver = check(&mut request)?;
         let used_by_host = self.ports.networks.used_by_host()?;
         let mut known = lock(&self.networks);
         if known.networks.values().any(|network| network.name == request.name) {
@@ -69,6 +69,7 @@ impl Engine {
             options: request.options.clone(),
             labels: request.labels.clone(),
         };
+        options::check(&network)?;
         network.pools = self.pools(&known, &request, (&network, &used))?;
         check_bridge(&known, &network, &self.settings().bridge())?;
         known.check_parent(&network)?;
@@ -185,10 +186,10 @@ fn chosen(subnet: Prefix) -> Pool {
 fn complete(network: &Network, asked: Pool) -> Result<Pool> {
     let gateway = asked.gateway;
     let pool = pools::complete(asked)?;
-    Ok(if network.has_gateway() { pool } else { Pool { gateway, ..pool } })
+    Ok(if network.has_gateway(pool.subnet.is_six()) { pool } else { Pool { gateway, ..pool } })
 }
 
-fn check(request: &NetworkRequest) -> Result<Driver> {
+fn check(request: &mut NetworkRequest) -> Result<Driver> {
     let driver = match request.driver.as_str() {
         "" | "bridge" => Driver::Bridge,
         "macvlan" => Driver::Macvlan,
@@ -206,10 +207,12 @@ fn check(request: &NetworkRequest) -> Result<Driver> {
     if !matches!(request.ipam_driver.as_str(), "" | "default") {
         return Err(Error::not_found(format!("plugin {:?} not found", request.ipam_driver)));
     }
+    for (asked, option) in [(&mut request.ipv4, "enable_ipv4"), (&mut request.ipv6, "enable_ipv6")] {
+        *asked = asked.or(options::version(&request.options, option)?);
+    }
     if request.ipv4 == Some(false) && request.ipv6 != Some(true) {
         return Err(Error::invalid("IPv4 or IPv6 must be enabled"));
     }
-    request.options.iter().try_for_each(|(option, value)| options::check(driver, option, value))?;
     Ok(driver)
 }
 

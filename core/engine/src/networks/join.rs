@@ -53,7 +53,8 @@ impl Engine {
                     Some(space) => space.clone(),
                     None => joined.space.insert(self.ports.networks.space()?).clone(),
                 };
-                self.connect_space(&network, &space, &link(&network, assigned, place)?)?;
+                let connection = (&*assigned, &endpoint.settings);
+                self.connect_space(&network, &space, &link(&network, connection, place)?)?;
             }
             self.tell_network(&network, "connect", Some(record));
         }

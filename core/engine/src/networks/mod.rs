@@ -24,6 +24,7 @@ mod publish;
 mod remove;
 mod republish;
 mod restore;
+mod sysctls;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -66,7 +66,8 @@ impl Engine {
     fn connect_missing(&self, record: &Container, missing: &[String]) -> Result<()> {
         let Some(running) = record.state.running() else { return Ok(()) };
         for (place, name) in in_order(&record.networks).iter().enumerate() {
-            let Some(Endpoint { network, assigned: Some(assigned), .. }) = record.networks.get(name) else {
+            let Some(Endpoint { network, assigned: Some(assigned), settings }) = record.networks.get(name)
+            else {
                 continue;
             };
             let network = self.network(network)?;
@@ -77,7 +78,7 @@ impl Engine {
             let space = self.ports.networks.space_of(running.pid)?;
             // The host does not see the links that hang on its own.
             if !direct || !self.ports.networks.has_link(&space, &assigned.interface)? {
-                self.connect_space(&network, &space, &link(&network, assigned, place)?)?;
+                self.connect_space(&network, &space, &link(&network, (assigned, settings), place)?)?;
             }
         }
         Ok(())

@@ -111,15 +111,18 @@ impl Network {
             }
     }
 
-    /// Whether the way out is by a neighbour, which has an address in its blocks. Those that are routed by the
-    /// parent hand everything to it.
+    /// Whether somebody has an address in its blocks of a version by which containers reach others. Those that are routed
+    /// by their parent hand everything to it.
     #[must_use]
-    pub fn has_gateway(&self) -> bool {
+    pub fn has_gateway(&self, six: bool) -> bool {
         let routed = matches!(
             self.direct(),
             Ok(Some(Direct { kind: DirectKind::Ipvlan(IpvlanMode::L3 | IpvlanMode::L3s, _), .. }))
         );
-        self.driver == Driver::Bridge || (self.leads_out() && !routed)
+        match self.driver {
+            Driver::Bridge => !self.is_isolated(six) && (six || self.leads_out() || !self.inhibits_four()),
+            _ => self.leads_out() && !routed,
+        }
     }
 }
 

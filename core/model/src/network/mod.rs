@@ -95,6 +95,16 @@ pub struct Pool {
     pub reserved: BTreeMap<String, IpAddr>,
 }
 
+impl Pool {
+    /// The way out of its containers: the host's address, unless an address is reserved for another by the name that
+    /// Docker has for it.
+    #[must_use]
+    pub fn way_out(&self) -> Option<IpAddr> {
+        let version = if self.subnet.is_six() { 6 } else { 4 };
+        self.reserved.get(&format!("DefaultGatewayIPv{version}")).copied().or(self.gateway)
+    }
+}
+
 /// Whether a network of this name is always there.
 #[must_use]
 pub fn is_built_in(name: &str) -> bool {
@@ -115,6 +125,21 @@ impl Network {
             Some(name) => name.clone(),
             None => format!("br-{}", self.id.get(..12).unwrap_or(&self.id)),
         }
+    }
+
+    /// Whether the host has no address of a version on its bridge, and is none for the containers.
+    #[must_use]
+    pub fn is_isolated(&self, six: bool) -> bool {
+        let option = if six { "gateway_mode_ipv6" } else { "gateway_mode_ipv4" };
+        self.options
+            .get(&format!("com.docker.network.bridge.{option}"))
+            .is_some_and(|mode| mode == "isolated")
+    }
+
+    /// Whether the host has no address of version 4 on its bridge: somebody else has the gateway's.
+    #[must_use]
+    pub fn inhibits_four(&self) -> bool {
+        self.flag("com.docker.network.bridge.inhibit_ipv4", false)
     }
 
     /// A driver option that is true or false.

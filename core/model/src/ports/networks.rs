@@ -131,6 +131,8 @@ pub struct LinkPlan {
     pub ways: Vec<Way>,
     /// Among several default ways the least is taken.
     pub metric: u32,
+    /// Settings of the link: paths below /proc/sys, in which `IFNAME` stands for it, and values.
+    pub sysctls: Vec<(String, String)>,
 }
 
 /// What a container's link is connected to.

@@ -147,7 +147,7 @@ fn configuration(info: &system::Info<'_>) -> Value {
         "Driver": DRIVER,
         "DriverStatus": settings.storage,
         "Plugins": {
-            "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": null,
+            "Volume": ["local"], "Network": ["bridge", "host", "ipvlan", "macvlan", "null"], "Authorization": null,
             "Log": DRIVERS,
         },
         "Runtimes": runtimes(info),

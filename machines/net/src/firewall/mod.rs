@@ -22,7 +22,7 @@ mod text;
 pub use gate::Gate;
 pub(crate) use inside::redirect;
 pub use keeper::Keeper;
-pub use rules::{Access, Neighbours, Network, Policy, Port, Protocol, Reach, Rules, Source, Strangers};
+pub use rules::{Access, Face, Neighbours, Network, Policy, Port, Protocol, Reach, Rules, Source, Strangers};
 pub use table::{Firewall, Ownership};
 
 /// The tables of these rules in nft's words.

@@ -12,13 +12,14 @@
 //! Whatever number of containers there is, the chains are the same, and a network or a published range is a
 //! few elements. Nobody else's packet meets more than a look into a set of names.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::gate::Gate;
 use super::language::{
     Chain, Element, Family, Field, Home, Hook, Place, Set, Side, State, Table, Term, Value, Verdict,
 };
-use super::rules::{Access, Neighbours, Network, Policy, Port, Reach, Rules, Source, Strangers};
+use super::rules::{Access, Face, Neighbours, Network, Policy, Port, Reach, Rules, Source, Strangers};
 use crate::link::Address;
 
 const ACCEPT: Term = Term::Verdict(Verdict::Accept);
@@ -34,6 +35,8 @@ const LAST: i32 = i32::MAX - 1;
 
 const ADDRESSED4: &[Field] = &[Field::Destination4, Field::Protocol, Field::Port];
 const ADDRESSED6: &[Field] = &[Field::Destination6, Field::Protocol, Field::Port];
+const TRUSTING4: &[Field] = &[Field::From, Field::Destination4, Field::Protocol, Field::Port];
+const TRUSTING6: &[Field] = &[Field::From, Field::Destination6, Field::Protocol, Field::Port];
 const ANY: &[Field] = &[Field::Protocol, Field::Port];
 // Subnets alone, without the bridge: networks do not overlap, and a set of ranges of one field is a tree. One of
 // several fields is copied for every change: ten milliseconds beside a thousand networks.
@@ -45,9 +48,13 @@ static BRIDGES: Set = names("bridges");
 const INTERNAL: Set = names("internal");
 static INTERNAL_BOTH: Set = INTERNAL;
 /// Whose containers are reached by their own addresses, wholly, and at which ports.
-static OPEN: Set = names("open");
+static OPEN4: Set = names("open4");
+static OPEN6: Set = names("open6");
 static DIRECT4: Set = ranges("direct4", ADDRESSED4, &[]);
 static DIRECT6: Set = ranges("direct6", ADDRESSED6, &[]);
+/// The same for those who come by one link.
+static TRUSTED4: Set = ranges("trusted4", TRUSTING4, &[]);
+static TRUSTED6: Set = ranges("trusted6", TRUSTING6, &[]);
 static APART: Set = names("apart");
 /// From a bridge to itself.
 static LOOPS: Set = Set { home: Home::Both, name: "loops", key: WAY, data: &[], interval: false };
@@ -79,13 +86,16 @@ static ANY_DOORS6: Set = doors("any_doors", Home::Six, ANY);
 static INTERNAL4: Set = Set { home: Home::Four, ..INTERNAL };
 static INTERNAL6: Set = Set { home: Home::Six, ..INTERNAL };
 
-static ALL: [&Set; 21] = [
+static ALL: [&Set; 24] = [
     &BRIDGES,
     &INTERNAL_BOTH,
     &APART,
-    &OPEN,
+    &OPEN4,
+    &OPEN6,
     &DIRECT4,
     &DIRECT6,
+    &TRUSTED4,
+    &TRUSTED6,
     &LOOPS,
     &INSIDE4,
     &INSIDE6,
@@ -124,7 +134,7 @@ pub(super) fn tables(name: &str, rules: &Rules) -> Vec<Table> {
     let policy = &rules.policy;
     let mut elements: Vec<Element> =
         rules.networks.iter().flat_map(|network| network_elements(network, policy)).collect();
-    elements.extend(rules.ports.iter().flat_map(|port| port_elements(port, rules)));
+    elements.extend(ports_elements(&rules.ports, &[], rules));
     let mut table = |home, sets: &[&Set], chains| {
         let own = |element: &mut Element| element.set.home == home;
         let elements = elements.extract_if(.., own).collect();
@@ -246,9 +256,12 @@ fn inward() -> Vec<Vec<Term>> {
     vec![
         vec![Term::State(State::Known), ACCEPT],
         vec![Term::Translated, ACCEPT],
-        vec![Term::In(&[Field::To], &OPEN), ACCEPT],
+        vec![Term::Family(Family::Four), Term::In(&[Field::To], &OPEN4), ACCEPT],
+        vec![Term::Family(Family::Six), Term::In(&[Field::To], &OPEN6), ACCEPT],
         vec![Term::Family(Family::Four), Term::In(ADDRESSED4, &DIRECT4), ACCEPT],
         vec![Term::Family(Family::Six), Term::In(ADDRESSED6, &DIRECT6), ACCEPT],
+        vec![Term::Family(Family::Four), Term::In(TRUSTING4, &TRUSTED4), ACCEPT],
+        vec![Term::Family(Family::Six), Term::In(TRUSTING6, &TRUSTED6), ACCEPT],
         vec![DROP],
     ]
 }
@@ -313,9 +326,9 @@ pub(super) fn network_elements(network: &Network, policy: &Policy) -> Vec<Elemen
         let set = if subnet.address.is_ipv4() { &INSIDE4 } else { &INSIDE6 };
         element(set, vec![Value::Subnet(*subnet)])
     }));
-    if network.access == Access::Open {
-        elements.push(element(&OPEN, vec![name()]));
-    }
+    let open = [(&network.four, &OPEN4), (&network.six, &OPEN6)].into_iter();
+    let open = open.filter(|(face, _)| face.access == Access::Open);
+    elements.extend(open.map(|(_, set)| element(set, vec![name()])));
     if network.neighbours == Neighbours::Apart {
         elements.push(element(&APART, vec![name()]));
     }
@@ -326,35 +339,61 @@ pub(super) fn network_elements(network: &Network, policy: &Policy) -> Vec<Elemen
             elements.extend(gates.map(|set| element(set, vec![name()])));
         }
         Reach::Outside => {
-            elements.extend(network.subnets.iter().filter_map(|subnet| source(network, *subnet)))
+            let face = |subnet: &Address| network.face(subnet.address.is_ipv4());
+            elements.extend(network.subnets.iter().filter_map(|subnet| source(face(subnet), *subnet)))
         }
     }
     elements.push(element(&BRIDGES, vec![name()]));
     elements
 }
 
-fn source(network: &Network, subnet: Address) -> Option<Element> {
+fn source(face: &Face, subnet: Address) -> Option<Element> {
     let key = vec![Value::Subnet(subnet)];
     let four = subnet.address.is_ipv4();
-    match network.source {
+    match face.source {
         Source::Kept => None,
-        Source::Given(address) if address.is_ipv4() == four => {
+        Source::Given(address) => {
             let set = if four { &GIVEN4 } else { &GIVEN6 };
             Some(Element { set, key, data: vec![Value::Address(address)] })
         }
-        Source::Masquerade | Source::Given(_) => {
+        Source::Masquerade => {
             let set = if four { &MASQUERADED4 } else { &MASQUERADED6 };
             Some(Element { set, key, data: Vec::new() })
         }
     }
 }
 
-/// What a published range adds: one element, unless the container's ports are others than the host's.
-pub(super) fn port_elements(port: &Port, rules: &Rules) -> Vec<Element> {
-    if rules.network(&port.bridge).is_some_and(|network| network.access == Access::Published) {
-        return vec![direct_element(port)];
+/// What published ranges add beside others of theirs. Where a container is reached by its own address, several ports of
+/// the host may lead to one of its: that is there once.
+pub(super) fn ports_elements<'a>(
+    ports: impl IntoIterator<Item = &'a Port>,
+    beside: &[&Port],
+    rules: &Rules,
+) -> Vec<Element> {
+    let name = |element: &Element| format!("{element} {}", element.set.name);
+    let shared = |element: &Element| {
+        [&DIRECT4, &DIRECT6, &TRUSTED4, &TRUSTED6].iter().any(|set| set.name == element.set.name)
+    };
+    let beside = beside.iter().flat_map(|port| port_elements(port, rules)).filter(|element| shared(element));
+    let mut there: BTreeSet<String> = beside.map(|element| name(&element)).collect();
+    let all = ports.into_iter().flat_map(|port| port_elements(port, rules));
+    all.filter(|element| !shared(element) || there.insert(name(element))).collect()
+}
+
+/// What a published range adds: one element, unless the container's ports are others than the host's, or lead to it
+/// by its own address.
+fn port_elements(port: &Port, rules: &Rules) -> Vec<Element> {
+    let network = rules.network(&port.bridge);
+    let access = network.map(|network| network.face(port.container.is_ipv4()).access);
+    if access == Some(Access::Published) {
+        return direct_elements(port);
     }
     let mut elements = map_elements(port);
+    if rules.policy.direct {
+        elements.extend(direct_elements(port));
+    }
+    let trusted = network.iter().flat_map(|network| &network.trusted);
+    elements.extend(trusted.flat_map(|link| trusted_elements(port, link)));
     if rules.policy.gate.is_some() {
         let set = match (port.host.is_some(), port.container.is_ipv4()) {
             (true, true) => &DOORS4,
@@ -367,14 +406,24 @@ pub(super) fn port_elements(port: &Port, rules: &Rules) -> Vec<Element> {
     elements
 }
 
-fn direct_element(port: &Port) -> Element {
+/// One a port: ranges of two publications might overlap in part.
+fn direct_elements(port: &Port) -> Vec<Element> {
     let set = if port.container.is_ipv4() { &DIRECT4 } else { &DIRECT6 };
-    let ports = Value::Ports(port.inside, port.inside.saturating_add(port.count - 1));
-    Element {
-        set,
-        key: vec![Value::Address(port.container), Value::Protocol(port.protocol), ports],
-        data: vec![],
+    let inside = (port.first..=port.last()).zip(port.inside..).map(|(_, inside)| inside);
+    let key = |inside| {
+        vec![Value::Address(port.container), Value::Protocol(port.protocol), Value::Ports(inside, inside)]
+    };
+    inside.map(|inside| Element { set, key: key(inside), data: vec![] }).collect()
+}
+
+fn trusted_elements(port: &Port, link: &str) -> Vec<Element> {
+    let set = if port.container.is_ipv4() { &TRUSTED4 } else { &TRUSTED6 };
+    let mut elements = direct_elements(port);
+    for element in &mut elements {
+        element.set = set;
+        element.key.insert(0, Value::Name(link.to_owned()));
     }
+    elements
 }
 
 fn port_key(port: &Port, first: u16, last: u16) -> Vec<Value> {

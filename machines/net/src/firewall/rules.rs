@@ -28,6 +28,8 @@ pub struct Policy {
     pub strangers: Strangers,
     /// With a gate, published ports also obey what the host's own rules say of packets that come in.
     pub gate: Option<Gate>,
+    /// What is published is reached by the containers' addresses as well, in all networks.
+    pub direct: bool,
 }
 
 /// Packets that the host routes, and that neither come from nor go to a container.
@@ -51,6 +53,17 @@ pub struct Network {
     pub reach: Reach,
     /// Whether its containers reach each other.
     pub neighbours: Neighbours,
+    /// How its containers and the world meet by version 4.
+    pub four: Face,
+    /// How they meet by version 6.
+    pub six: Face,
+    /// Links of the host by which what is published is reached by the containers' addresses as well.
+    pub trusted: Vec<String>,
+}
+
+/// How the containers of a network and the world meet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Face {
     /// What the world sees as the source of its containers' packets.
     pub source: Source,
     /// Whether its containers are reached by their own addresses.
@@ -89,11 +102,12 @@ pub enum Neighbours {
 }
 
 /// The source address of what leaves a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Source {
     /// That of the interface by which it leaves.
+    #[default]
     Masquerade,
-    /// This one, for packets of its family; those of the other family are masqueraded.
+    /// This one, of the same version.
     Given(IpAddr),
     /// The container's own: somebody routes the subnet to this host.
     Kept,
@@ -196,16 +210,34 @@ impl Port {
     }
 }
 
+fn is_name(name: &str) -> bool {
+    let graphic = |byte: u8| byte.is_ascii_graphic() && !b"/:\"\\*".contains(&byte);
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(graphic)
+}
+
 impl Network {
+    /// What goes for packets to or from an address.
+    pub(super) const fn face(&self, four: bool) -> &Face {
+        if four { &self.four } else { &self.six }
+    }
+
     /// Finds what no rule can do.
     ///
     /// # Errors
     /// `InvalidInput`.
     pub fn check(&self) -> io::Result<()> {
-        let name = self.bridge.as_bytes();
-        let graphic = name.iter().all(|byte| byte.is_ascii_graphic() && !b"/:\"\\*".contains(byte));
-        if name.is_empty() || name.len() > LONGEST_NAME || !graphic {
+        if !is_name(&self.bridge) {
             return Err(wrong(format!("{:?} cannot be the name of a bridge", self.bridge)));
+        }
+        if let Some(name) = self.trusted.iter().find(|name| !is_name(name)) {
+            return Err(wrong(format!("{name:?} cannot be the name of a link")));
+        }
+        let given = |face: &Face, four: bool| match face.source {
+            Source::Given(address) if address.is_ipv4() != four => Some(address),
+            _ => None,
+        };
+        if let Some(address) = given(&self.four, true).or(given(&self.six, false)) {
+            return Err(wrong(format!("{address} cannot be the source of packets of another version")));
         }
         let widest = |subnet: &Address| if subnet.address.is_ipv4() { 32 } else { 128 };
         match self.subnets.iter().find(|subnet| subnet.prefix > widest(subnet)) {

@@ -139,7 +139,7 @@ impl Firewall {
         let mut gone: Vec<Element> =
             networks.flat_map(|network| plan::network_elements(network, policy)).collect();
         let ports = self.rules.ports.iter().filter(|port| port.bridge == bridge);
-        gone.extend(ports.flat_map(|port| plan::port_elements(port, &self.rules)));
+        gone.extend(plan::ports_elements(ports, &[], &self.rules));
         self.change(&gone, &[])?;
         self.rules.networks.retain(|network| network.bridge != bridge);
         let (gone, left) =
@@ -155,10 +155,10 @@ impl Firewall {
     /// The kernel's, naming what it refused: nothing was changed then. `EEXIST` when a port is taken.
     pub fn publish(&mut self, gone: &[Port], new: &[Port]) -> io::Result<()> {
         new.iter().try_for_each(|port| self.rules.check_port(port))?;
-        let elements = |ports: &[Port]| {
-            let all = ports.iter().flat_map(|port| plan::port_elements(port, &self.rules));
-            all.collect::<Vec<Element>>()
-        };
+        let touched = |port: &&Port| gone.iter().chain(new).any(|other| other.container == port.container);
+        let stay = self.rules.ports.iter().filter(|port| !gone.contains(port)).filter(touched);
+        let stay: Vec<&Port> = stay.collect();
+        let elements = |ports: &[Port]| plan::ports_elements(ports, &stay, &self.rules);
         self.change(&elements(gone), &elements(new))?;
         self.rules.ports.retain(|port| !gone.contains(port));
         self.rules.ports.extend_from_slice(new);

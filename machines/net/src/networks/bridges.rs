@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 
 use dhow_model::network::Network;
 use dhow_model::ports::ShouldBe;
@@ -28,7 +29,11 @@ pub(super) fn attach(links: &mut Links, name: &str, interfaces: &[String]) -> io
 /// Makes the bridge of a network, or completes one that is there.
 pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Result<()> {
     let name = network.bridge();
-    let mtu = network.options.get("com.docker.network.driver.mtu").and_then(|mtu| mtu.parse().ok());
+    let mtu = network
+        .options
+        .get("com.docker.network.driver.mtu")
+        .and_then(|mtu| mtu.parse().ok())
+        .filter(|mtu| *mtu > 0);
     let bridge = match links.find(&name)? {
         Some(bridge) if bridge.kind != "bridge" => {
             return Err(io::Error::other(format!("the link {name} is no bridge")));
@@ -42,10 +47,14 @@ pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Resu
         Some(bridge) => bridge.index,
         None => links.add_bridge(&name, mac_of(network), mtu, mark)?,
     };
-    let gateways = network
-        .pools
-        .iter()
-        .filter_map(|pool| pool.gateway.map(|address| Address { address, prefix: pool.subnet.length }));
+    let inhibited = |address: &IpAddr| address.is_ipv4() && network.inhibits_four();
+    let gateways = network.pools.iter().filter_map(|pool| {
+        let address = pool.gateway.filter(|address| !inhibited(address))?;
+        Some(Address { address, prefix: pool.subnet.length })
+    });
+    if network.is_isolated(true) {
+        links.change(bridge, &Change { names_itself: Some(false), ..Change::default() })?;
+    }
     links.configure(bridge, &gateways.collect::<Vec<_>>(), &[])?;
     if network.internal {
         return Ok(());

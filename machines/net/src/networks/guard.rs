@@ -9,7 +9,7 @@ use dhow_model::ports::Publication;
 
 use super::forwarding::Forwarding;
 use crate::firewall::{
-    self, Access, Firewall, Gate, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules,
+    self, Access, Face, Firewall, Gate, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules,
     Source, Strangers,
 };
 use crate::link::Address;
@@ -116,7 +116,7 @@ impl Guard {
                 None
             }
         };
-        Ok(Policy { strangers, gate })
+        Ok(Policy { strangers, gate, ..Policy::default() })
     }
 
     fn start(&self, rules: Rules) -> io::Result<Open> {
@@ -156,20 +156,8 @@ fn gate(table: &str) -> String {
 
 fn rules_of(network: &Network) -> io::Result<firewall::Network> {
     let talk = network.flag("com.docker.network.bridge.enable_icc", true);
-    let hidden = network.flag("com.docker.network.bridge.enable_ip_masquerade", true);
-    let option = |name: &str| network.options.get(name).map(String::as_str);
-    let source = match option("com.docker.network.host_ipv4") {
-        _ if !hidden => Source::Kept,
-        None => Source::Masquerade,
-        Some(address) => {
-            Source::Given(address.parse().map_err(|_| wrong(format!("{address:?} is no address")))?)
-        }
-    };
-    let access = match option("com.docker.network.bridge.gateway_mode_ipv4") {
-        Some("routed") => Access::Published,
-        Some("nat-unprotected") => Access::Open,
-        _ => Access::Closed,
-    };
+    let trusted = network.options.get("com.docker.network.bridge.trusted_host_interfaces");
+    let trusted = trusted.iter().flat_map(|names| names.split(':')).filter(|name| !name.is_empty());
     Ok(firewall::Network {
         bridge: network.bridge(),
         subnets: network
@@ -179,9 +167,29 @@ fn rules_of(network: &Network) -> io::Result<firewall::Network> {
             .collect(),
         reach: if network.internal { Reach::Internal } else { Reach::Outside },
         neighbours: if talk { Neighbours::Talk } else { Neighbours::Apart },
-        source: if access == Access::Published { Source::Kept } else { source },
-        access,
+        four: face(network, "ipv4")?,
+        six: face(network, "ipv6")?,
+        trusted: trusted.map(str::to_owned).collect(),
     })
+}
+
+/// What the options say of a version, `ipv4` or `ipv6`.
+fn face(network: &Network, version: &str) -> io::Result<Face> {
+    let option = |name: &str| network.options.get(&format!("com.docker.network.{name}_{version}"));
+    let access = match option("bridge.gateway_mode").map(String::as_str) {
+        Some("routed") => Access::Published,
+        Some("nat-unprotected") => Access::Open,
+        _ => Access::Closed,
+    };
+    let hidden = network.flag("com.docker.network.bridge.enable_ip_masquerade", true);
+    let source = match option("host") {
+        _ if !hidden || access == Access::Published => Source::Kept,
+        None => Source::Masquerade,
+        Some(address) => {
+            Source::Given(address.parse().map_err(|_| wrong(format!("{address:?} is no address")))?)
+        }
+    };
+    Ok(Face { source, access })
 }
 
 fn ports_of(publication: &Publication) -> io::Result<Vec<Port>> {

@@ -6,6 +6,7 @@ mod forwarding;
 mod guard;
 mod pool;
 mod ports;
+mod sysctls;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -288,6 +289,7 @@ fn configure(space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
         Route { destination, gateway, link: Some(link), metric: plan.metric }
     };
     let routes: Vec<Route> = plan.ways.iter().map(way).collect();
+    sysctls::set(space, plan)?;
     links.configure(link, &addresses, &routes)
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use dhow_net::firewall::{Access, Neighbours, Network, Port, Protocol, Reach, Source};
+use dhow_net::firewall::{Face, Neighbours, Network, Port, Protocol, Reach};
 use dhow_net::link::{Address, Change, Index, Pair, Route};
 use dhow_net::sandbox::Sandbox;
 use rustix::net::sockopt::Timeout;
@@ -131,8 +131,9 @@ impl Lab {
             subnets: subnets.into(),
             reach: Reach::Outside,
             neighbours: Neighbours::Talk,
-            source: Source::Masquerade,
-            access: Access::Closed,
+            four: Face::default(),
+            six: Face::default(),
+            trusted: Vec::new(),
         }
     }
 

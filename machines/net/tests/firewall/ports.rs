@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use dhow_net::firewall::{Access, Port, Protocol, Rules, Source, text};
+use dhow_net::firewall::{Access, Face, Network, Policy, Port, Protocol, Rules, Source, text};
 
 use crate::lab::{self, HOST4, HOST6, ask, lab, port, serve, within};
 use crate::{BOTH, firewall, on};
@@ -53,11 +53,9 @@ fn reach_from_everywhere(mut lab: lab::Lab) {
 fn containers_are_reached_by_their_own_addresses_where_that_is_wanted() {
     let Some(mut lab) = lab() else { return };
     let mut networks = vec![lab.network(1), lab.network(2)];
-    networks[0].access = Access::Published;
-    networks[1].access = Access::Open;
-    for network in &mut networks {
-        network.source = Source::Kept;
-    }
+    let face = |access| Face { source: Source::Kept, access };
+    (networks[0].four, networks[0].six) = (face(Access::Published), face(Access::Published));
+    (networks[1].four, networks[1].six) = (face(Access::Open), face(Access::Open));
     let (routed, open) = (lab.container(1, 2), lab.container(2, 2));
     let mut ports = Vec::new();
     for protocol in BOTH {
@@ -82,6 +80,43 @@ fn containers_are_reached_by_their_own_addresses_where_that_is_wanted() {
     let nowhere = Port { bridge: "br7".to_owned(), ..ports[0].clone() };
     let error = firewall.publish(&[], &[nowhere]).unwrap_err();
     assert!(error.to_string().ends_with("there is no network br7"), "{error}");
+}
+
+/// Two ports of the host lead to one of the container, which is reached by its own address until both are gone.
+fn is_reached_directly_while_it_is_published(lab: &lab::Lab, rules: Rules) {
+    let mut firewall = firewall(lab, rules);
+    let both = [port(Protocol::Tcp, 8080, "10.1.0.2", 80), port(Protocol::Tcp, 9090, "10.1.0.2", 80)];
+    firewall.publish(&[], &both).unwrap();
+    for (host, number) in [("10.1.0.2", 80), (HOST4, 8080), (HOST4, 9090)] {
+        let answer = ask(&lab.outside, Protocol::Tcp, host, number).unwrap();
+        assert!(answer.starts_with("published"), "{host} {number}: {answer}");
+    }
+    firewall.publish(&both[..1], &[]).unwrap();
+    ask(&lab.outside, Protocol::Tcp, "10.1.0.2", 80).unwrap();
+    lab::nobody_reaches(&[(&lab.outside, Protocol::Tcp, "10.1.0.2", 81)]);
+    firewall.publish(&both[1..], &[]).unwrap();
+    lab::nobody_reaches(&[(&lab.outside, Protocol::Tcp, "10.1.0.2", 80)]);
+    firewall.remove().unwrap();
+}
+
+#[test]
+fn whom_a_network_or_everybody_trusts_reaches_containers_by_their_own_addresses() {
+    let Some(mut lab) = lab() else { return };
+    let closed = lab.network(1);
+    let server = lab.container(1, 2);
+    serve(&server, Protocol::Tcp, 80, "published");
+    serve(&server, Protocol::Tcp, 81, "not published");
+    let trusting = Network { trusted: vec!["lo".to_owned(), "wire0".to_owned()], ..closed.clone() };
+    is_reached_directly_while_it_is_published(&lab, Rules { networks: vec![trusting], ..Rules::default() });
+    let policy = Policy { direct: true, ..Policy::default() };
+    is_reached_directly_while_it_is_published(
+        &lab,
+        Rules { networks: vec![closed.clone()], policy, ..Rules::default() },
+    );
+    let one = vec![port(Protocol::Tcp, 8080, "10.1.0.2", 80)];
+    let _firewall = firewall(&lab, Rules { networks: vec![closed], ports: one, ..Rules::default() });
+    ask(&lab.outside, Protocol::Tcp, HOST4, 8080).unwrap();
+    lab::nobody_reaches(&[(&lab.outside, Protocol::Tcp, "10.1.0.2", 80)]);
 }
 
 #[test]

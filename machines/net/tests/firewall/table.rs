@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use dhow_net::firewall::{
-    Access, Firewall, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules, Source, Strangers,
-    text,
+    Access, Face, Firewall, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules, Source,
+    Strangers, text,
 };
 
 use crate::lab::{self, HOST4, HOST6, ask, lab, nft, port, serve, within};
@@ -15,7 +15,7 @@ use crate::{firewall, on};
 
 /// All that can be wanted, in one value.
 fn everything() -> Rules {
-    let network = |number: u8, source| dhow_net::firewall::Network {
+    let network = |number: u8| dhow_net::firewall::Network {
         bridge: format!("br{number}"),
         subnets: vec![
             lab::address(&format!("10.{number}.0.1"), 16),
@@ -23,14 +23,17 @@ fn everything() -> Rules {
         ],
         reach: Reach::Outside,
         neighbours: Neighbours::Talk,
-        source,
-        access: Access::Closed,
+        four: Face::default(),
+        six: Face::default(),
+        trusted: Vec::new(),
     };
-    let mut networks: Vec<_> = (1..=4).map(|number| network(number, Source::Masquerade)).collect();
-    networks[1].source = Source::Given("192.0.2.7".parse().unwrap());
+    let mut networks: Vec<_> = (1..=4).map(network).collect();
+    networks[1].trusted = vec!["wg0".to_owned()];
+    networks[1].four.source = Source::Given("192.0.2.7".parse().unwrap());
     networks[2].reach = Reach::Internal;
     networks[3].neighbours = Neighbours::Apart;
-    networks[3].access = Access::Open;
+    networks[3].four.access = Access::Open;
+    networks[3].six.access = Access::Open;
     let range = |mut port: Port, count| {
         port.count = count;
         port
@@ -44,7 +47,7 @@ fn everything() -> Rules {
         range(on(HOST6, port(Protocol::Tcp, 10_000, "fd01::2", 10_000)), 1000),
         range(port(Protocol::Tcp, 30_000, "10.2.0.2", 30_010), 3),
     ];
-    Rules { networks, ports, policy: Policy { strangers: Strangers::Drop, gate: None } }
+    Rules { networks, ports, policy: Policy { strangers: Strangers::Drop, ..Policy::default() } }
 }
 
 #[test]

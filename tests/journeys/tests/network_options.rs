@@ -1,0 +1,93 @@
+//! Options of networks' drivers, and of a container's place in a network.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use dhow_testkit::Engine;
+use dhow_testkit::process::{Answer, must};
+
+fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+fn docker(engine: &Engine, line: &str) -> Answer {
+    engine.docker(&line.split_whitespace().collect::<Vec<_>>())
+}
+
+/// What `ip` says on the engine's host.
+fn ip(engine: &Engine, line: &str) -> Result<String> {
+    must(engine.within_network(Path::new("ip")).args(line.split_whitespace()))
+}
+
+#[test]
+fn settings_of_one_link_are_its_own() -> Result<()> {
+    let engine = engine()?;
+    docker(&engine, "network create --ipv6 app").ok();
+    let run = |network: &str, sysctls: &str, command: &str| {
+        let option = format!("\"driver-opt=com.docker.network.endpoint.sysctls={sysctls}\"");
+        docker(&engine, &format!("run --rm --network name={network},{option} busybox {command}"))
+    };
+    let two = "net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.conf.IFNAME.forwarding=0";
+    let told = run("bridge", two, "sysctl net.ipv4.conf.eth0.log_martians net.ipv4.conf.eth0.forwarding");
+    ensure!(
+        told.ok() == "net.ipv4.conf.eth0.log_martians = 1\nnet.ipv4.conf.eth0.forwarding = 0",
+        "{told:?}"
+    );
+    let four = run("app", "net.ipv6.conf.IFNAME.disable_ipv6=1", "ip address show eth0");
+    ensure!(!four.ok().contains("inet6"), "{four:?}");
+    for (sysctls, words) in [
+        ("net.ipv4.conf.eth0.forwarding=1", "unrecognised network interface sysctl 'net.ipv4.conf.eth0"),
+        ("net.ipv4.conf.IFNAME.nope=1", "/proc/sys/net/ipv4/conf/eth0/nope is not a sysctl file"),
+        ("net.ipv4.conf.IFNAME.forwarding=x", "unable to write to '/proc/sys/net/ipv4/conf/eth0/forwarding'"),
+    ] {
+        let refused = run("app", sysctls, "true");
+        ensure!(refused.status == 125 && refused.stderr.contains(words), "{sysctls}: {refused:?}");
+    }
+    docker(&engine, "run -d --init --name box busybox sleep 1000").ok();
+    let option = "--driver-opt com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1";
+    docker(&engine, &format!("network connect {option} app box")).ok();
+    let told =
+        docker(&engine, "exec box sysctl -n net.ipv4.conf.eth0.log_martians net.ipv4.conf.eth1.log_martians");
+    ensure!(told.ok() == "0\n1", "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn the_host_is_the_gateway_or_not() -> Result<()> {
+    let engine = engine()?;
+    let mode = "com.docker.network.bridge.gateway_mode";
+    let create = |options: &str| docker(&engine, &format!("network create {options} x"));
+    let refused = create(&format!("-o {mode}_ipv4=isolated"));
+    ensure!(refused.stderr.contains("gateway mode 'isolated' can only be used for an internal network"));
+    let name = "-o com.docker.network.bridge.name=br-x";
+    let try_it = |options: &str| -> Result<(String, String)> {
+        create(&format!("{name} {options}")).ok();
+        let routes = docker(&engine, "run --rm --network x busybox ip route").ok().to_owned();
+        let addresses = ip(&engine, "address show br-x")?;
+        docker(&engine, "network rm x").ok();
+        Ok((routes, addresses))
+    };
+    let subnet = "--subnet 10.7.0.0/24";
+    let (routes, addresses) = try_it(subnet)?;
+    ensure!(routes.contains("default via 10.7.0.1") && addresses.contains("10.7.0.1/24"));
+    let (routes, addresses) =
+        try_it(&format!("{subnet} --internal --ipv6 -o {mode}_ipv4=isolated -o {mode}_ipv6=isolated"))?;
+    ensure!(!routes.contains("default") && !addresses.contains("inet"), "{addresses}");
+    let (routes, addresses) = try_it(&format!("{subnet} -o com.docker.network.bridge.inhibit_ipv4=true"))?;
+    ensure!(routes.contains("default via 10.7.0.1") && !addresses.contains("inet "), "{addresses}");
+    let (routes, addresses) = try_it(&format!("{subnet} --aux-address DefaultGatewayIPv4=10.7.0.9"))?;
+    ensure!(routes.contains("default via 10.7.0.9") && addresses.contains("10.7.0.1/24"), "{routes}");
+    Ok(())
+}
+
+#[test]
+fn options_say_which_versions_a_network_has() -> Result<()> {
+    let engine = engine()?;
+    docker(&engine, "network create -o com.docker.network.enable_ipv6=true six").ok();
+    ensure!(docker(&engine, "network inspect -f {{.EnableIPv6}} six").ok() == "true");
+    let refused = docker(&engine, "network create -o com.docker.network.enable_ipv6=x six2");
+    ensure!(refused.stderr.contains("driver-opt \"com.docker.network.enable_ipv6\" is not a valid bool"));
+    Ok(())
+}
