@@ -34,7 +34,8 @@ fn judged(engine: &Engine, body: &Value, parent: &str, field: &str, value: &Valu
             || if named { Taken::Refused } else { Taken::Wrong(format!("{} {text}", answer.status)) };
         return Ok(refused());
     }
-    if text.contains("discarded") {
+    // What is told to be said elsewhere now is shown there.
+    if text.contains("discarded") || text.contains(&format!("{field} field is now deprecated")) {
         return Ok(Taken::Served);
     }
     let id = told["Id"].as_str().unwrap_or_default();

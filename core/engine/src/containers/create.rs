@@ -11,7 +11,7 @@ use dhow_model::{Container, ContainerId, ContainerName, Error, Image, Result, Ti
 use dhow_oci::Platform;
 
 use crate::images::platform_of;
-use crate::plan::{discard, merge, storage, validate};
+use crate::plan::{conflicts, discard, merge, storage, validate};
 use crate::registry::durability;
 use crate::volumes::Claims;
 use crate::{Engine, names};
@@ -51,11 +51,13 @@ impl Engine {
     pub fn create_container(&self, request: CreateRequest) -> Result<Created> {
         let _timer = self.counts.time("create");
         let CreateRequest { name, platform, config, host_config, networks } = request;
+        conflicts::check(&config, &host_config, &networks)?;
         let (image, image_name) = self.image_for(&config.image, platform.as_ref())?;
         let config = merge::with_image(config, image.as_ref());
         let facts = self.ports.host.facts();
         let mut host_config = merge::with_settings(host_config, &self.settings(), facts);
-        let warnings = discard::discard(&mut host_config, facts);
+        let mut warnings = discard::discard(&mut host_config, facts);
+        warnings.extend(conflicts::discarded(&host_config));
         validate::check(&config, &host_config, facts)?;
         merge::limit_swap(&mut host_config);
         self.check_program(&host_config)?;

@@ -1,11 +1,12 @@
 //! What a container needs, worked out as values by pure code.
 //!
-//! [`merge`] completes what was asked for, [`discard`] takes away what the kernel cannot do, [`validate`] refuses what is wrong or not served,
-//! [`mounts`] resolves binds and volumes; [`gather`](crate::Engine::gather) then looks up all that the
-//! plan depends on, as [`Facts`], and [`spec`] makes the OCI configuration of it, into which [`cdi`]
-//! brings devices that vendors describe.
+//! [`conflicts`] refuses what contradicts itself, [`merge`] completes what was asked for, [`discard`] takes away what the
+//! kernel cannot do, [`validate`] refuses what is wrong or not served, [`mounts`] resolves binds and volumes;
+//! [`gather`](crate::Engine::gather) then looks up all that the plan depends on, as [`Facts`], and [`spec`] makes the OCI
+//! configuration of it, into which [`cdi`] brings devices that vendors describe.
 
 pub mod cdi;
+pub(crate) mod conflicts;
 pub mod discard;
 pub mod exec;
 pub mod files;
@@ -131,6 +132,9 @@ impl Engine {
     }
 
     fn joined(&self, record: &Container) -> Result<BTreeMap<String, Joined>> {
+        if let Some(running) = record.state.running() {
+            return Ok(self.joined_already(record, running.pid));
+        }
         let host = &record.host_config;
         let mut joined = BTreeMap::new();
         if let Some(name) = host.network_mode.strip_prefix("container:") {
@@ -142,6 +146,15 @@ impl Engine {
             }
         }
         Ok(joined)
+    }
+
+    /// What runs is in them: whoever they came from may have ended, and may run anew in others.
+    fn joined_already(&self, record: &Container, pid: i32) -> BTreeMap<String, Joined> {
+        let host = &record.host_config;
+        let modes = [&host.network_mode, &host.ipc_mode, &host.pid_mode];
+        let names = modes.into_iter().filter_map(|mode| mode.strip_prefix("container:"));
+        let own = Joined { pid, directory: self.ports.snapshots.directory(&record.id) };
+        names.map(|name| (name.to_owned(), own.clone())).collect()
     }
 
     fn network_donor(&self, record: &Container, name: &str) -> Result<Joined> {

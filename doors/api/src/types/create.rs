@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::defaults::{drop_nulls, first_set, spell};
-use super::{create_versions, network, spelling};
+use super::{create_mac, create_versions, network, spelling};
 use crate::server::version::ApiVersion;
 
 pub(super) type Members = Map<String, Value>;
@@ -47,8 +47,6 @@ const CONFIG: &[&str] = &[
     "HostConfig",
     "NetworkingConfig",
 ];
-/// Fields of Docker's `Config` that are not served.
-const CONFIG_UNSERVED: &[&str] = &["MacAddress"];
 /// Fields of Docker's `HostConfig` that are read.
 pub(super) const HOST_CONFIG: &[&str] = &[
     "Binds",
@@ -126,8 +124,18 @@ const MOUNT_UNSERVED: &[&str] = &["ClusterOptions"];
 /// Members of the options of a bind that are not served.
 const BIND_UNSERVED: &[&str] = &["IDMapping"];
 
-/// Settings of a container, and what it asks for in each network.
-pub(crate) type Parsed = (Config, HostConfig, BTreeMap<String, EndpointSettings>);
+/// What a body says.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    /// What runs.
+    pub(crate) config: Config,
+    /// Limits, mounts, privileges.
+    pub(crate) host_config: HostConfig,
+    /// What is asked for in each network, by its name.
+    pub(crate) networks: BTreeMap<String, EndpointSettings>,
+    /// What the user should know.
+    pub(crate) warning: Option<String>,
+}
 
 /// Reads the body.
 ///
@@ -136,22 +144,16 @@ pub(crate) type Parsed = (Config, HostConfig, BTreeMap<String, EndpointSettings>
 pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<Parsed> {
     let mut members = body.unwrap_or_default();
     spell(&mut members, CONFIG);
-    spell(&mut members, CONFIG_UNSERVED);
+    spell(&mut members, &[create_mac::FIELD]);
     let host_config = members.remove("HostConfig");
     let networking = members.remove("NetworkingConfig").unwrap_or_default();
     if members.is_empty() {
         return Err(Error::invalid("config cannot be empty in order to create a container"));
     }
     let mut networks = network::endpoints_asked(networking)?;
-    // Before 1.44 the container said it, of its own network.
-    let mac = if version.before(44) { members.remove("MacAddress") } else { None };
-    refuse("", &members, CONFIG_UNSERVED)?;
     let host_config = parse_host_config(host_config, version)?;
-    if let Some(Value::String(mac)) = mac.filter(|mac| *mac != "") {
-        let own = if host_config.network_mode.is_empty() { "default" } else { &host_config.network_mode };
-        networks.entry(own.to_owned()).or_default().mac_address = mac;
-    }
-    Ok((config(members)?, host_config, networks))
+    let warning = create_mac::settle(&mut members, &host_config.network_mode, &mut networks, version)?;
+    Ok(Parsed { config: config(members)?, host_config, networks, warning })
 }
 
 /// Reads settings of a container alone, as `commit` sends them.
@@ -284,14 +286,14 @@ mod tests {
         assert_eq!(fields_of::<Config>(), sorted(&mut config));
         assert_eq!(fields_of::<HostConfig>(), sorted(&mut host_config));
         for (parent, names, unserved) in
-            [("Config", config, CONFIG_UNSERVED), ("HostConfig", host_config, HOST_CONFIG_UNSERVED)]
+            [("Config", config, &[create_mac::FIELD][..]), ("HostConfig", host_config, HOST_CONFIG_UNSERVED)]
         {
             let mut names = [names.as_slice(), unserved].concat();
             // For older clients only, tried by the test below; and what every body has.
             names.retain(|name| !["KernelMemory", "Image"].contains(name));
             let tried: Vec<&str> = listed[parent].as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(sorted(&mut names), tried, "{parent}");
-            for name in unserved.iter().filter(|name| **name != "KernelMemory") {
+            for name in unserved.iter().filter(|name| !["KernelMemory", create_mac::FIELD].contains(name)) {
                 assert!(
                     listed["Refused"][name].is_string(),
                     "{name} is refused, and the list does not say why"
@@ -308,7 +310,7 @@ mod tests {
             "NetworkingConfig": {"EndpointsConfig": {"default": {"Aliases": null, "GwPriority": 0}}},
             "NobodyKnows": 7,
         });
-        let (config, host_config, networks) = parsed(&body, 50).unwrap();
+        let Parsed { config, host_config, networks, .. } = parsed(&body, 50).unwrap();
         assert_eq!((config.image.as_str(), config.cmd), ("busybox", Some(vec!["sh".to_owned()])));
         assert_eq!(config.labels["a"], "");
         assert!(config.volumes.unwrap().contains_key("/v"));
@@ -319,7 +321,6 @@ mod tests {
     #[test]
     fn what_is_set_and_not_served_is_refused_by_name() {
         for (body, words) in [
-            (json!({"Image": "a", "MacAddress": "x"}), "MacAddress is not supported yet"),
             (
                 json!({"Image": "a", "HostConfig": {"CpuCount": 1}}),
                 "HostConfig.CpuCount is not supported yet",
@@ -332,8 +333,8 @@ mod tests {
         ] {
             assert_eq!(parsed(&body, 50).unwrap_err().to_string(), words);
         }
-        let mac = json!({"Image": "a", "MacAddress": "02:42:ac:11:00:02"});
-        assert_eq!(parsed(&mac, 43).unwrap().2["default"].mac_address, "02:42:ac:11:00:02");
+        let mac = json!({"Image": "a", "macAddress": "02:42:ac:11:00:02"});
+        assert_eq!(parsed(&mac, 50).unwrap().networks["default"].mac_address, "02:42:ac:11:00:02");
         let old = json!({"Image": "a", "HostConfig": {"KernelMemory": 1}});
         assert!(parsed(&old, 41).is_err() && parsed(&old, 42).is_ok());
     }

@@ -3,6 +3,7 @@
 pub(crate) mod container;
 pub(crate) mod container_filter;
 pub(crate) mod create;
+mod create_mac;
 mod create_versions;
 pub(crate) mod defaults;
 pub(crate) mod event;

@@ -11,15 +11,17 @@ use serde_json::json;
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
 use crate::server::stream;
+use crate::types::create::{self, Parsed};
 use crate::types::prune::PruneFilter;
-use crate::types::{create, update};
+use crate::types::update;
 
 pub(super) async fn create(mut call: Call) -> Answer {
     let body = call.json().await?;
-    let (config, host_config, networks) = create::parse(body, call.version)?;
+    let Parsed { config, host_config, networks, warning } = create::parse(body, call.version)?;
     let name = call.query.text("name").to_owned();
     let request = CreateRequest { name, platform: call.platform()?, config, host_config, networks };
-    let created = call.run(move |engine| engine.create_container(request)).await?;
+    let mut created = call.run(move |engine| engine.create_container(request)).await?;
+    created.warnings.extend(warning);
     Ok(answer::created(&json!({"Id": created.id, "Warnings": created.warnings})))
 }
 
