@@ -35,6 +35,8 @@ pub struct Entry {
     backoff: Mutex<Backoff>,
     /// It ends to be started again by whoever ended it: nothing is removed in between.
     comes_back: AtomicBool,
+    /// Others may be in its network.
+    shares_network: AtomicBool,
     /// It was removed: who waited for its turn changes nothing any more.
     gone: AtomicBool,
 }
@@ -62,6 +64,7 @@ impl Entry {
             intent: Mutex::new(intent),
             backoff: Mutex::default(),
             comes_back: AtomicBool::new(false),
+            shares_network: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         }
     }
@@ -102,6 +105,16 @@ impl Entry {
     /// Whether who ended it will start it again.
     pub(crate) fn will_come_back(&self) -> bool {
         self.comes_back.load(Ordering::SeqCst)
+    }
+
+    /// Says that another container goes into its network: that one may stay there longer than it.
+    pub(crate) fn share_network(&self) {
+        self.shares_network.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether others may be in its network.
+    pub(crate) fn shares_network(&self) -> bool {
+        self.shares_network.load(Ordering::SeqCst)
     }
 
     /// Says that it will be removed by force, to those who get their turn before that is done.

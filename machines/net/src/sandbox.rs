@@ -27,9 +27,15 @@ impl Sandbox {
     /// # Errors
     /// The kernel's.
     pub fn new() -> io::Result<Self> {
+        Self::prepared(|| Ok(()))
+    }
+
+    /// A new one, after `prepare` was run in it.
+    pub(crate) fn prepared(prepare: impl FnOnce() -> io::Result<()> + Send) -> io::Result<Self> {
         elsewhere(|| {
             #[allow(deprecated, reason = "the other form differs in its name only")]
             rustix::thread::unshare(UnshareFlags::NEWNET)?;
+            prepare()?;
             let mut sandbox = Self::here()?;
             sandbox.raise_loopback()?;
             Ok(sandbox)

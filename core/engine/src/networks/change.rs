@@ -55,7 +55,7 @@ impl Engine {
     fn undo_connect(&self, entry: &Entry, network: &Network, assigned: Option<&Assigned>) {
         let unlinked = assigned.map_or(Ok(()), |assigned| {
             self.leave_network(network, assigned);
-            self.unlink(&entry.record(), assigned)?;
+            self.unlink(assigned, entry.record().state.running().map(|running| running.pid))?;
             self.tell_hosts(&entry.record(), assigned, false)
         });
         if let Err(error) = unlinked.and_then(|()| self.put_endpoint(entry, network, None).map(drop)) {
@@ -63,14 +63,14 @@ impl Engine {
         }
     }
 
-    /// Takes the link of a running container away.
-    fn unlink(&self, record: &Container, assigned: &Assigned) -> Result<()> {
-        match record.state.running() {
+    /// Takes a link away, of the network that a process is in.
+    pub(super) fn unlink(&self, assigned: &Assigned, pid: Option<i32>) -> Result<()> {
+        match pid {
             _ if !assigned.host_interface.is_empty() => {
                 self.ports.networks.disconnect(&assigned.host_interface)
             }
-            Some(running) => {
-                let space = self.ports.networks.space_of(running.pid)?;
+            Some(pid) => {
+                let space = self.ports.networks.space_of(pid)?;
                 self.ports.networks.disconnect_inside(&space, &assigned.interface)
             }
             None => Ok(()),
@@ -116,7 +116,7 @@ impl Engine {
             )));
         };
         if let Some(assigned) = &endpoint.assigned {
-            self.unlink(&record, assigned)?;
+            self.unlink(assigned, record.state.running().map(|running| running.pid))?;
             self.tell_hosts(&record, assigned, false)?;
         }
         self.put_endpoint(&entry, &network, None)?;

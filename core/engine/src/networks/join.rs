@@ -9,8 +9,8 @@ use dhow_model::{Container, Result};
 
 use super::assign::link;
 use super::check::check_settings;
-use crate::Engine;
 use crate::registry::lock;
+use crate::{Engine, Entry};
 
 /// A container's connections: the space, and what it has in each network.
 #[derive(Debug, Default)]
@@ -118,16 +118,36 @@ impl Engine {
     }
 
     /// Takes back what a container had; what fails is logged, and found again by the next engine. Its links go
-    /// with its namespace.
+    /// with its namespace, unless another container is in it: then they go first, for their addresses will be others'.
     pub(crate) fn leave_networks(&self, record: &Container, endpoints: &BTreeMap<String, Endpoint>) {
         self.stop_names(record);
+        let shared = self.container(record.id.as_str()).is_ok_and(|entry| entry.shares_network());
+        let guest = shared.then(|| self.guest_of(record)).flatten();
         for endpoint in endpoints.values() {
             let (Some(assigned), Ok(network)) = (&endpoint.assigned, self.network(&endpoint.network)) else {
                 continue;
             };
+            if shared && let Err(error) = self.unlink(assigned, guest) {
+                tracing::warn!(network = network.name, "disconnect: {}", error.report());
+            }
             self.leave_network(&network, assigned);
             self.tell_network(&network, "disconnect", Some(record));
         }
+    }
+
+    /// The process of a running container that is in the network of this one.
+    fn guest_of(&self, record: &Container) -> Option<i32> {
+        let running = |entry: Arc<Entry>| {
+            let other = entry.record();
+            let pid = other.state.running()?.pid;
+            self.donor_of(&other).filter(|donor| donor.record().id == record.id).map(|_| pid)
+        };
+        self.registry.all().into_iter().find_map(running)
+    }
+
+    /// The container whose network another one is in.
+    pub(super) fn donor_of(&self, record: &Container) -> Option<Arc<Entry>> {
+        self.container(record.host_config.network_mode.strip_prefix("container:")?).ok()
     }
 
     pub(super) fn leave_network(&self, network: &Network, assigned: &Assigned) {

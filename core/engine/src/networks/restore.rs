@@ -38,6 +38,7 @@ impl Engine {
             should_be.interfaces.push(assigned.host_interface.clone());
             used.insert(network.id.clone(), network);
         }
+        running.iter().filter_map(|record| self.donor_of(record)).for_each(|donor| donor.share_network());
         should_be.used = used.values().map(|network| (**network).clone()).collect();
         let missing = self.ports.networks.restore(&should_be)?;
         lock(&self.networks).ready = used.into_keys().collect();

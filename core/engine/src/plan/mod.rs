@@ -158,10 +158,10 @@ impl Engine {
     }
 
     fn network_donor(&self, record: &Container, name: &str) -> Result<Joined> {
-        let other = self.container(name).map_err(|error| {
+        let entry = self.container(name).map_err(|error| {
             Error::internal(format!("joining network namespace of container: {}", error.report()))
         })?;
-        let other = other.record();
+        let other = entry.record();
         if other.id == record.id {
             return Err(Error::internal("cannot join own network namespace"));
         }
@@ -172,6 +172,7 @@ impl Engine {
                 other.state.word()
             )));
         };
+        entry.share_network();
         Ok(Joined { pid: running.pid, directory: self.ports.snapshots.directory(&other.id) })
     }
 

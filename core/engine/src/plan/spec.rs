@@ -1,5 +1,7 @@
 //! The OCI configuration of a container.
 
+use std::collections::BTreeMap;
+
 use dhow_model::container::{Config, HostConfig, IdRange, MountKind, MountPoint};
 use dhow_model::{Container, Error, Result};
 use dhow_oci::runtime::{
@@ -9,6 +11,10 @@ use dhow_oci::runtime::{
 
 use super::rights::{self, Options};
 use super::{Facts, Joined, files, merge, resources, user};
+
+/// Programs without rights listen on any port, and send echo requests: the network is the container's own.
+const NETWORK_SYSCTLS: [(&str, &str); 2] =
+    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
 
 /// The search path of a container whose image has none.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -106,7 +112,7 @@ fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> 
         if hidden { paths.clone().unwrap_or(default) } else { Vec::new() }
     };
     Ok(Linux {
-        sysctl: host.sysctls.clone(),
+        sysctl: sysctls(host),
         resources: Some(resources::plan(host, facts)?),
         cgroups_path: cgroups_path(record, facts),
         namespaces: namespaces(host, facts)?,
@@ -117,6 +123,14 @@ fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> 
         readonly_paths: visible(&host.readonly_paths, rights::readonly_paths()),
         ..Linux::default()
     })
+}
+
+/// Docker's own for a network that is the container's, and those that were asked for.
+fn sysctls(host: &HostConfig) -> BTreeMap<String, String> {
+    let shared = host.network_mode == "host" || host.network_mode.starts_with("container:");
+    let own = if shared { &[][..] } else { &NETWORK_SYSCTLS };
+    let own = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    own.chain(host.sysctls.clone()).collect()
 }
 
 fn cgroups_path(record: &Container, facts: &Facts) -> String {

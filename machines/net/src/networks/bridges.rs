@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use dhow_model::network::Network;
 use dhow_model::ports::ShouldBe;
 
+use super::ipv6;
 use crate::link::{Address, Change, Index, Link, Links, Mac};
 
 /// How the marks of all engines begin.
@@ -34,7 +35,7 @@ pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Resu
         .get("com.docker.network.driver.mtu")
         .and_then(|mtu| mtu.parse().ok())
         .filter(|mtu| *mtu > 0);
-    let bridge = match links.find(&name)? {
+    let (bridge, own) = match links.find(&name)? {
         Some(bridge) if bridge.kind != "bridge" => {
             return Err(io::Error::other(format!("the link {name} is no bridge")));
         }
@@ -44,9 +45,12 @@ pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Resu
                 bridge.alias
             )));
         }
-        Some(bridge) => bridge.index,
-        None => links.add_bridge(&name, mac_of(network), mtu, mark)?,
+        Some(bridge) => (bridge.index, bridge.alias == mark),
+        None => (links.add_bridge(&name, mac_of(network), mtu, mark)?, true),
     };
+    if own {
+        ipv6::on_bridge(&name, network.ipv6)?;
+    }
     let inhibited = |address: &IpAddr| address.is_ipv4() && network.inhibits_four();
     let gateways = network.pools.iter().filter_map(|pool| {
         let address = pool.gateway.filter(|address| !inhibited(address))?;

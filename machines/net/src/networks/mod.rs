@@ -4,6 +4,7 @@ mod bridges;
 mod direct;
 mod forwarding;
 mod guard;
+mod ipv6;
 mod pool;
 mod ports;
 mod sysctls;
@@ -274,6 +275,7 @@ fn join(links: &mut Links, space: &NetworkSpace, plan: &LinkPlan) -> io::Result<
 
 /// The container's end gets its addresses and ways.
 fn configure(space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
+    ipv6::on_link(space, plan)?;
     let mut links = inside(space)?;
     let link = links.find(&plan.interface)?;
     let link = link.ok_or_else(|| io::Error::other(format!("there is no link {}", plan.interface)))?.index;

@@ -7,6 +7,7 @@ use std::thread;
 
 use dhow_model::ports::NetworkSpace;
 
+use super::ipv6;
 use crate::sandbox::Sandbox;
 
 /// Each costs the kernel some 100 kB.
@@ -26,7 +27,7 @@ impl Pool {
         let ready = lock(&self.ready).pop();
         let space = match ready {
             Some(space) => space,
-            None => Sandbox::new()?.into_space(),
+            None => new()?,
         };
         let taken = self.taken.get_or_init(|| start(Arc::clone(&self.ready)));
         match taken.try_send(()) {
@@ -36,6 +37,10 @@ impl Pool {
         }
         Ok(space)
     }
+}
+
+fn new() -> io::Result<NetworkSpace> {
+    Ok(Sandbox::prepared(ipv6::is_not_for_new_links)?.into_space())
 }
 
 fn start(ready: Arc<Mutex<Vec<NetworkSpace>>>) -> SyncSender<()> {
@@ -50,8 +55,8 @@ fn start(ready: Arc<Mutex<Vec<NetworkSpace>>>) -> SyncSender<()> {
 fn make(ready: &Mutex<Vec<NetworkSpace>>, taken: &Receiver<()>) {
     while taken.recv().is_ok() {
         while lock(ready).len() < READY {
-            match Sandbox::new() {
-                Ok(sandbox) => lock(ready).push(sandbox.into_space()),
+            match new() {
+                Ok(space) => lock(ready).push(space),
                 Err(error) => {
                     // Whoever needs one is told why there is none.
                     tracing::debug!("make a namespace in advance: {error}");

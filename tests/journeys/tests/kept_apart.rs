@@ -1,0 +1,85 @@
+//! What a network does not give: other versions of IP, routes that neighbours tell of, and addresses of those who ended.
+
+use anyhow::{Result, ensure};
+use dhow_testkit::Engine;
+
+fn engine() -> Result<Engine> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    Ok(engine)
+}
+
+/// A switch of IPv6 of a link, as the engine's host has it.
+fn of_host(engine: &Engine, link: &str, switch: &str) -> Result<String> {
+    let path = format!("/proc/sys/net/ipv6/conf/{link}/{switch}");
+    let read = engine.in_network(|| std::fs::read_to_string(&path))?;
+    Ok(read.trim().to_owned())
+}
+
+/// How many ends of connections of containers the engine's host has.
+fn ends(engine: &Engine) -> Result<usize> {
+    let links = engine.in_network(|| std::fs::read_to_string("/proc/thread-self/net/dev"))?;
+    Ok(links.lines().filter(|line| line.trim_start().starts_with("veth")).count())
+}
+
+#[test]
+fn a_network_of_version_4_speaks_no_version_6_and_believes_no_router() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["network", "create", "-o", "com.docker.network.bridge.name=four", "four"]).ok();
+    engine.docker(&["network", "create", "--ipv6", "-o", "com.docker.network.bridge.name=both", "both"]).ok();
+    engine.docker(&["run", "-d", "--name", "one", "--network", "four", "busybox", "sleep", "600"]).ok();
+    let addresses = |link: &str| {
+        engine.docker(&["exec", "one", "ip", "-6", "-o", "address", "show", link]).ok().to_owned()
+    };
+    ensure!(addresses("eth0").is_empty(), "{}", addresses("eth0"));
+    ensure!(of_host(&engine, "four", "disable_ipv6")? == "1");
+    engine.docker(&["network", "connect", "both", "one"]).ok();
+    ensure!(addresses("eth1").contains("scope global"), "{}", addresses("eth1"));
+    ensure!(engine.docker(&["exec", "one", "cat", "/proc/sys/net/ipv6/conf/eth1/accept_ra"]).ok() == "0");
+    ensure!(of_host(&engine, "both", "disable_ipv6")? == "0");
+    for bridge in ["four", "both"] {
+        ensure!(of_host(&engine, bridge, "accept_ra")? == "0", "the host believes a container on {bridge}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_address_is_nobodys_else_while_a_guest_of_its_container_stays() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["network", "create", "--subnet", "10.9.0.0/29", "own"]).ok();
+    engine.docker(&["run", "-d", "--name", "donor", "--network", "own", "busybox", "sleep", "600"]).ok();
+    let host = &[
+        "run",
+        "-d",
+        "--init",
+        "--name",
+        "guest",
+        "--network",
+        "container:donor",
+        "busybox",
+        "sleep",
+        "600",
+    ];
+    engine.docker(host).ok();
+    ensure!(ends(&engine)? == 1);
+    engine.docker(&["rm", "-f", "donor"]).ok();
+    ensure!(ends(&engine)? == 0, "the guest has an address that is free for others");
+    engine.docker(&["network", "rm", "own"]).ok();
+    Ok(())
+}
+
+#[test]
+fn who_has_a_network_of_its_own_listens_on_any_port() -> Result<()> {
+    let engine = engine()?;
+    let ports = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range";
+    let told = |flags: &[&str]| {
+        engine.docker(&[&["run", "--rm"], flags, &["busybox", "sh", "-c", ports]].concat()).ok().to_owned()
+    };
+    ensure!(told(&[]) == "0\n0\t2147483647", "{}", told(&[]));
+    ensure!(
+        told(&["--network", "none", "--sysctl", "net.ipv4.ip_unprivileged_port_start=5"])
+            .starts_with("5\n0\t")
+    );
+    engine.docker(&["run", "--rm", "--user", "1000", "busybox", "httpd", "-p", "80"]).ok();
+    Ok(())
+}
