@@ -179,6 +179,10 @@ fn volumes_and_networks_are_looked_at() -> Result<()> {
     engine.docker(&["volume", "create", "--label", "a=b", "data"]).ok();
     let (_, volume) = ask(&engine, "GET", "/volumes/data")?;
     assert_eq!((&volume["Name"], &volume["Labels"]), (&json!("data"), &json!({"a": "b"})));
+    // What is there stays as it is, whatever is asked of it.
+    let again = json!({"Name": "data", "Labels": {"other": "x"}, "DriverOpts": {"nope": "x"}});
+    let answer = engine.connect()?.request("POST", "/volumes/create", &again)?;
+    assert_eq!((answer.status, &answer.json()?["Labels"]), (201, &json!({"a": "b"})));
     assert_eq!(ask(&engine, "DELETE", "/volumes/nobody")?.0, 404);
     assert_eq!(ask(&engine, "DELETE", "/volumes/nobody?force=1")?.0, 204);
     let (status, network) = ask(&engine, "GET", "/networks/host?verbose=1&scope=local")?;

@@ -122,6 +122,73 @@ fn a_client_that_goes_away_does_not_stop_the_start_that_it_asked_for() -> Result
     Ok(())
 }
 
+/// Sends a request, shuts the writing side behind it, and reads the answer to its end.
+fn half_closed(socket: &mut (impl Read + Write), shut: impl Fn(), request: &str) -> Result<String> {
+    socket.write_all(request.as_bytes())?;
+    shut();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn who_shuts_the_writing_side_behind_a_request_is_answered() -> Result<()> {
+    let engine = Engine::start_with(&["-H", "tcp://127.0.0.1:2375", "--tls=false"])?;
+    engine.import_busybox()?;
+    let id =
+        create(&engine, &json!({"Image": "busybox", "Cmd": ["sh", "-c", "sleep 2; echo said; exit 7"]}))?;
+    engine.connect()?.request("POST", &format!("/containers/{id}/start"), &Value::Null)?;
+    let local = |request: &str| -> Result<String> {
+        let mut socket = UnixStream::connect(engine.socket())?;
+        let other = socket.try_clone()?;
+        half_closed(&mut socket, || drop(other.shutdown(Shutdown::Write)), request)
+    };
+    for (request, words) in [
+        ("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n".to_owned(), "OK"),
+        // Longer than it takes until a client is looked after.
+        (format!("POST /containers/{id}/wait HTTP/1.1\r\nHost: d\r\n\r\n"), "\"StatusCode\":7"),
+        (format!("GET /containers/{id}/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: d\r\n\r\n"), "said"),
+        ("POST /volumes/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"Name".to_owned(), ""),
+    ] {
+        let answer = local(&request)?;
+        let answered = answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains(words);
+        assert!(answered != words.is_empty(), "{request}: {answer}");
+    }
+    let remote = engine.in_network(|| -> Result<String> {
+        let mut socket = std::net::TcpStream::connect("127.0.0.1:2375")?;
+        let other = socket.try_clone()?;
+        let request = format!("POST /containers/{id}/restart?t=0 HTTP/1.1\r\nHost: d\r\n\r\n");
+        half_closed(&mut socket, || drop(other.shutdown(Shutdown::Write)), &request)
+    })?;
+    assert!(remote.starts_with("HTTP/1.1 204 No Content\r\n"), "{remote}");
+    Ok(())
+}
+
+#[test]
+fn a_client_that_is_gone_is_noticed_although_nothing_is_written_to_it() -> Result<()> {
+    let engine = engine()?;
+    let id = create(&engine, &json!({"Image": "busybox", "Cmd": ["sleep", "1000"]}))?;
+    engine.connect()?.request("POST", &format!("/containers/{id}/start"), &Value::Null)?;
+    let sockets = || -> Result<usize> {
+        let directory = format!("/proc/{}/fd", engine.pid().unwrap_or_default());
+        let names =
+            std::fs::read_dir(directory)?.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        Ok(names.filter(|name| name.to_string_lossy().starts_with("socket:")).count())
+    };
+    let before = sockets()?;
+    let clients = ["events", &format!("containers/{id}/logs?follow=1&stdout=1")].map(|path| {
+        let mut socket = UnixStream::connect(engine.socket())?;
+        socket.write_all(format!("GET /{path} HTTP/1.1\r\nHost: d\r\n\r\n").as_bytes())?;
+        socket.shutdown(Shutdown::Write)?;
+        socket.read_exact(&mut [0])?;
+        anyhow::Ok(socket)
+    });
+    let clients = clients.into_iter().collect::<Result<Vec<_>>>()?;
+    assert!(sockets()? > before);
+    drop(clients);
+    dhow_testkit::until("the engine let go of them", || sockets().is_ok_and(|now| now <= before))
+}
+
 #[test]
 fn answers_have_the_shape_of_the_version_asked_for() -> Result<()> {
     let engine = engine()?;

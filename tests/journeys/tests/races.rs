@@ -279,3 +279,40 @@ fn a_volume_is_not_removed_under_a_container_that_is_being_created() -> Result<(
     }
     Ok(())
 }
+
+/// Two writable mounts of one layer are undefined behaviour: a start waits for what is copied in.
+#[test]
+fn what_is_copied_into_a_container_is_there_when_it_starts_meanwhile() -> Result<()> {
+    use std::io::{Read as _, Write as _};
+    let engine = engine()?;
+    let id = create(&engine, &["wc", "-c", "/canary"])?;
+    std::fs::write(engine.scratch().join("canary"), vec![b'x'; 1 << 20])?;
+    let folder = engine.scratch().display().to_string();
+    let tar = std::process::Command::new("tar").args(["-C", &folder, "-cf", "-", "canary"]).output()?.stdout;
+    let mut upload = std::os::unix::net::UnixStream::connect(engine.socket())?;
+    upload.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let head = format!(
+        "PUT /containers/{id}/archive?path=/ HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\n\
+         Content-Length: {}\r\n\r\n",
+        tar.len()
+    );
+    let (first, rest) = tar.split_at(tar.len() / 2);
+    upload.write_all(&[head.as_bytes(), first].concat())?;
+    let layer = engine.data().join("containers").join(&id).join("rw/canary");
+    dhow_testkit::until("the first half was written", || layer.exists())?;
+    std::thread::scope(|scope| {
+        let start = scope.spawn(|| ask(&engine, "POST", &format!("/containers/{id}/start")));
+        std::thread::sleep(Duration::from_millis(300));
+        ensure!(!start.is_finished(), "it was started in the middle");
+        upload.write_all(rest)?;
+        let mut status = [0; 15];
+        upload.read_exact(&mut status)?;
+        ensure!(status.ends_with(b"200 OK"), "{}", String::from_utf8_lossy(&status));
+        let started = start.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+        ensure!(started.0 == 204, "{started:?}");
+        Ok(())
+    })?;
+    engine.docker(&["wait", &id]).ok();
+    ensure!(engine.docker(&["logs", &id]).ok().starts_with("1048576"), "not all of it is there");
+    Ok(())
+}

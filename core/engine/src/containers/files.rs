@@ -35,10 +35,10 @@ impl Engine {
     /// # Errors
     /// In Docker's words when it does not exist.
     pub fn stat_path(&self, text: &str, path: &str) -> Result<PathStat> {
-        let record = self.container(text)?.record();
-        let _held = self.hold_volumes(&record)?;
         let path = checked(path)?;
-        self.ports.snapshots.stat(&target(&record), Path::new(path)).map_err(missing(text, path))
+        self.with_files(text, Work::Read, |record| {
+            self.ports.snapshots.stat(&target(record), Path::new(path)).map_err(missing(text, path))
+        })
     }
 
     /// Writes a path as a tar; `begin` is called once before the first byte.
@@ -52,13 +52,13 @@ impl Engine {
         begin: &mut dyn FnMut(PathStat) -> Result<()>,
         out: &mut dyn Write,
     ) -> Result<()> {
-        let record = self.container(text)?.record();
-        let _held = self.hold_volumes(&record)?;
         let path = checked(path)?;
-        let snapshots = &self.ports.snapshots;
-        snapshots.read_archive(&target(&record), Path::new(path), begin, out).map_err(missing(text, path))?;
-        self.tell_container(&record, "archive-path", &[]);
-        Ok(())
+        self.with_files(text, Work::Read, |record| {
+            let read = self.ports.snapshots.read_archive(&target(record), Path::new(path), begin, out);
+            read.map_err(missing(text, path))?;
+            self.tell_container(record, "archive-path", &[]);
+            Ok(())
+        })
     }
 
     /// Unpacks a tar into a directory.
@@ -72,16 +72,36 @@ impl Engine {
         options: ArchiveOptions,
         tar: &mut dyn Read,
     ) -> Result<()> {
-        let record = self.container(text)?.record();
-        let _held = self.hold_volumes(&record)?;
         let path = checked(path)?;
-        let snapshots = &self.ports.snapshots;
-        snapshots
-            .write_archive(&target(&record), Path::new(path), options, tar)
-            .map_err(missing(text, path))?;
-        self.tell_container(&record, "extract-to-dir", &[]);
-        Ok(())
+        self.with_files(text, Work::Write, |record| {
+            let written = self.ports.snapshots.write_archive(&target(record), Path::new(path), options, tar);
+            written.map_err(missing(text, path))?;
+            self.tell_container(record, "extract-to-dir", &[]);
+            Ok(())
+        })
     }
+
+    /// Works with the files of a container as it is when that begins.
+    ///
+    /// One that does not run cannot be started meanwhile where its writable layer has to be mounted: two such mounts
+    /// of one layer are undefined behaviour. Whoever starts it waits, as with Docker.
+    fn with_files<T>(&self, text: &str, kind: Work, work: impl FnOnce(&Container) -> Result<T>) -> Result<T> {
+        let entry = self.container(text)?;
+        let record = entry.record();
+        let mounts = kind == Work::Write || !record.mounts.is_empty();
+        let turn = (mounts && record.state.running().is_none()).then(|| entry.turn());
+        let record = entry.record();
+        let _turn = turn.filter(|_| record.state.running().is_none());
+        let _held = self.hold_volumes(&record)?;
+        work(&record)
+    }
+}
+
+/// What is done with files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Read,
+    Write,
 }
 
 fn target(record: &Container) -> ArchiveTarget {

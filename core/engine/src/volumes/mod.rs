@@ -54,10 +54,13 @@ impl Engine {
                 request.name, request.driver
             )));
         }
-        check_options(&request.name, &request.options)?;
         request.driver = "local".into();
         let mut claimed = lock(&self.claimed_volumes);
         let known = self.ports.volumes.get(&request.name)?.is_some();
+        if !known {
+            // One that is there is answered as it is, whatever is asked of it now, as with Docker.
+            check_options(&request.name, &request.options)?;
+        }
         let volume = self.ports.volumes.create(request)?;
         claim(&mut claimed, &volume.name);
         if !known {

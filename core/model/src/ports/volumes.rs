@@ -12,7 +12,7 @@ pub trait Volumes: Send + Sync {
     /// Makes a volume, or answers the one of that name.
     ///
     /// # Errors
-    /// Conflict when one exists with another driver or other options.
+    /// Not found for a driver that is not there; invalid argument for options of a new one.
     fn create(&self, request: VolumeRequest) -> Result<Volume>;
 
     /// The volume of that name.

@@ -100,6 +100,8 @@ async fn connection(socket: Socket, unread: Unread<Socket>, service: impl Servic
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().title_case_headers(true);
     let remote = socket.is_remote();
+    // Elsewhere the kernel does not tell who has shut one side from who is gone: see `wire`.
+    builder.http1().half_close(!remote);
     if remote {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
     }

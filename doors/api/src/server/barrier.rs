@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 
@@ -24,6 +24,9 @@ static NOTHING: OnceLock<File> = OnceLock::new();
 pub(crate) trait Barrier: AsyncWrite + Unpin {
     /// Writes; what is written later comes in another read, where the kind of stream makes that possible.
     fn poll_write_last(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// A further descriptor of it, by which the kernel tells when its other end is closed.
+    fn handle(&self) -> io::Result<OwnedFd>;
 }
 
 impl Barrier for UnixStream {
@@ -35,6 +38,10 @@ impl Barrier for UnixStream {
                 sent => return Poll::Ready(sent),
             }
         }
+    }
+
+    fn handle(&self) -> io::Result<OwnedFd> {
+        self.as_fd().try_clone_to_owned()
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod detach;
 pub(crate) mod end;
 pub(crate) mod filters;
 pub(crate) mod framing;
+mod gone;
 pub(crate) mod hijack;
 pub(crate) mod hold;
 pub(crate) mod moment;

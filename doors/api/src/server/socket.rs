@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -193,6 +193,10 @@ impl Barrier for Socket {
             Self::Unix(stream) => stream.poll_write_last(context, bytes),
             _ => Pin::new(self).poll_write(context, bytes),
         }
+    }
+
+    fn handle(&self) -> io::Result<OwnedFd> {
+        self.as_fd().try_clone_to_owned()
     }
 }
 

@@ -15,6 +15,9 @@
 //! A head must come within [`PATIENCE`]: a client that sends it byte by byte would hold its connection
 //! for ever. A local client that has not begun is left in peace, one from elsewhere is not.
 //!
+//! Who shuts the writing side behind a request is answered. A local client is looked after ([`Gone`]); from elsewhere
+//! the end is told [`LINGER`] late, and what is answered by then arrives.
+//!
 //! What follows the head of a hijack is kept back until the client has read the head; see [`Hold`] and [`Barrier`].
 
 use std::io;
@@ -27,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::barrier::Barrier;
+use super::gone::Gone;
 use super::hold::{Hold, Unread};
 
 /// The header by which a handler knows such a request: its value is the `Upgrade` protocol.
@@ -40,6 +44,8 @@ const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\n";
 const HEAD_LIMIT: usize = 16 * 1024;
 /// How long the first head may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a request goes on whose client, elsewhere, may be gone.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// A stream whose first request may be a bare hijack.
 pub(crate) struct Wire<S> {
@@ -57,6 +63,10 @@ pub(crate) struct Wire<S> {
     remote: bool,
     patience: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
+    gone: Gone,
+    /// Told late: the end of a request from elsewhere.
+    end: Option<Pin<Box<Sleep>>>,
+    taken_over: bool,
 }
 
 enum Reading {
@@ -83,11 +93,15 @@ impl<S> Wire<S> {
             remote,
             patience: PATIENCE,
             deadline: None,
+            gone: Gone::default(),
+            end: None,
+            taken_over: false,
         }
     }
 
-    /// Writes nothing more until the other end has read what was written.
+    /// The stream is the hijacker's from here on: writes nothing more until the other end has read what was written.
     pub(crate) fn hold(&mut self) {
+        self.taken_over = true;
         self.head = false;
         self.hold = Some(Hold::new());
     }
@@ -186,6 +200,15 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     }
 }
 
+impl<S> Wire<S> {
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.taken_over {
+            return Poll::Ready(());
+        }
+        self.end.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER))).as_mut().poll(context)
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -202,7 +225,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             }
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.stream).poll_read(context, out)
+        if self.end.is_none() {
+            let before = out.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(context, out))?;
+            if out.filled().len() > before || !self.remote {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.poll_end(context).map(Ok)
     }
 }
 
@@ -251,6 +281,10 @@ impl<S: Barrier> AsyncWrite for Wire<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_status_line(context))?;
+        let Self { gone, stream, taken_over, .. } = &mut *self;
+        if !*taken_over && gone.poll(context, || stream.handle()).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -269,6 +303,10 @@ mod tests {
     impl Barrier for tokio::io::DuplexStream {
         fn poll_write_last(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
             Pin::new(self).poll_write(context, bytes)
+        }
+
+        fn handle(&self) -> io::Result<std::os::fd::OwnedFd> {
+            Err(io::ErrorKind::Unsupported.into())
         }
     }
 
