@@ -1,6 +1,6 @@
 //! Layers by diff id, and the stacks they make.
 //!
-//! This is the seam of layer formats: [`receive`] takes a layer in, [`Core::lower`](crate::Core) says
+//! This is the seam of layer formats: [`receive`] takes a layer in ([`follow`] behind who writes it), [`Core::lower`](crate::Core) says
 //! what is mounted, [`Core::write_tar`] gives the tar back, [`Core::convert`] makes one of the other.
 //! How a layer lies on disk is known here alone:
 //!
@@ -14,6 +14,7 @@
 
 mod convert;
 mod fan;
+mod follow;
 mod mount;
 mod mounts;
 mod pins;
@@ -37,6 +38,7 @@ use crate::layout::Layout;
 use crate::snapshots::disk_usage;
 use crate::staging::Stage;
 
+pub(crate) use follow::begin;
 pub(crate) use mount::{Lower, Overlay, Writable};
 pub(crate) use mounts::Mounts;
 pub(crate) use pins::{Pin, Pins};

@@ -59,8 +59,24 @@ pub(super) fn receive(stage: &Stage, name: &str, archive: impl Read) -> Result<N
     let (index, size) = indexed?;
     let diff_id = hashed.context(|| "cannot hash a layer")?;
     let digest = source.finish()?.digest.unwrap_or(diff_id);
+    finish(stage, name, Taken { index, size, diff_id, digest })
+}
+
+/// A tar that is in its directory on the stage.
+pub(super) struct Taken {
+    /// An error only where the tar is fine and its index would not be.
+    pub(super) index: tar::Result<Index>,
+    pub(super) size: u64,
+    pub(super) diff_id: DiffId,
+    /// Digest of the stream as it came.
+    pub(super) digest: Digest,
+}
+
+/// Writes the index, or unpacks the layer where it can have none.
+pub(super) fn finish(stage: &Stage, name: &str, taken: Taken) -> Result<NewLayer> {
+    let Taken { index, size, diff_id, digest } = taken;
     let tar = Tar { digest: diff_id, size };
-    match index.and_then(|index| write_index(index, &tar, &directory)) {
+    match index.and_then(|index| write_index(index, &tar, &stage.path().join(name))) {
         Ok(()) => Ok(NewLayer { diff_id, digest, name: name.to_owned(), telling: Telling::Exact }),
         Err(error) if error.fault() == Fault::Limit => {
             tracing::info!(%diff_id, error = error.to_string(), "the layer is unpacked: it has no index");
@@ -74,16 +90,21 @@ pub(super) fn receive(stage: &Stage, name: &str, archive: impl Read) -> Result<N
 fn write(directory: &Path, input: Taker) -> Result<(tar::Result<Index>, u64)> {
     let path = directory.join(TAR);
     let file = File::create_new(&path).on("make", &path)?;
-    let mut reader = Reader::new(Written { input, file }, Limits::default());
-    let index = match index_of(&mut reader, Options::default()) {
-        Err(error) if error.fault() != Fault::Limit => return Err(error.into()),
-        index => index,
-    };
+    let (index, mut rest) = index(Written { input, file })?;
     // What comes behind the archive belongs to the layer too.
-    let mut rest = reader.into_inner();
     io::copy(&mut rest, &mut io::sink()).on("write", &path)?;
     let size = rest.file.metadata().on("look at", &path)?.len();
     Ok((index, size))
+}
+
+/// Reads an archive to its end, and answers its index and what comes behind it. The index is an error only
+/// where the archive is fine.
+pub(super) fn index<R: BufRead>(input: R) -> Result<(tar::Result<Index>, R)> {
+    let mut reader = Reader::new(input, Limits::default());
+    match index_of(&mut reader, Options::default()) {
+        Err(error) if error.fault() != Fault::Limit => Err(error.into()),
+        index => Ok((index, reader.into_inner())),
+    }
 }
 
 fn write_index(index: Index, tar: &Tar, directory: &Path) -> tar::Result<()> {

@@ -1,26 +1,28 @@
 //! The files of an archive, staged as they stream past.
 //!
 //! Layers may come before the document that names them, so what looks like a layer is taken in at
-//! once where that is one pass ([`LayerFormat::Tar`]); all else is written to the stage, and looked at
+//! once where that is one pass ([`LayerFormat::Tar`], [`Arriving`]); all else is written to the stage, and looked at
 //! when a document asks for it. The disk bounds that, not memory. A member that is a link (old
 //! archives share layers so) leads to another member, never to a file of this machine.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Write as _};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-use dhow_model::Kind;
 use dhow_oci::Digest;
 
+use super::arriving::{Arrived, Arriving};
 use super::invalid;
 use crate::Core;
 use crate::blobs::JSON_MAX;
 use crate::error::{Context as _, Result};
 use crate::layer::Decoder;
 use crate::layout::make_directory;
-use crate::stack::{LayerFormat, NewLayer, Pin, receive};
+use crate::stack::{LayerFormat, NewLayer, Pin};
 use crate::staging::Stage;
 use crate::tar::{EntryKind, Limits, Reader, begins_archive, shown};
 
@@ -43,7 +45,7 @@ enum Member<'a> {
         number: usize,
         size: u64,
     },
-    /// A layer that was taken in, or why not.
+    /// A layer that was taken in, or why not; nothing until it has arrived.
     Layer {
         size: u64,
         layer: Mutex<Option<Result<NewLayer>>>,
@@ -74,26 +76,50 @@ impl<'a> Members<'a> {
         let decoder = Decoder::new(archive, false, &limits).map_err(invalid_tar)?;
         let mut reader = Reader::new(BufReader::with_capacity(256 * 1024, decoder), limits);
         let mut members = Self { directory, members: HashMap::new() };
+        let stop = AtomicBool::new(false);
+        let arrived = thread::scope(|scope| {
+            let mut arriving = Arriving::new(scope, stage, &stop);
+            members.read(core, &mut reader, &mut arriving)?;
+            // The rest of the stream is read too: a client that is still writing must not see it closed.
+            std::io::copy(&mut reader.into_inner(), &mut std::io::sink())
+                .context(|| "cannot read the archive")?;
+            arriving.all()
+        })?;
+        members.have_arrived(arrived);
+        Ok(members)
+    }
+
+    fn read<R: BufRead>(
+        &mut self,
+        core: &'a Core,
+        reader: &mut Reader<R>,
+        arriving: &mut Arriving<'_, '_>,
+    ) -> Result<()> {
         while let Some(entry) = reader.next_entry().map_err(invalid_tar)? {
             let Some(name) = clean(&entry.path) else { continue };
             let member = match &entry.kind {
                 EntryKind::File if reader.stored() != entry.size => {
                     return Err(invalid(format!("{name:?} is a sparse file")));
                 }
-                EntryKind::File => members.file(core, stage, &mut reader, (&name, entry.size))?,
+                EntryKind::File => self.file(core, reader, (&name, entry.size), arriving)?,
                 EntryKind::HardLink(target) => link(&name, target, false)?,
                 EntryKind::Symlink(target) => link(&name, target, true)?,
                 _ => continue,
             };
-            if members.members.insert(name, member).is_some() {
+            if self.members.insert(name, member).is_some() {
                 // Which of the two another program would take is anybody's guess.
                 return Err(invalid(format!("two members are named {}", shown(&entry.path))));
             }
         }
-        // The rest of the stream is read too: a client that is still writing must not see it closed.
-        std::io::copy(&mut reader.into_inner(), &mut std::io::sink())
-            .context(|| "cannot read the archive")?;
-        Ok(members)
+        Ok(())
+    }
+
+    fn have_arrived(&mut self, arrived: Vec<Arrived>) {
+        for (name, received) in arrived {
+            if let Some(Member::Layer { layer, .. }) = self.members.get_mut(&name) {
+                *layer.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(received);
+            }
+        }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -160,12 +186,12 @@ impl<'a> Members<'a> {
         File::open(&path).on("open", &path)
     }
 
-    fn file<R: std::io::BufRead>(
+    fn file<R: BufRead>(
         &self,
         core: &'a Core,
-        stage: &Stage,
         reader: &mut Reader<R>,
         (name, size): (&str, u64),
+        arriving: &mut Arriving<'_, '_>,
     ) -> Result<Member<'a>> {
         if let Some(pin) = known_layer(core, name) {
             return Ok(Member::Known { size, _pin: pin });
@@ -175,12 +201,8 @@ impl<'a> Members<'a> {
         (&mut contents).take(START as u64).read_to_end(&mut start).context(|| "cannot read the archive")?;
         let number = self.members.len();
         if core.formats.new == LayerFormat::Tar && begins_archive(&start) {
-            let layer = receive(stage, &format!("member-{number}"), LayerFormat::Tar, start.chain(contents));
-            return match layer {
-                // The machine failed us, and would again.
-                Err(error) if error.kind() == Kind::Internal => Err(error),
-                layer => Ok(Member::Layer { size, layer: Mutex::new(Some(layer)) }),
-            };
+            arriving.write(name, &format!("member-{number}"), start.chain(contents))?;
+            return Ok(Member::Layer { size, layer: Mutex::default() });
         }
         self.write(number, start.chain(contents), (name, size))
     }

@@ -1,10 +1,12 @@
 //! Archives of images: Docker's (`manifest.json`) and OCI layouts (`index.json`), compressed or not.
 //!
-//! Reading goes in three steps. [`members`] stages the archive's files, for they come in any order;
+//! Reading goes in three steps. [`members`] stages the archive's files, for they come in any order, and takes in
+//! the layers among them ([`arriving`]);
 //! [`docker`] and [`oci`] read from its documents which images there are: a list of [`Found`];
 //! [`load`] brings in their layers ([`intake`]), verifies every digest, and registers them one by one.
 //! [`save`] writes archives that are both at once.
 
+mod arriving;
 mod docker;
 mod documents;
 mod intake;
