@@ -83,3 +83,20 @@ fn who_has_a_network_of_its_own_listens_on_any_port() -> Result<()> {
     engine.docker(&["run", "--rm", "--user", "1000", "busybox", "httpd", "-p", "80"]).ok();
     Ok(())
 }
+
+#[test]
+fn an_old_link_is_to_a_container_and_not_to_its_name() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["run", "-d", "--init", "--name", "data", "busybox", "sleep", "600"]).ok();
+    let holder = ["run", "-d", "--init", "--name", "web", "--link", "data:db", "busybox", "sleep", "600"];
+    engine.docker(&holder).ok();
+    let shown = || engine.docker(&["inspect", "-f", "{{.HostConfig.Links}}", "web"]).ok().to_owned();
+    ensure!(shown() == "[/data:/web/db]", "{}", shown());
+    engine.docker(&["rename", "data", "other"]).ok();
+    engine.docker(&["restart", "-t", "0", "web"]).ok();
+    ensure!(shown() == "[/other:/web/db]", "{}", shown());
+    engine.docker(&["rm", "-f", "other"]).ok();
+    engine.docker(&["restart", "-t", "0", "web"]).ok();
+    ensure!(shown() == "[]", "{}", shown());
+    Ok(())
+}

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use dhow_model::network::{Endpoint, EndpointSettings};
 use dhow_model::{Container, Error, Result};
@@ -76,15 +77,29 @@ impl Engine {
             record.host_config.links = None;
             return Ok(());
         }
-        let mut shown = Vec::new();
+        let mut kept = Vec::new();
         for (name, alias) in read {
             let other = self.container(name).map_err(|error| {
                 Error::invalid(format!("could not get container for {name}: {}", error.report()))
             })?;
-            shown.push(format!("/{}:/{}/{alias}", other.record().name, record.name));
+            // A name may be another's later.
+            kept.push(format!("{}:{alias}", other.record().id));
         }
-        record.host_config.links = record.host_config.links.take().map(|_| shown);
+        record.host_config.links = record.host_config.links.take().map(|_| kept);
         Ok(())
+    }
+
+    /// Old links as an inspection shows them, `/container:/of/alias`; those to containers that are gone are gone.
+    #[must_use]
+    pub fn shown_links(&self, record: &Container) -> Vec<String> {
+        let show =
+            |(other, alias): (Arc<Container>, &str)| format!("/{}:/{}/{alias}", other.name, record.name);
+        self.old_links(record).map(show).collect()
+    }
+
+    fn old_links<'a>(&self, record: &'a Container) -> impl Iterator<Item = (Arc<Container>, &'a str)> {
+        let links = record.host_config.links.iter().flatten().filter_map(|link| link.split_once(':'));
+        links.filter_map(|(id, alias)| Some((self.container(id).ok()?.record(), alias)))
     }
 
     /// What a container that is started is told of those that it is linked to.
@@ -93,9 +108,7 @@ impl Engine {
     /// In Docker's words: one does not run.
     pub(crate) fn linked(&self, record: &Container) -> Result<Linked> {
         let mut linked = Linked::default();
-        for link in record.host_config.links.iter().flatten() {
-            let (name, alias) = parse(link)?;
-            let other = self.container(name)?.record();
+        for (other, alias) in self.old_links(record) {
             let assigned = other.networks.get("bridge").and_then(|endpoint| endpoint.assigned.as_ref());
             let address = assigned.and_then(|assigned| assigned.addresses().next()).ok_or_else(|| {
                 let place = format!("/{} AS /{}/{alias}", other.name, record.name);

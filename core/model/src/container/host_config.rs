@@ -81,7 +81,7 @@ pub struct HostConfig {
     pub dns_search: Option<Vec<String>>,
     /// `name:address` lines of /etc/hosts.
     pub extra_hosts: Option<Vec<String>>,
-    /// Old links.
+    /// Old links, `id:alias`.
     pub links: Option<Vec<String>>,
 
     // Privileges

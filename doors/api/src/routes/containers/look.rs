@@ -1,6 +1,7 @@
 //! Containers listed and looked at.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use dhow_engine::Engine;
 use dhow_model::container::State;
@@ -80,7 +81,11 @@ pub(super) async fn inspect(call: Call, id: String) -> Answer {
     let (size, version) = (call.query.is_set("size"), call.version);
     let shown = call
         .run(move |engine| {
-            let container = engine.container(&id)?.record();
+            let mut container = engine.container(&id)?.record();
+            if container.host_config.links.is_some() {
+                let links = engine.shown_links(&container);
+                Arc::make_mut(&mut container).host_config.links = Some(links);
+            }
             let around = surroundings(engine, &container, size)?;
             Ok(json!(Inspection::new(&container, around, version)))
         })
