@@ -285,6 +285,9 @@ impl Registry {
 
     /// The container that a client means: by id, by name, or by the beginning of its id.
     pub(crate) fn find(&self, text: &str) -> Result<Arc<Entry>> {
+        if text.is_empty() {
+            return Err(Error::invalid("invalid name or ID supplied: \"\""));
+        }
         let inner = read(&self.inner);
         if let Some(entry) = text.parse().ok().and_then(|id: ContainerId| inner.by_id.get(&id)) {
             return Ok(Arc::clone(entry));
@@ -294,10 +297,8 @@ impl Registry {
             return Ok(Arc::clone(entry));
         }
         let from = (Bound::Included(text), Bound::Unbounded);
-        let mut matching = inner
-            .by_id
-            .range::<str, _>(from)
-            .take_while(|(id, _)| !text.is_empty() && id.as_str().starts_with(text));
+        let mut matching =
+            inner.by_id.range::<str, _>(from).take_while(|(id, _)| id.as_str().starts_with(text));
         match (matching.next(), matching.next()) {
             (Some((_, entry)), None) => Ok(Arc::clone(entry)),
             (Some(_), Some(_)) => {

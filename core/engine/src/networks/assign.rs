@@ -11,6 +11,9 @@ use super::sysctls;
 use crate::Engine;
 use crate::registry::lock;
 
+/// The size of packets on a pair of links of which nobody says another.
+pub(super) const USUAL_MTU: u32 = 1500;
+
 impl Engine {
     /// Chooses all that a container has in a network; `place` is its number among the container's networks.
     pub(super) fn assign(
@@ -95,7 +98,8 @@ fn parse(address: &str) -> Result<Option<IpAddr>> {
     if address.is_empty() {
         return Ok(None);
     }
-    address.parse().map(Some).map_err(|_| Error::invalid(format!("invalid IP address: {address}")))
+    let parsed = super::check::parse(address).map(Some);
+    parsed.ok_or_else(|| Error::invalid(format!("invalid IP address: {address}")))
 }
 
 /// Addresses of the link alone: the block is that of their kind (RFC 3927, RFC 4291).
@@ -127,6 +131,8 @@ pub(super) type Connection<'a> = (&'a Assigned, &'a EndpointSettings);
 pub(super) fn link(network: &Network, connection: Connection<'_>, place: usize) -> Result<LinkPlan> {
     let (assigned, settings) = connection;
     let mtu = network.options.get("com.docker.network.driver.mtu").map(|text| text.parse());
+    // What every pair has is not asked for.
+    let mtu = mtu.filter(|mtu| network.driver != Driver::Bridge || *mtu != Ok(USUAL_MTU));
     Ok(LinkPlan {
         carrier: match network.direct()? {
             Some(direct) => Carrier::Direct(direct),

@@ -1,5 +1,7 @@
 //! What a container may ask for in a network.
 
+use std::net::IpAddr;
+
 use dhow_model::network::{Driver, EndpointSettings, Network};
 use dhow_model::{Error, Result};
 
@@ -14,33 +16,43 @@ const OPTIONS: [&str; 2] = ["com.docker.network.endpoint.ifname", "com.docker.ne
 /// # Errors
 /// Invalid argument, in Docker's words.
 pub(super) fn check_settings(network: &Network, settings: &EndpointSettings) -> Result<()> {
-    let problems =
-        [addresses(network, settings), aliases(network, settings), options(settings), mac(network, settings)];
-    let problems: Vec<String> = problems.into_iter().filter_map(Result::err).map(|e| e.to_string()).collect();
+    let mut problems = addresses(network, settings);
+    let others = [aliases(network, settings), options(settings), mac(network, settings)];
+    problems.extend(others.into_iter().filter_map(Result::err).map(|error| error.to_string()));
     match problems.as_slice() {
         [] => Ok(()),
         problems => Err(Error::invalid(format!("invalid endpoint settings:\n{}", problems.join("\n")))),
     }
 }
 
-fn addresses(network: &Network, settings: &EndpointSettings) -> Result<()> {
-    let Some(ipam) = &settings.ipam else { return Ok(()) };
-    let asked: Vec<&String> = [&ipam.ipv4, &ipam.ipv6].into_iter().filter(|text| !text.is_empty()).collect();
-    if asked.is_empty() {
-        return Ok(());
+/// What is wrong with the addresses: all of it, as Docker tells it.
+fn addresses(network: &Network, settings: &EndpointSettings) -> Vec<String> {
+    let Some(ipam) = &settings.ipam else { return Vec::new() };
+    let asked = [("IPv4", false, &ipam.ipv4), ("IPv6", true, &ipam.ipv6)];
+    let asked: Vec<_> = asked.into_iter().filter(|(.., text)| !text.is_empty()).collect();
+    let mut problems = Vec::new();
+    if network.is_built_in() && !asked.is_empty() {
+        problems.push("user specified IP address is supported on user defined networks only".to_owned());
     }
-    if network.is_built_in() {
-        return Err(Error::invalid("user specified IP address is supported on user defined networks only"));
-    }
-    for text in asked {
-        let address: std::net::IpAddr =
-            text.parse().map_err(|_| Error::invalid(format!("invalid IP address: {text}")))?;
-        if !network.pools.iter().any(|pool| pool.subnet.contains(address)) {
-            let words = format!("no configured subnet contains IP address {address}");
-            return Err(Error::invalid(words));
+    let mut good = Vec::new();
+    for (version, six, text) in asked {
+        match parse(text).filter(|address| address.is_ipv6() == six) {
+            Some(address) => good.push(address),
+            None => problems.push(format!("invalid {version} address: {text}")),
         }
     }
-    Ok(())
+    let wrong = ipam.link_local.iter().filter(|text| parse(text).is_none());
+    problems.extend(wrong.map(|text| format!("invalid link-local IP address: {text}")));
+    let has = |address: &IpAddr| network.pools.iter().any(|pool| pool.subnet.contains(*address));
+    let outside = good.iter().filter(|address| !network.is_built_in() && !has(address));
+    problems.extend(outside.map(|address| format!("no configured subnet contains IP address {address}")));
+    problems
+}
+
+/// An address that can be somebody's; of version 4 also where it is written as one of version 6.
+pub(super) fn parse(text: &str) -> Option<IpAddr> {
+    let address: IpAddr = text.parse().ok()?;
+    Some(address.to_canonical()).filter(|address| !address.is_unspecified())
 }
 
 fn aliases(network: &Network, settings: &EndpointSettings) -> Result<()> {
@@ -75,5 +87,53 @@ fn mac(network: &Network, settings: &EndpointSettings) -> Result<()> {
             Err(Error::invalid("ipvlan interfaces do not support custom mac address assignment"))
         }
         mac => parse_mac(mac).map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dhow_model::network::Pool;
+
+    use super::*;
+
+    fn told(network: &Network, ipam: serde_json::Value) -> String {
+        let settings = serde_json::json!({"IPAMConfig": ipam});
+        let settings: EndpointSettings = serde_json::from_value(settings).unwrap();
+        check_settings(network, &settings).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_addresses_is_told_in_dockers_words() {
+        let pool = |subnet: &str| {
+            super::super::pools::complete(Pool {
+                subnet: subnet.parse().unwrap(),
+                range: None,
+                gateway: None,
+                reserved: std::collections::BTreeMap::new(),
+            })
+        };
+        let mut network = super::super::built_in("apart", Driver::Bridge);
+        network.pools = vec![pool("10.66.0.0/24").unwrap(), pool("fd00:66::/64").unwrap()];
+        for (ipam, problems) in [
+            (serde_json::json!({"IPv4Address": "10.66.0.5", "IPv6Address": "fd00:66::5"}), &[][..]),
+            (serde_json::json!({"IPv4Address": "::ffff:10.66.0.5", "LinkLocalIPs": ["169.254.1.1"]}), &[]),
+            (
+                serde_json::json!({"IPv4Address": "abc", "IPv6Address": "10.66.0.5", "LinkLocalIPs": ["abc", ""]}),
+                &[
+                    "invalid IPv4 address: abc",
+                    "invalid IPv6 address: 10.66.0.5",
+                    "invalid link-local IP address: abc",
+                    "invalid link-local IP address: ",
+                ],
+            ),
+            (serde_json::json!({"IPv4Address": "0.0.0.0"}), &["invalid IPv4 address: 0.0.0.0"]),
+            (
+                serde_json::json!({"IPv4Address": "10.67.0.5"}),
+                &["no configured subnet contains IP address 10.67.0.5"],
+            ),
+        ] {
+            let words = [&["invalid endpoint settings:"], problems].concat().join("\n");
+            assert_eq!(told(&network, ipam), if problems.is_empty() { String::new() } else { words });
+        }
     }
 }

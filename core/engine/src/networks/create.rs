@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dhow_model::network::{self, Driver, Network, Pool, Prefix};
 use dhow_model::{ContainerId, Error, Kind, Result, Timestamp};
 
+use super::assign::USUAL_MTU;
 use super::{Known, built_in, is_link_name, options, pools, without_record};
 use crate::Engine;
 use crate::registry::lock;
@@ -30,7 +31,7 @@ pub struct NetworkRequest {
     /// Its blocks of addresses; those that are missing are chosen.
     pub pools: Vec<Pool>,
     /// Options of the address management.
-    pub ipam_options: BTreeMap<String, String>,
+    pub ipam_options: Option<BTreeMap<String, String>>,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,
     /// Free pairs.
@@ -44,7 +45,7 @@ impl Engine {
     /// In Docker's words: a name that is taken, addresses that overlap, an option that is none.
     pub fn create_network(&self, mut request: NetworkRequest) -> Result<Arc<Network>> {
         network::check_name(&request.name)?;
-        if network::is_built_in(&request.name) {
+        if network::is_built_in(&request.name) || request.name == "default" {
             let words = format!("operation is not permitted on predefined {} network", request.name);
             return Err(Error::forbidden(words));
         }
@@ -136,7 +137,11 @@ impl Engine {
     pub(crate) fn load_networks(&self) -> Result<()> {
         let records = self.ports.records.networks()?;
         let mut known = lock(&self.networks);
-        for network in records.into_iter().chain(without_record()) {
+        for mut network in records.into_iter().chain(without_record()) {
+            if network.driver == Driver::Bridge && network.is_built_in() {
+                // An older engine has not written all of them.
+                network.options = options_of_default(&network.bridge());
+            }
             known.networks.insert(network.id.clone(), Arc::new(network));
         }
         let default = built_in("bridge", Driver::Bridge);
@@ -169,13 +174,25 @@ impl Engine {
         let mut complete = (**network).clone();
         complete.pools = vec![pools::complete(chosen(subnet))?];
         complete.created = Timestamp::now();
-        complete.options.insert("com.docker.network.bridge.default_bridge".into(), "true".into());
-        complete.options.insert("com.docker.network.bridge.name".into(), bridge);
+        complete.options = options_of_default(&bridge);
         self.ports.records.put_network(&complete)?;
         let complete = Arc::new(complete);
         known.networks.insert(complete.id.clone(), Arc::clone(&complete));
         Ok(complete)
     }
+}
+
+/// As Docker lists them.
+fn options_of_default(bridge: &str) -> BTreeMap<String, String> {
+    let options = [
+        ("bridge.default_bridge", "true"),
+        ("bridge.enable_icc", "true"),
+        ("bridge.enable_ip_masquerade", "true"),
+        ("bridge.host_binding_ipv4", "0.0.0.0"),
+        ("bridge.name", bridge),
+        ("driver.mtu", &USUAL_MTU.to_string()),
+    ];
+    options.map(|(name, value)| (format!("com.docker.network.{name}"), value.to_owned())).into()
 }
 
 fn chosen(subnet: Prefix) -> Pool {

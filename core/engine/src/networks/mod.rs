@@ -185,7 +185,7 @@ fn built_in(name: &str, driver: Driver) -> Network {
         ipv4: driver == Driver::Bridge,
         ipv6: false,
         pools: Vec::new(),
-        ipam_options: BTreeMap::new(),
+        ipam_options: None,
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
     }

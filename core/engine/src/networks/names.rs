@@ -27,8 +27,7 @@ impl Engine {
         if endpoints.keys().any(|name| !network::is_built_in(name)) {
             return Ok(true);
         }
-        let host = self.ports.host.read_file(Path::new("/etc/resolv.conf"), LONGEST)?.unwrap_or_default();
-        Ok(files::servers(record, &self.settings().dns, &String::from_utf8_lossy(&host)).is_empty())
+        Ok(files::servers(record, &self.settings().dns, &self.resolv_conf_of_host()?).is_empty())
     }
 
     /// Opens the server for a container.
@@ -67,8 +66,13 @@ impl Engine {
             (true, false) => Servers::Nobody,
         };
         let options = files::chosen(&record.host_config.dns_options, &settings.dns_options);
-        let mut dots = options.iter().filter_map(|option| option.strip_prefix("ndots:"));
-        Upstreams { servers, dotted_only: dots.next_back().is_some_and(|dots| dots != "0") }
+        let dots = files::dots(&options, &self.resolv_conf_of_host().unwrap_or_default());
+        Upstreams { servers, dotted_only: dots.is_some_and(|dots| dots != 0) }
+    }
+
+    fn resolv_conf_of_host(&self) -> Result<String> {
+        let read = self.ports.host.read_file(Path::new("/etc/resolv.conf"), LONGEST)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&read).into_owned())
     }
 
     /// Enters it again after a change, when it runs.

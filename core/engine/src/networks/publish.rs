@@ -1,7 +1,7 @@
 //! Ports of the host that lead to a container: chosen, checked, and made to.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use dhow_model::network::{Assigned, Network, Published};
@@ -131,7 +131,9 @@ impl Engine {
         assigned: &Assigned,
     ) -> Result<Vec<Published>> {
         let usual = network.options.get("com.docker.network.bridge.host_binding_ipv4");
-        let usual = usual.and_then(|address| address.parse().ok());
+        // That of version 4 for all stands for those of both, as Docker's default network has it.
+        let usual =
+            usual.and_then(|address| address.parse().ok()).filter(|host| *host != Ipv4Addr::UNSPECIFIED);
         let free = |protocol: &str, host, port| self.ports.networks.check_port(protocol, host, port);
         let mut known = lock(&self.networks);
         let mut chosen = Vec::new();

@@ -1,6 +1,6 @@
 //! The files that are made for a container: its name, who is who, and how names are resolved.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use dhow_model::Container;
 use dhow_model::network::Assigned;
@@ -66,9 +66,8 @@ fn hosts(record: &Container, facts: &Facts) -> String {
     text.push_str(&facts.linked.hosts);
     if network != "host" {
         let own = own_names(record, &facts.host.name);
-        let addresses: Vec<IpAddr> = assigned(record).flat_map(Assigned::addresses).collect();
-        let addresses = if addresses.is_empty() { vec![Ipv4Addr::LOCALHOST.into()] } else { addresses };
-        text.extend(addresses.iter().map(|address| host_line(*address, &own)));
+        let addresses = assigned(record).flat_map(Assigned::addresses);
+        text.extend(addresses.map(|address| host_line(address, &own)));
     }
     text
 }
@@ -79,14 +78,14 @@ pub fn host_line(address: IpAddr, names: &str) -> String {
     format!("{address}\t{names}\n")
 }
 
-/// The names by which a container knows itself.
+/// The names by which a container knows itself: the whole one, and its first part. The domain may be said in either.
 #[must_use]
 pub fn own_names(record: &Container, host: &str) -> String {
-    let own = name(record, host);
-    match record.config.domainname.as_str() {
-        "" => own.to_owned(),
-        domain => format!("{own}.{domain} {own}"),
-    }
+    let whole = match (name(record, host), record.config.domainname.as_str()) {
+        (own, "") => own.to_owned(),
+        (own, domain) => format!("{own}.{domain}"),
+    };
+    whole.split_once('.').map(|(first, _)| format!("{whole} {first}")).unwrap_or(whole)
 }
 
 fn assigned(record: &Container) -> impl Iterator<Item = &Assigned> {
@@ -136,6 +135,16 @@ pub fn chosen(own: &Option<Vec<String>>, general: &[String]) -> Vec<String> {
     own.clone().filter(|list| !list.is_empty()).unwrap_or_else(|| general.to_vec())
 }
 
+/// How many dots a name must have to be asked for as it is: as the options say that were chosen, or the host where none
+/// were.
+#[must_use]
+pub fn dots(chosen: &[String], of_host: &str) -> Option<u32> {
+    let of_host = of_host.lines().filter_map(|line| line.trim().strip_prefix("options"));
+    let of_host = of_host.filter(|_| chosen.is_empty()).flat_map(str::split_whitespace);
+    let options = chosen.iter().map(String::as_str).chain(of_host);
+    options.filter_map(|option| option.strip_prefix("ndots:")?.parse().ok()).last()
+}
+
 /// The host's, with what the container or the engine says in its place.
 #[must_use]
 pub fn resolv_conf(record: &Container, facts: &Facts) -> String {
@@ -153,7 +162,7 @@ pub fn resolv_conf(record: &Container, facts: &Facts) -> String {
     if facts.own_server {
         lines.insert(0, format!("nameserver {OWN_SERVER}"));
         // One name in a network of containers has no dots.
-        if !options.iter().any(|option| option.starts_with("ndots:")) {
+        if dots(&options, &facts.resolv_conf).is_none() {
             options.push("ndots:0".to_owned());
         }
     } else {
@@ -170,4 +179,24 @@ pub fn resolv_conf(record: &Container, facts: &Facts) -> String {
         lines.push(format!("options {}", options.join(" ")));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_says_how_many_dots_where_nobody_else_says_options() {
+        let chosen = |options: &[&str]| options.iter().map(|&option| option.to_owned()).collect::<Vec<_>>();
+        for (options, of_host, then) in [
+            (&[][..], "nameserver 192.0.2.1\n", None),
+            (&[], "options ndots:5\nnameserver 192.0.2.1\n", Some(5)),
+            (&[], "options timeout:1 ndots:5\n options ndots:2\n", Some(2)),
+            (&[], "options ndots: ndots:x\n# options ndots:3\n", None),
+            (&["timeout:1"], "options ndots:5\n", None),
+            (&["ndots:2", "ndots:0"], "options ndots:5\n", Some(0)),
+        ] {
+            assert_eq!(dots(&chosen(options), of_host), then, "{options:?} {of_host:?}");
+        }
+    }
 }

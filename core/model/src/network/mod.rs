@@ -74,8 +74,8 @@ pub struct Network {
     pub ipv6: bool,
     /// Its blocks of addresses.
     pub pools: Vec<Pool>,
-    /// Options of the address management, shown back.
-    pub ipam_options: BTreeMap<String, String>,
+    /// Options of the address management, shown back as they came.
+    pub ipam_options: Option<BTreeMap<String, String>>,
     /// Options of the driver: `com.docker.network.bridge.name`, ….
     pub options: BTreeMap<String, String>,
     /// Free pairs.

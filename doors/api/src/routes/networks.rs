@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Handling, not_found};
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
+use crate::types::container_filter::truth;
 use crate::types::network::{ConnectBody, DisconnectBody, Filter, Shown, create_request};
 use crate::types::prune::PruneFilter;
 
@@ -42,6 +43,11 @@ async fn create(mut call: Call) -> Answer {
 }
 
 async fn inspect(call: Call, name: String) -> Answer {
+    if let Some(verbose) = call.query.given("verbose").filter(|text| !text.is_empty()) {
+        // What more is told is of swarms; what it says has to be said well all the same.
+        truth("verbose", verbose)
+            .map_err(|_| Error::invalid(format!("invalid value for verbose: {verbose}")))?;
+    }
     let network = call.engine.network(&name)?;
     let members = call.engine.network_members(&network);
     Ok(answer::ok(&Shown::new(&network, members)))

@@ -113,7 +113,7 @@ fn test(key: &str, values: BTreeSet<String>, lookup: &impl Lookup) -> Result<Opt
 }
 
 /// What is meant as it is written, and what it matches as a pattern; what is none is meant as it is.
-fn patterns(values: BTreeSet<String>) -> Vec<Regex> {
+pub(crate) fn patterns(values: BTreeSet<String>) -> Vec<Regex> {
     let pattern =
         |value: &String| Regex::new(value).ok().or_else(|| Regex::new(&regex_lite::escape(value)).ok());
     values.iter().filter_map(pattern).collect()

@@ -240,7 +240,7 @@ pub fn network(name: &str) -> dhow_model::network::Network {
         ipv4: true,
         ipv6: false,
         pools: Vec::new(),
-        ipam_options: std::collections::BTreeMap::new(),
+        ipam_options: None,
         options: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
     }

@@ -58,7 +58,7 @@ struct ConfigFrom {
 struct Ipam {
     driver: String,
     config: Vec<IpamConfig>,
-    options: BTreeMap<String, String>,
+    options: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

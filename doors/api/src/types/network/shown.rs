@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dhow_engine::networks::Member;
-use dhow_model::Result;
 use dhow_model::network::{Network, Pool};
+use dhow_model::{Error, Result};
+use regex_lite::Regex;
 use serde::Serialize;
 
 use crate::server::filters::Filters;
-use crate::types::container_filter::{has_label, truth};
+use crate::types::container_filter::{has_label, patterns, truth};
 
 /// A network.
 #[derive(Debug, Serialize)]
@@ -113,7 +114,7 @@ impl<'a> Shown<'a> {
             ipv6: network.ipv6,
             ipam: Ipam {
                 driver: "default",
-                options: Some(&network.ipam_options).filter(|options| !options.is_empty()),
+                options: network.ipam_options.as_ref(),
                 config: network.pools.iter().map(Block::new).collect(),
             },
             internal: network.internal,
@@ -128,9 +129,14 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// Those that are always there, and those of users.
+const KINDS: [&str; 2] = ["builtin", "custom"];
+
 /// Which networks a list shows.
 pub(crate) struct Filter {
     filters: BTreeMap<String, BTreeSet<String>>,
+    names: Option<Vec<Regex>>,
+    ids: Option<Vec<Regex>>,
     dangling: Option<bool>,
 }
 
@@ -142,26 +148,72 @@ impl Filter {
     /// Reads the filters.
     ///
     /// # Errors
-    /// Invalid argument for what is neither true nor false.
+    /// Invalid argument for what is neither true nor false, and for a type that there is not.
     pub(crate) fn new(mut filters: Filters) -> Result<Self> {
         let dangling = filters.0.remove("dangling").unwrap_or_default();
         let dangling = dangling.first().map(|value| truth("dangling", value)).transpose()?;
-        Ok(Self { filters: filters.0, dangling })
+        let kinds = filters.0.get("type").into_iter().flatten();
+        if let Some(kind) = kinds.into_iter().find(|kind| !KINDS.contains(&kind.as_str())) {
+            return Err(Error::invalid(format!("invalid filter: 'type'='{kind}'")));
+        }
+        let mut taken = |key: &str| filters.0.remove(key).map(patterns);
+        Ok(Self { names: taken("name"), ids: taken("id"), filters: filters.0, dangling })
     }
 
     /// Whether a list shows a network; `used` says whether any container is in it.
     pub(crate) fn shows(&self, network: &Network, used: impl Fn() -> bool) -> bool {
         let any = |values: &BTreeSet<String>, test: &dyn Fn(&str) -> bool| values.iter().any(|v| test(v));
-        let kind = if network.is_built_in() { "builtin" } else { "custom" };
+        let kind = KINDS[usize::from(!network.is_built_in())];
         let all = self.filters.iter().all(|(key, values)| match key.as_str() {
-            "name" => any(values, &|value| network.name.contains(value)),
-            "id" => any(values, &|value| network.id.starts_with(value)),
             "driver" => any(values, &|value| network.driver.word() == value),
             "scope" => any(values, &|value| value == "local"),
             "type" => any(values, &|value| value == kind),
             "label" => values.iter().all(|label| has_label(&network.labels, label)),
             _ => false,
         });
+        let matches = |patterns: &Option<Vec<Regex>>, text: &str| {
+            patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.is_match(text)))
+        };
+        let all = all && matches(&self.names, &network.name) && matches(&self.ids, &network.id);
         all && self.dangling.is_none_or(|dangling| dangling == (!network.is_built_in() && !used()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dhow_model::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn names_and_ids_are_patterns_and_types_are_known() {
+        let engine_network = |name: &str, id: &str| -> Network {
+            serde_json::from_value(serde_json::json!({
+                "id": id, "name": name, "driver": "bridge", "created": Timestamp::NEVER, "internal": false,
+                "attachable": false, "ipv4": true, "ipv6": false, "pools": [], "ipam_options": null, "options": {},
+                "labels": {},
+            }))
+            .unwrap()
+        };
+        let networks = [("bridge", "b01"), ("front", "f12"), ("confront", "c34")];
+        let networks = networks.map(|(name, id)| engine_network(name, id));
+        let shown = |filters: &str| -> Result<Vec<&str>> {
+            let filter = Filter::new(Filters::parse(filters)?)?;
+            let shown = networks.iter().filter(|network| filter.shows(network, || false));
+            Ok(shown.map(|network| network.name.as_str()).collect())
+        };
+        for (filters, names) in [
+            (r#"{"name":["front"]}"#, &["front", "confront"][..]),
+            (r#"{"name":["^f"]}"#, &["front"]),
+            (r#"{"name":["^c","ge$"]}"#, &["bridge", "confront"]),
+            (r#"{"id":["[13]2"]}"#, &["front"]),
+            (r#"{"id":["^b"],"name":["b"]}"#, &["bridge"]),
+            (r#"{"type":["builtin"]}"#, &["bridge"]),
+            (r#"{"name":["("]}"#, &[]),
+        ] {
+            assert_eq!(shown(filters).unwrap(), names, "{filters}");
+        }
+        let told = shown(r#"{"type":["foo"]}"#).unwrap_err().to_string();
+        assert_eq!(told, "invalid filter: 'type'='foo'");
     }
 }
