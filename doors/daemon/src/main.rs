@@ -15,6 +15,9 @@ fn main() -> ExitCode {
     dhow_runtime::launcher::enter();
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_default();
+    if dhow_runtime::init_command::is_called(Path::new(&name)) {
+        return dhow_runtime::init_command::run(arguments);
+    }
     let is_runtime = Path::new(&name).file_name().is_some_and(|name| name == "dhow-runtime");
     if is_runtime {
         return dhow_runtime::command::run(arguments);

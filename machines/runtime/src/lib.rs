@@ -5,6 +5,7 @@ pub mod cgroups;
 pub mod command;
 pub mod container;
 pub mod host;
+pub mod init_command;
 pub mod launcher;
 pub mod logs;
 pub mod monitor;

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, Stat};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags};
 
 /// Tells the program that it was executed from the view.
 const MARK: &str = "_DHOW_OWN_BINARY";
@@ -72,7 +72,39 @@ fn is_view() -> io::Result<bool> {
     Ok(kind == OVERLAY || kind == TMPFS)
 }
 
+/// A tree with this program in it that cannot be written to, and its name there: a mount attached nowhere.
+///
+/// # Errors
+/// The kernel's.
+pub fn tree() -> io::Result<(OwnedFd, String)> {
+    overlay().map(|(mount, _, name)| (mount, name)).or_else(|_| copied_tree())
+}
+
+/// Where our file was replaced: what we run from is copied into memory.
+fn copied_tree() -> io::Result<(OwnedFd, String)> {
+    const NAME: &str = "dhow";
+    let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    rustix::mount::fsconfig_create(&context)?;
+    let mount = rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    let own = rustix::fs::open(OWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let copy = rustix::fs::openat(&mount, NAME, flags, Mode::from_raw_mode(0o555))?;
+    while rustix::fs::sendfile(&copy, &own, None, 1 << 30)? > 0 {}
+    drop(copy);
+    // The file system itself, and not this mount alone: a container may change its own mounts.
+    let whole =
+        rustix::mount::fspick(&mount, "", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)?;
+    rustix::mount::fsconfig_set_flag(&whole, "ro")?;
+    rustix::mount::fsconfig_reconfigure(&whole)?;
+    Ok((mount, NAME.to_owned()))
+}
+
 fn through_overlay() -> io::Result<OwnedFd> {
+    overlay().map(|(_, view, _)| view)
+}
+
+/// The mount, our program in it, and its name there.
+fn overlay() -> io::Result<(OwnedFd, OwnedFd, String)> {
     let own = rustix::fs::stat(OWN)?;
     let path = std::fs::read_link(OWN)?;
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
@@ -90,7 +122,9 @@ fn through_overlay() -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let view = rustix::fs::openat(&mount, Path::new(name), flags, Mode::empty())?;
     // An upgrade may have put another program in our place.
-    if is_same(&own, &rustix::fs::fstat(&view)?) { Ok(view) } else { Err(io::ErrorKind::NotFound.into()) }
+    let name = name.to_string_lossy().into_owned();
+    let same = is_same(&own, &rustix::fs::fstat(&view)?);
+    if same { Ok((mount, view, name)) } else { Err(io::ErrorKind::NotFound.into()) }
 }
 
 fn empty_directory() -> io::Result<OwnedFd> {

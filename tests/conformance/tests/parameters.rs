@@ -42,6 +42,38 @@ fn lists_are_cut_and_sizes_shown_where_that_is_asked_for() -> Result<()> {
     Ok(())
 }
 
+/// Those that an image came with: one that was made here has none.
+#[test]
+fn manifests_of_images_are_shown_to_who_asks_for_them() -> Result<()> {
+    let engine = engine()?;
+    let (_, made) = ask(&engine, "GET", "/images/json?manifests=1")?;
+    assert_eq!(made[0]["Manifests"], Value::Null);
+    let tar = engine.scratch().join("image.tar").display().to_string();
+    engine.docker(&["save", "-o", &tar, "busybox"]).ok();
+    engine.docker(&["rmi", "busybox"]).ok();
+    engine.docker(&["load", "-i", &tar]).ok();
+    create(&engine, "one", &json!({"Image": "busybox"}))?;
+    let (_, one) = ask(&engine, "GET", "/containers/one/json")?;
+    let (_, plain) = ask(&engine, "GET", "/images/json")?;
+    assert_eq!(plain[0]["Manifests"], Value::Null);
+    for path in ["/images/json?manifests=1", "/images/json?identity=1", "/images/busybox/json?manifests=1"] {
+        let (_, shown) = ask(&engine, "GET", path)?;
+        let image = if shown.is_array() { &shown[0] } else { &shown };
+        let manifest = &image["Manifests"][0];
+        assert_eq!((&manifest["Kind"], &manifest["Available"]), (&json!("image"), &json!(true)), "{path}");
+        assert_eq!(manifest["ID"], manifest["Descriptor"]["digest"]);
+        let (size, data) = (&manifest["Size"], &manifest["ImageData"]);
+        assert_eq!(data["Platform"], json!({"architecture": "amd64", "os": "linux"}));
+        assert_eq!((&data["Size"]["Unpacked"], &data["Containers"]), (&image["Size"], &json!([one["Id"]])));
+        let sum = size["Content"].as_u64().zip(data["Size"]["Unpacked"].as_u64()).map(|(a, b)| a + b);
+        assert_eq!(size["Total"].as_u64(), sum);
+    }
+    assert_eq!(ask(&engine, "GET", "/v1.46/images/json?manifests=1")?.1[0]["Manifests"], Value::Null);
+    let answer = ask(&engine, "GET", "/images/busybox/json?manifests=1&platform=%7B%7D")?;
+    assert_eq!(answer.0, 400, "{}", answer.1);
+    Ok(())
+}
+
 #[test]
 fn signals_are_chosen_by_who_asks() -> Result<()> {
     let engine = engine()?;

@@ -57,8 +57,25 @@ fn runs_programs(engine: &Engine, runtime: &str) -> Result<()> {
         let begin = ["run", "--rm", "--runtime", runtime, "--mount", &image, "busybox"];
         engine.docker(&[&begin[..], &["test", "-x", file]].concat()).ok();
     }
-    let init = engine.docker(&["run", "--rm", "--init", "--runtime", runtime, "busybox", "true"]);
-    ensure!(init.stderr.contains("HostConfig.Init with the runtime"), "{init:?}");
+    with_init(engine, runtime)
+}
+
+/// Our program is the first one, passes signals on and reaps; nobody can write to it.
+fn with_init(engine: &Engine, runtime: &str) -> Result<()> {
+    let run = ["run", "--rm", "--init", "--privileged", "--runtime", runtime, "busybox"];
+    let script = "cat /proc/1/cmdline | tr '\\0' ' '; (sleep 0 & exec true); exit 5";
+    let shown = engine.docker(&[&run[..], &["sh", "-c", script]].concat());
+    ensure!(shown.status == 5 && shown.stdout.starts_with("/sbin/docker-init -- sh -c"), "{shown:?}");
+    ensure!(engine.docker(&[&run[..], &["nope"]].concat()).status == 127);
+    let script = "mount -o remount,rw /sbin/docker-init; echo x > /sbin/docker-init";
+    let written = engine.docker(&[&run[..], &["sh", "-c", script]].concat());
+    ensure!(written.status != 0, "{written:?}");
+    let detached =
+        ["run", "-d", "--name", "init", "--init", "--runtime", runtime, "busybox", "sleep", "1000"];
+    engine.docker(&detached).ok();
+    engine.docker(&["stop", "init"]).ok();
+    ensure!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "init"]).ok() == "143");
+    engine.docker(&["rm", "init"]).ok();
     Ok(())
 }
 

@@ -60,7 +60,7 @@ impl Engine {
         warnings.extend(conflicts::discarded(&host_config));
         validate::check(&config, &host_config, facts)?;
         merge::limit_swap(&mut host_config);
-        self.check_program(&host_config)?;
+        self.runtime_program(&host_config.runtime)?;
         self.check_storage(&host_config)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
@@ -99,18 +99,6 @@ impl Engine {
         let mounts = self.ports.host.read_file(Path::new("/proc/self/mountinfo"), MOST_MOUNTS)?;
         let mounts = String::from_utf8_lossy(mounts.as_deref().unwrap_or_default()).into_owned();
         storage::check(&host.storage_opt, &mounts, &self.settings().data_root)
-    }
-
-    /// What only our own runtime can do is not asked of another one.
-    fn check_program(&self, host: &HostConfig) -> Result<()> {
-        let other = self.runtime_program(&host.runtime)?.is_some();
-        if other && host.init.unwrap_or(self.settings().init) {
-            let name = &host.runtime;
-            return Err(Error::not_implemented(format!(
-                "HostConfig.Init with the runtime {name} is not supported yet"
-            )));
-        }
-        Ok(())
     }
 
     /// Makes the writable layer and the volumes, and writes the record last: a crash before that leaves

@@ -4,11 +4,24 @@ pub mod import;
 pub mod remove;
 pub mod transfer;
 
-use dhow_model::{Error, Image, ImageId, Result};
+use dhow_model::{ContainerId, Error, Image, ImageId, Result};
 use dhow_oci::{Digest, Platform, Reference};
 
 use crate::Engine;
 use crate::registry::shorten;
+
+/// A manifest as it came.
+#[derive(Debug, Clone)]
+pub struct ImageManifest {
+    /// Byte for byte.
+    pub bytes: Vec<u8>,
+    /// Bytes of the configuration that it names.
+    pub config: usize,
+    /// What its image runs on.
+    pub platform: Platform,
+    /// The containers that were made from the image.
+    pub containers: Vec<ContainerId>,
+}
 
 impl Engine {
     /// All images, the newest first.
@@ -56,6 +69,21 @@ impl Engine {
     /// `No such image: …`
     pub fn image_config(&self, text: &str) -> Result<Vec<u8>> {
         self.ports.images.config_bytes(&self.image(text)?.id)
+    }
+
+    /// The manifest that an image came with, and what belongs to it; none for one that was made here.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn image_manifest(&self, image: &Image) -> Result<Option<ImageManifest>> {
+        let Some(bytes) = self.ports.images.manifest_bytes(&image.id)? else { return Ok(None) };
+        let users = self.containers().into_iter().filter(|container| container.image == Some(image.id));
+        Ok(Some(ImageManifest {
+            bytes,
+            config: self.ports.images.config_bytes(&image.id)?.len(),
+            platform: platform_of(image),
+            containers: users.map(|container| container.id.clone()).collect(),
+        }))
     }
 
     fn image_id(&self, text: &str) -> Result<Option<ImageId>> {

@@ -29,6 +29,9 @@ pub trait Images: Send + Sync {
     /// The configuration, byte for byte as it came.
     fn config_bytes(&self, id: &ImageId) -> Result<Vec<u8>>;
 
+    /// The manifest that it came with, byte for byte; none for one that was made here.
+    fn manifest_bytes(&self, id: &ImageId) -> Result<Option<Vec<u8>>>;
+
     /// Points a name to an image, and away from the one that had it.
     fn tag(&self, reference: &Reference, id: &ImageId) -> Result<()>;
 

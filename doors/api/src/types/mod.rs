@@ -12,6 +12,7 @@ pub(crate) mod human;
 pub(crate) mod image;
 pub(crate) mod image_filter;
 pub(crate) mod inspect;
+pub(crate) mod manifest;
 pub(crate) mod metrics;
 pub(crate) mod network;
 pub(crate) mod prune;

@@ -32,6 +32,7 @@ use super::spawn::{self, Spawned, lost, own};
 use super::stream::{Ends, Streams};
 use crate::cgroups::{Cgroup, Layout};
 use crate::container::{Error, Result, Stage, attach_root, clone_of_process, of_process};
+use crate::init_command;
 
 /// The most that is read of what a runtime says.
 const LONGEST_LOG: u64 = 64 * 1024;
@@ -114,9 +115,6 @@ pub fn container(
     directory: &Path,
     layout: &Layout,
 ) -> Result<(Spawned, Other)> {
-    if plan.init {
-        return Err(configuration("an init (--init) is not supported yet with another runtime"));
-    }
     dhow_sys::process::become_subreaper().map_err(|error| own("become a subreaper", &error))?;
     let other = Other::new(program, directory, plan.id.as_str(), None);
     fs::DirBuilder::new().mode(0o700).create(&other.directory).map_err(|e| own("make a bundle", &e))?;
@@ -168,6 +166,9 @@ fn bundle(plan: &StartPlan, other: &Other) -> Result<Spec> {
     for (number, mount) in spec.mounts.iter_mut().enumerate() {
         let place = other.directory.join("mounts").join(number.to_string());
         match plan.trees.get(&mount.destination).and_then(MountedTree::handle) {
+            Some(tree) if mount.destination == Path::new(init_command::PLACE) => {
+                mount_init(tree, mount, place)?
+            }
             Some(tree) => mount_at(tree, mount, place)?,
             None => mount_part(mount, place)?,
         }
@@ -201,6 +202,14 @@ fn mount_part(mount: &mut Mount, place: PathBuf) -> Result<()> {
 fn mount_at(tree: BorrowedFd<'_>, mount: &mut Mount, place: PathBuf) -> Result<()> {
     attach(tree, &place).map_err(|error| not_mounted(mount, &error))?;
     mount.source = place.to_string_lossy().into_owned();
+    Ok(())
+}
+
+/// The tree has our program in it, under the name that is the mount's source.
+fn mount_init(tree: BorrowedFd<'_>, mount: &mut Mount, place: PathBuf) -> Result<()> {
+    let name = mount.source.clone();
+    mount_at(tree, mount, place.clone())?;
+    mount.source = place.join(name).to_string_lossy().into_owned();
     Ok(())
 }
 
@@ -334,10 +343,6 @@ fn failure(log: &str, status: &str) -> Error {
         Stage::Setup
     };
     Error { stage, what, errno: None }
-}
-
-fn configuration(what: &str) -> Error {
-    Error { stage: Stage::Configuration, what: what.to_owned(), errno: None }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dhow_model::container::Running;
-use dhow_model::ports::{ExecPlan, StartFailure, StartPlan, Target};
+use dhow_model::ports::{ExecPlan, MountedTree, StartFailure, StartPlan, Target};
 use dhow_model::{ContainerId, Error};
 use dhow_oci::runtime::Spec;
 use dhow_sys::trace::mark;
@@ -21,6 +21,7 @@ use crate::monitor::message::{PlanRef, Report, Request, TaskRef, send_plan};
 use crate::monitor::other;
 use crate::monitor::record::{self, Names};
 use crate::seccomp::Filter;
+use crate::{init_command, own_binary};
 
 /// Starts a container.
 pub(super) fn container(runtime: &LauncherRuntime, mut plan: StartPlan) -> Result<Running, StartFailure> {
@@ -35,6 +36,9 @@ pub(super) fn container(runtime: &LauncherRuntime, mut plan: StartPlan) -> Resul
         Some(_) => None,
         None => compiled(runtime, Verb::Start, &mut plan.spec)?,
     };
+    if plan.program.is_some() && plan.init {
+        bring_init(&mut plan).map_err(|error| failure::own(Verb::Start, "cannot bring an init", &error))?;
+    }
     let directory = make_directory(runtime, &plan.id)
         .map_err(|error| failure::own(Verb::Start, "cannot make its run directory", &error))?;
     let cgroup = cgroup_of(&plan);
@@ -66,6 +70,14 @@ pub(super) fn exec(runtime: &LauncherRuntime, mut plan: ExecPlan) -> Result<Runn
     let task = TaskRef::Exec(&plan);
     let sent = PlanRef { directory: &directory, filter: filter.as_deref(), task };
     begin(runtime, &plan.target, sent, String::new())
+}
+
+/// Our program as the first one of a container that another runtime makes.
+fn bring_init(plan: &mut StartPlan) -> io::Result<()> {
+    let (tree, name) = own_binary::tree()?;
+    init_command::put_in_front(Arc::make_mut(&mut plan.spec), &name);
+    plan.trees.insert(init_command::PLACE.into(), MountedTree::new(tree));
+    Ok(())
 }
 
 /// The filter of a configuration, which has none afterwards.

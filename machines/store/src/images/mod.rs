@@ -70,6 +70,11 @@ impl Images for ImageStore {
         blobs::read(&self.core.layout, id)
     }
 
+    fn manifest_bytes(&self, id: &ImageId) -> Result<Option<Vec<u8>>> {
+        let manifest = self.core.catalog().images.get(id).ok_or_else(|| no_such(id))?.row.manifest;
+        manifest.map(|digest| blobs::read(&self.core.layout, &digest)).transpose()
+    }
+
     fn tag(&self, reference: &Reference, id: &ImageId) -> Result<()> {
         self.core.tag(reference, id)
     }

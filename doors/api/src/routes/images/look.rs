@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dhow_engine::Engine;
-use dhow_model::{Error, Image, ImageId};
+use dhow_model::{Error, Image, ImageId, Result};
 use dhow_oci::Digest;
 use serde_json::{Value, json};
 
@@ -12,9 +12,13 @@ use crate::server::call::Call;
 use crate::server::version::ApiVersion;
 use crate::types::image::{self, Inspection, Summary};
 use crate::types::image_filter::{self, ImageFilter};
+use crate::types::manifest::Manifest;
 
 pub(super) async fn list(call: Call) -> Answer {
     let (all, shared, version) = (call.query.is_set("all"), call.query.is_set("shared-size"), call.version);
+    // Who signed, pulled or built an image is known of none here: of an identity there is nothing to tell.
+    let identity = call.query.is_set("identity") && !version.before(54);
+    let manifests = identity || (call.query.is_set("manifests") && !version.before(47));
     let filters = call.filters(image_filter::KEYS)?;
     let shown = call
         .run(move |engine| {
@@ -26,21 +30,27 @@ pub(super) async fn list(call: Call) -> Answer {
             let users = Users::of(engine);
             let summary = |one: Image| {
                 let containers = counted(users.count(&one.id), version);
-                json!(Summary::new(
+                let shown = json!(Summary::new(
                     &one,
                     containers,
                     sizes.as_ref().map_or(-1, |sizes| sizes.shared(&one)),
                     version
-                ))
+                ));
+                if manifests { with_manifests(engine, &one, shown) } else { Ok(shown) }
             };
-            Ok(images
-                .into_iter()
-                .filter_map(|one| filter.show(one, all, &parents))
-                .map(summary)
-                .collect::<Vec<Value>>())
+            let shown = images.into_iter().filter_map(|one| filter.show(one, all, &parents));
+            shown.map(summary).collect::<Result<Vec<Value>>>()
         })
         .await?;
     Ok(answer::ok(&shown))
+}
+
+/// An image of ours has one manifest, or none where it was made here.
+fn with_manifests(engine: &Engine, image: &Image, mut shown: Value) -> Result<Value> {
+    if let Some(manifest) = engine.image_manifest(image)? {
+        shown["Manifests"] = json!([Manifest::new(image, manifest)]);
+    }
+    Ok(shown)
 }
 
 /// Docker did not count containers in a list before 1.51.
@@ -94,8 +104,15 @@ pub(super) async fn inspect(call: Call, name: String) -> Answer {
     if platform.is_some() && call.query.is_set("manifests") {
         return Err(Error::invalid("conflicting options: manifests and platform options cannot both be set"));
     }
-    let image = call.run(move |engine| engine.image_on(&name, platform.as_ref())).await?;
-    Ok(answer::ok(&Inspection::new(&image, version)))
+    let manifests = call.query.is_set("manifests") && !version.before(48);
+    let shown = call
+        .run(move |engine| {
+            let image = engine.image_on(&name, platform.as_ref())?;
+            let shown = json!(Inspection::new(&image, version));
+            if manifests { with_manifests(engine, &image, shown) } else { Ok(shown) }
+        })
+        .await?;
+    Ok(answer::ok(&shown))
 }
 
 pub(super) async fn history(call: Call, name: String) -> Answer {

@@ -33,6 +33,7 @@ use identity::{Rights, settle};
 pub(super) use identity::{assume, label};
 pub use mounts::{clone_of_process, of_process};
 pub(super) use program::{Program, connect_streams, home};
+pub use reaper::stay_behind;
 pub use root::attach_for_others as attach_root;
 
 /// Never returns: it ends as the program, or says why it cannot.

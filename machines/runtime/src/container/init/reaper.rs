@@ -16,7 +16,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use crate::container::error::{Context as _, Result};
 
 /// Returns in the program's process; this one stays as its init.
-pub(super) fn stay_behind() -> Result<()> {
+///
+/// # Errors
+/// The kernel's.
+pub fn stay_behind() -> Result<()> {
     // Blocked in both until each is ready: no signal is lost between.
     let blocked = Signals::catch_all().doing(|| "block signals")?;
     match fork::fork().doing(|| "make the program's process")? {
