@@ -4,6 +4,7 @@
 //! thread alone, which is all there is in the processes that call them.
 
 use std::io;
+use std::sync::OnceLock;
 
 use rustix::process::{Gid, Uid};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
@@ -35,14 +36,15 @@ pub fn set_groups(gids: &[u32]) -> io::Result<()> {
     Ok(thread::set_thread_groups(&gids)?)
 }
 
-/// The number of the last capability that the kernel knows.
+/// The number of the last capability that the kernel knows: asked once, and known to what is forked after.
 #[must_use]
 pub fn last_capability() -> u32 {
+    static LAST: OnceLock<u32> = OnceLock::new();
     let known = |number: u32| {
         // SAFETY: takes numbers only.
         unsafe { libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) >= 0 }
     };
-    (0..64).take_while(|number| known(*number)).last().unwrap_or(0)
+    *LAST.get_or_init(|| (0..64).take_while(|number| known(*number)).last().unwrap_or(0))
 }
 
 /// Takes every capability that is not in `keep` (bit n is capability n) out of the bounding set.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use dhow_model::network::{Assigned, Driver, EndpointSettings, Network, Pool, Prefix};
 use dhow_model::ports::{Carrier, LinkPlan, Way};
-use dhow_model::{ContainerId, Error, Result};
+use dhow_model::{ContainerId, Error, Kind, Result};
 
 use super::sysctls;
 use crate::Engine;
@@ -62,7 +62,12 @@ impl Engine {
         let now = Instant::now();
         let mut take = |six: bool, wanted: &str| -> Result<Option<(Prefix, Option<IpAddr>)>> {
             let Some(pool) = pool_for(network, six, wanted)? else { return Ok(None) };
-            let address = addresses.take(pool, parse(wanted)?, now)?;
+            let named = |error: Error| match error.kind() {
+                // None is left: whose are used up belongs to Docker's words.
+                Kind::Internal => Error::internal(format!("{error}: {} ({})", network.name, network.id)),
+                _ => error,
+            };
+            let address = addresses.take(pool, parse(wanted)?, now).map_err(named)?;
             Ok(Some((Prefix::new(address, pool.subnet.length), pool.way_out())))
         };
         let way_out = |gateway: Option<IpAddr>| {

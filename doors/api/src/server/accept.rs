@@ -59,16 +59,21 @@ pub(crate) async fn serve(
 
 async fn accept(listener: Listener, unread: Unread<Socket>, service: impl Service, end: End) {
     let mut connections = JoinSet::new();
+    let mut refused = false;
     let ended = end.clone().reached();
     tokio::pin!(ended);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => {
+                    refused = false;
                     connections.spawn(begin(accepted, unread, service.clone(), end.clone()));
                 }
                 Err(error) => {
-                    tracing::warn!("accepting a connection: {error}");
+                    // Once: it may last as long as the clients that have the descriptors.
+                    if !std::mem::replace(&mut refused, true) {
+                        tracing::warn!("accepting a connection: {error}");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -10,6 +10,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdin, stdin};
 use crate::cgroups::Layout;
 use crate::monitor;
 use crate::monitor::channel::Channel;
+use crate::monitor::message::Report;
 
 /// Serves until the engine is gone.
 pub fn serve() -> ! {
@@ -18,11 +19,16 @@ pub fn serve() -> ! {
         let Some(conversation) = packet.descriptors.pop() else { continue };
         match fork() {
             Ok(Fork::Child) => become_monitor(engine, layout, Channel::from(conversation)),
-            // The end of the conversation, when there could be no monitor, tells the engine.
-            Ok(Fork::Parent(_)) | Err(_) => drop(conversation),
+            Ok(Fork::Parent(_)) => drop(conversation),
+            Err(error) => refuse(&conversation.into(), &error),
         }
     }
     exit_now(0)
+}
+
+/// Says why there is no monitor; the end of the conversation, where it cannot be said, tells as much.
+fn refuse(conversation: &Channel, error: &std::io::Error) {
+    let _ = conversation.say_now(&Report::NoMonitor(error.to_string()), &[]);
 }
 
 /// Lets go of what the engine was started with, such as somebody's lock: monitors would hold it as long as
@@ -43,6 +49,8 @@ fn prepare() -> std::io::Result<(Channel, Layout)> {
     // Rather any container than the process that holds its log; only the privileged may.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
     let layout = Layout::detect().map_err(std::io::Error::other)?;
+    // A search of 41 calls, which no container repeats then.
+    let _ = dhow_sys::identity::last_capability();
     Ok((engine, layout))
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! engine                              launcher                        monitor
 //!   │── one byte + descriptor ──────────▶│── fork, with it ─────────────▶│
+//!   │◀─ Report::NoMonitor (no fork) ─────│                               │
 //!   │                                                                    │
 //!   │── Request::Attach + descriptor (clients that wait for the start) ─▶│
 //!   │── Request::Plan + the root's mount, then its bytes in packets,
@@ -70,6 +71,8 @@ pub enum Report {
         /// What happened.
         message: String,
     },
+    /// From the launcher: there is no monitor, and why.
+    NoMonitor(String),
     /// The kernel killed a process of the container for memory.
     OutOfMemory,
     /// The process has ended and all that it wrote is where it belongs.

@@ -16,7 +16,7 @@ use super::failure::{self, Verb};
 use super::table::{Known, Waiting};
 use super::{LauncherRuntime, not_running, release};
 use crate::container::Error as ContainerError;
-use crate::monitor::channel::Channel;
+use crate::monitor::channel::{Channel, Packet};
 use crate::monitor::message::{PlanRef, Report, Request, TaskRef, send_plan};
 use crate::monitor::other;
 use crate::monitor::record::{self, Names};
@@ -149,13 +149,12 @@ fn ask(
         .launcher
         .monitor()
         .map_err(|error| Unanswered::Failed(failure::own(verb, "cannot start the launcher", &error)))?;
-    for (options, client) in waiting {
-        channel.say(&Request::Attach(*options), &[client.as_fd()]).map_err(Unanswered::Lost)?;
-    }
-    send_plan(&channel, plan).map_err(Unanswered::Lost)?;
+    let attach = |(options, client): &Waiting| channel.say(&Request::Attach(*options), &[client.as_fd()]);
+    let sent = waiting.iter().try_for_each(attach).and_then(|()| send_plan(&channel, plan));
     mark("plan sent");
-    let received = channel.receive().and_then(|packet| packet.ok_or(io::ErrorKind::UnexpectedEof.into()));
-    let mut packet = received.map_err(Unanswered::Lost)?;
+    let answered = sent.and_then(|()| channel.receive()).or_else(|error| last_word(&channel, error));
+    let lost = || Unanswered::Lost(io::ErrorKind::UnexpectedEof.into());
+    let mut packet = answered.map_err(Unanswered::Lost)?.ok_or_else(lost)?;
     mark("monitor answered");
     let wrong = |error: io::Error| Unanswered::Failed(failure::own(verb, "unexpected answer", &error));
     match packet.message::<Report>().map_err(wrong)? {
@@ -166,7 +165,19 @@ fn ask(
         Report::Failed { exit_code, invalid, message } => {
             Err(Unanswered::Failed(Report::failure(exit_code, invalid, message)))
         }
+        Report::NoMonitor(why) => {
+            let why = io::Error::other(why);
+            Err(Unanswered::Failed(failure::own(verb, "its monitor cannot be made", &why)))
+        }
         Report::OutOfMemory | Report::Exited(_) => Err(wrong(io::ErrorKind::InvalidData.into())),
+    }
+}
+
+/// What was said before the other side went with our words unread: the kernel tells of that first.
+fn last_word(channel: &Channel, error: io::Error) -> io::Result<Option<Packet>> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => channel.receive(),
+        _ => Err(error),
     }
 }
 

@@ -84,7 +84,7 @@ fn hear(epoll: &OwnedFd, shared: &Arc<Shared>, known: &Arc<Known>) {
         Some(Report::OutOfMemory) => {
             (shared.events)(RuntimeEvent::OutOfMemory { id: known.target.id.clone() });
         }
-        Some(Report::Running { .. } | Report::Failed { .. }) => {}
+        Some(Report::Running { .. } | Report::Failed { .. } | Report::NoMonitor(_)) => {}
         Some(Report::Exited(exit)) => {
             forget(epoll, shared, known);
             (shared.events)(RuntimeEvent::Exited { target: known.target.clone(), exit });

@@ -149,8 +149,8 @@ fn kind(header: &Header, path: &[u8], link: Option<Vec<u8>>, extension: &Extensi
     };
     let target = || link.unwrap_or_else(|| header.link.clone());
     Ok(match header.flag {
-        // Before POSIX a directory was a file whose name ends with a slash.
-        b'0' | 0 if path.ends_with(b"/") => EntryKind::Directory,
+        // Before POSIX a directory was a file whose name ends with a slash; GNU tar holds to that for every kind of file.
+        b'0' | 0 | b'7' | b'S' if path.ends_with(b"/") => EntryKind::Directory,
         b'0' | 0 | b'7' | b'S' => EntryKind::File,
         b'1' => EntryKind::HardLink(target()),
         b'2' => EntryKind::Symlink(target()),
