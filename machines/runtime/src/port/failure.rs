@@ -35,7 +35,14 @@ pub fn of_container(verb: Verb, error: &container::Error) -> StartFailure {
         _ => Kind::Internal,
     };
     let message = format!("unable to start container process: {error}");
-    StartFailure { exit_code: error.exit_code(), error: Error::new(kind, words(verb, &message)) }
+    let mut words = words(verb, &message);
+    if message.contains("not a directory") {
+        words.push_str(
+            ": Are you trying to mount a directory onto a file (or vice-versa)? \
+             Check if the specified host path exists and is the expected type",
+        );
+    }
+    StartFailure { exit_code: error.exit_code(), error: Error::new(kind, words) }
 }
 
 fn words(verb: Verb, message: &str) -> String {

@@ -93,9 +93,7 @@ impl<'a> Tools<'a> {
     }
 
     fn bind(&self, mount: &MountPlan, source: &Path, tree: std::io::Result<OwnedFd>) -> Result<()> {
-        let tree = tree.doing(|| {
-            format!("error mounting {:?} to rootfs at {:?}", source.display(), mount.destination.display())
-        })?;
+        let tree = tree.doing(|| error_mounting(source, mount))?;
         if let Some(map) = &mount.id_map {
             self.map_ids(mount, &tree, map)?;
         }
@@ -132,7 +130,10 @@ impl<'a> Tools<'a> {
     /// A handle on the destination, made where it is missing, and allowed to be mounted on.
     fn destination(&self, mount: &MountPlan, directory: bool) -> Result<OwnedFd> {
         let name = mount.destination.display();
-        let what = || format!("make the mount point {name}");
+        let what = || match &mount.source {
+            Source::Bind { path, .. } => error_mounting(path, mount),
+            Source::FileSystem { .. } | Source::Tree | Source::Cgroup => format!("make the mount point {name}"),
+        };
         if mount.is("proc") || mount.is("sysfs") {
             self.refuse_link(&mount.destination)?;
         }
@@ -142,6 +143,9 @@ impl<'a> Tools<'a> {
             path::make_file(self.root, &mount.destination, DIRECTORY_MODE)
         };
         let handle = made.doing(what)?;
+        if !directory && path::is_directory(&handle).doing(what)? {
+            return Err(std::io::Error::from_raw_os_error(libc::ENOTDIR)).doing(what);
+        }
         let on_proc = rustix::fs::fstatfs(&handle).doing(what)?.f_type == PROCFS;
         let allowed = mount.is("proc") || REPLACEABLE.iter().any(|file| Path::new(file) == mount.destination);
         if on_proc && !allowed {
@@ -216,6 +220,11 @@ impl<'a> Tools<'a> {
         let done = set_attributes(&tmpfs, mount.attributes, false, None);
         done.doing(|| "make the cgroups read-only")
     }
+}
+
+/// runc's words.
+fn error_mounting(source: &Path, mount: &MountPlan) -> String {
+    format!("error mounting {:?} to rootfs at {:?}", source.display(), mount.destination.display())
 }
 
 /// Whether nothing has to be done with a new mount before it is attached, or after.
