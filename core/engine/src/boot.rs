@@ -40,6 +40,7 @@ impl Engine {
         }
         engine.clear_unknown(&known);
         engine.detach_unused();
+        engine.settle_default()?;
         if let Err(error) = engine.restore_networks() {
             tracing::error!("find the networks again: {}", error.report());
         }

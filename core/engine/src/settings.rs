@@ -40,6 +40,10 @@ pub struct Settings {
     pub debug: bool,
     /// Blocks that addresses of new networks are cut from.
     pub address_pools: Vec<crate::networks::Source>,
+    /// What is said of the default network.
+    pub default_network: crate::networks::DefaultNetwork,
+    /// Options of new networks that do not say, by driver.
+    pub network_options: BTreeMap<String, BTreeMap<String, String>>,
     /// What `host-gateway` stands for; empty for the host's address on the container's network.
     pub host_gateway: Vec<std::net::IpAddr>,
     /// Name servers of containers that do not say.
@@ -77,6 +81,9 @@ impl Settings {
     /// The bridge of the default network: the engines of one host have one each.
     #[must_use]
     pub fn bridge(&self) -> String {
+        if let Some(bridge) = &self.default_network.bridge {
+            return bridge.clone();
+        }
         if self.data_root == std::path::Path::new(USUAL_ROOT) {
             return "dhow0".to_owned();
         }
@@ -103,6 +110,8 @@ impl Default for Settings {
             labels: Vec::new(),
             debug: false,
             address_pools: crate::networks::default_sources(),
+            default_network: crate::networks::DefaultNetwork::default(),
+            network_options: BTreeMap::new(),
             host_gateway: Vec::new(),
             dns: Vec::new(),
             dns_options: Vec::new(),

@@ -12,4 +12,4 @@ mod netlink;
 mod networks;
 pub mod sandbox;
 
-pub use networks::{HostNetworks, PublishPolicy};
+pub use networks::{HostNetworks, HostPolicy, PublishPolicy};

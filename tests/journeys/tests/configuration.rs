@@ -55,7 +55,14 @@ fn what_is_wrong_in_a_file_is_told_in_dockerds_words() -> Result<()> {
             &[],
             "the following directives don't match any configuration option: bogus, other",
         ),
-        (r#"{"iptables": false}"#, &[], "the following directives are not supported yet: iptables"),
+        (r#"{"rootless": true}"#, &[], "the following directives are not supported yet: rootless"),
+        (r#"{"bip": "10.0.0.1"}"#, &[], "bip: invalid CIDR address: 10.0.0.1"),
+        (
+            r#"{"bridge": "br0", "bip": "10.0.0.1/24"}"#,
+            &[],
+            "You specified -b & --bip, mutually exclusive options",
+        ),
+        (r#"{"ip6tables": false}"#, &[], "ip6tables: rules are made for both versions of IP"),
         (
             r#"{"hosts": ["tcp://127.0.0.1:2376"]}"#,
             &["-H", "unix:///run/a.sock"],
@@ -95,8 +102,8 @@ fn what_is_wrong_in_a_file_is_told_in_dockerds_words() -> Result<()> {
     let missing = daemon(&["--validate", "--config-file", "/no/such/file"])?;
     let words = "unable to configure the Docker daemon with file /no/such/file: open /no/such/file: no such file or directory";
     assert!(missing.stderr.contains(words), "{}", missing.stderr);
-    let flag = daemon(&["--userland-proxy=false"])?;
-    assert!(flag.status == 125 && flag.stderr.contains("--userland-proxy is not supported yet"), "{flag:?}");
+    let flag = daemon(&["--rootless=false"])?;
+    assert!(flag.status == 125 && flag.stderr.contains("--rootless is not supported yet"), "{flag:?}");
     Ok(())
 }
 

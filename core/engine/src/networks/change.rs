@@ -7,6 +7,7 @@ use dhow_model::{Container, Error, Result};
 
 use super::assign::{Connection, link};
 use super::check::check_settings;
+use super::configuration;
 use crate::plan::files;
 use crate::{Engine, Entry};
 
@@ -24,6 +25,7 @@ impl Engine {
         let network = self.complete_default(&self.network(network)?)?;
         let turn = entry.turn();
         let record = entry.record();
+        configuration::check_joins(&network)?;
         check(&network, &record)?;
         check_settings(&network, &settings)?;
         let mut endpoint = Endpoint { network: network.id.clone(), settings, assigned: None };

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use dhow_model::network::{self, Driver, Network, Pool, Prefix};
 use dhow_model::{ContainerId, Error, Kind, Result, Timestamp};
 
-use super::assign::USUAL_MTU;
-use super::{Known, built_in, is_link_name, options, pools, without_record};
+use super::{Known, built_in, configuration, is_link_name, options, pools, without_record};
 use crate::Engine;
 use crate::registry::lock;
 
@@ -36,6 +35,10 @@ pub struct NetworkRequest {
     pub options: BTreeMap<String, String>,
     /// Free pairs.
     pub labels: BTreeMap<String, String>,
+    /// It keeps settings for others, and nobody is in it.
+    pub config_only: bool,
+    /// The network that keeps its settings.
+    pub config_from: String,
 }
 
 impl Engine {
@@ -49,7 +52,12 @@ impl Engine {
             let words = format!("operation is not permitted on predefined {} network", request.name);
             return Err(Error::forbidden(words));
         }
+        if request.config_only {
+            configuration::check(&request)?;
+        }
+        lock(&self.networks).take_configuration(&mut request)?;
         let driver = check(&mut request)?;
+        self.add_default_options(&mut request);
         let used_by_host = self.ports.networks.used_by_host()?;
         let mut known = lock(&self.networks);
         if known.networks.values().any(|network| network.name == request.name) {
@@ -58,7 +66,7 @@ impl Engine {
         let used: Vec<Prefix> = used_by_host.into_iter().map(|(prefix, _)| prefix).collect();
         let mut network = Network {
             id: ContainerId::from_random(self.ports.host.random()).to_string(),
-            driver,
+            driver: if request.config_only { configuration::DRIVER } else { driver },
             created: Timestamp::now(),
             internal: request.internal,
             attachable: request.attachable,
@@ -69,11 +77,17 @@ impl Engine {
             ipam_options: request.ipam_options.clone(),
             options: request.options.clone(),
             labels: request.labels.clone(),
+            config_only: request.config_only,
+            config_from: request.config_from.clone(),
         };
-        options::check(&network)?;
-        network.pools = self.pools(&known, &request, (&network, &used))?;
-        check_bridge(&known, &network, &self.settings().bridge())?;
-        known.check_parent(&network)?;
+        if request.config_only {
+            network.pools = request.pools;
+        } else {
+            options::check(&network)?;
+            network.pools = self.pools(&known, &request, (&network, &used))?;
+            check_bridge(&known, &network, &self.settings().bridge())?;
+            known.check_parent(&network)?;
+        }
         self.ports.records.put_network(&network)?;
         let network = Arc::new(network);
         known.networks.insert(network.id.clone(), Arc::clone(&network));
@@ -81,6 +95,16 @@ impl Engine {
         self.make_parent(&network)?;
         self.tell_network(&network, "create", None);
         Ok(network)
+    }
+
+    /// What the engine's flags say of new networks, where nobody says it of this one.
+    fn add_default_options(&self, request: &mut NetworkRequest) {
+        let driver = if request.driver.is_empty() { "bridge" } else { &request.driver };
+        let settings = self.settings();
+        let usual = settings.network_options.get(driver).filter(|_| !request.config_only);
+        for (option, value) in usual.into_iter().flatten() {
+            request.options.entry(option.clone()).or_insert_with(|| value.clone());
+        }
     }
 
     /// What containers are to hang on is there from the beginning, or the network is not.
@@ -105,14 +129,14 @@ impl Engine {
         let mut found: Vec<Pool> = Vec::new();
         for pool in request.pools.clone() {
             let pool = complete(network, pool)?;
-            let mut others = known.networks.values().flat_map(|network| &network.pools).chain(&found);
+            let mut others = known.pools().map(|(_, pool)| pool).chain(&found);
             if others.any(|other| other.subnet.overlaps(pool.subnet)) {
                 let words = "invalid pool request: Pool overlaps with other one on this address space";
                 return Err(Error::forbidden(words));
             }
             found.push(pool);
         }
-        let own = known.networks.values().flat_map(|network| &network.pools).map(|pool| pool.subnet);
+        let own = known.pools().map(|(_, pool)| pool.subnet);
         let used: Vec<Prefix> = own.chain(host.iter().copied()).collect();
         if request.ipv4.unwrap_or(true) && !found.iter().any(|pool| !pool.subnet.is_six()) {
             let subnet = pools::choose(&self.settings().address_pools, &used)?;
@@ -125,7 +149,7 @@ impl Engine {
     }
 
     /// A block of version 6 that nobody else has: 40 of its bits are random (RFC 4193, 3.2).
-    fn local_block(&self) -> Prefix {
+    pub(super) fn local_block(&self) -> Prefix {
         let random = self.ports.host.random();
         let mut octets = [0; 16];
         octets[0] = 0xfd;
@@ -137,11 +161,7 @@ impl Engine {
     pub(crate) fn load_networks(&self) -> Result<()> {
         let records = self.ports.records.networks()?;
         let mut known = lock(&self.networks);
-        for mut network in records.into_iter().chain(without_record()) {
-            if network.driver == Driver::Bridge && network.is_built_in() {
-                // An older engine has not written all of them.
-                network.options = options_of_default(&network.bridge());
-            }
+        for network in records.into_iter().chain(without_record()) {
             known.networks.insert(network.id.clone(), Arc::new(network));
         }
         let default = built_in("bridge", Driver::Bridge);
@@ -149,50 +169,8 @@ impl Engine {
             known.networks.insert(default.id.clone(), Arc::new(default));
         }
         drop(known);
-        if let Err(error) = self.network("bridge").and_then(|default| self.complete_default(&default)) {
-            // The first container in it is told.
-            tracing::warn!("choose addresses of the default network: {}", error.report());
-        }
         Ok(())
     }
-
-    /// Gives the default network its addresses, once for all.
-    pub(super) fn complete_default(&self, network: &Arc<Network>) -> Result<Arc<Network>> {
-        if network.driver != Driver::Bridge || !network.pools.is_empty() {
-            return Ok(Arc::clone(network));
-        }
-        let host = self.ports.networks.used_by_host()?;
-        let settings = self.settings();
-        let mut known = lock(&self.networks);
-        let bridge = settings.bridge();
-        let others = known.networks.values().flat_map(|network| &network.pools).map(|pool| pool.subnet);
-        let not_own = host.iter().filter(|(_, link)| *link != bridge).map(|(prefix, _)| *prefix);
-        let used: Vec<Prefix> = others.chain(not_own).collect();
-        let usual =
-            pools::OF_BRIDGE.parse().ok().filter(|usual: &Prefix| !used.iter().any(|p| p.overlaps(*usual)));
-        let subnet = usual.map_or_else(|| pools::choose(&settings.address_pools, &used), Ok)?;
-        let mut complete = (**network).clone();
-        complete.pools = vec![pools::complete(chosen(subnet))?];
-        complete.created = Timestamp::now();
-        complete.options = options_of_default(&bridge);
-        self.ports.records.put_network(&complete)?;
-        let complete = Arc::new(complete);
-        known.networks.insert(complete.id.clone(), Arc::clone(&complete));
-        Ok(complete)
-    }
-}
-
-/// As Docker lists them.
-fn options_of_default(bridge: &str) -> BTreeMap<String, String> {
-    let options = [
-        ("bridge.default_bridge", "true"),
-        ("bridge.enable_icc", "true"),
-        ("bridge.enable_ip_masquerade", "true"),
-        ("bridge.host_binding_ipv4", "0.0.0.0"),
-        ("bridge.name", bridge),
-        ("driver.mtu", &USUAL_MTU.to_string()),
-    ];
-    options.map(|(name, value)| (format!("com.docker.network.{name}"), value.to_owned())).into()
 }
 
 fn chosen(subnet: Prefix) -> Pool {

@@ -9,6 +9,7 @@ use dhow_model::{Container, Result};
 
 use super::assign::link;
 use super::check::check_settings;
+use super::configuration;
 use crate::registry::lock;
 use crate::{Engine, Entry};
 
@@ -44,6 +45,7 @@ impl Engine {
     fn join_all(&self, record: &Container, joined: &mut Joined) -> Result<()> {
         for (place, name) in in_order(&joined.endpoints).into_iter().enumerate() {
             let network = self.complete_default(&self.network(&name)?)?;
+            configuration::check_joins(&network)?;
             let Some(endpoint) = joined.endpoints.get_mut(&name) else { continue };
             check_settings(&network, &endpoint.settings)?;
             endpoint.network.clone_from(&network.id);

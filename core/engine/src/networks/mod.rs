@@ -11,7 +11,9 @@ mod addresses;
 mod assign;
 mod change;
 mod check;
+mod configuration;
 mod create;
+mod default;
 mod directory;
 mod join;
 mod links;
@@ -32,11 +34,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dhow_model::event::EventKind;
-use dhow_model::network::{Assigned, BUILT_IN, Driver, Network, Published};
+use dhow_model::network::{Assigned, BUILT_IN, Driver, Network, Pool, Published};
 use dhow_model::{Container, Error, Result, Timestamp};
 use dhow_oci::Digest;
 
 pub use create::NetworkRequest;
+pub use default::{Block, DefaultNetwork};
 pub use directory::Directory;
 pub(crate) use join::Joined;
 pub use links::Linked;
@@ -81,6 +84,12 @@ impl Known {
             ))),
             _ => Err(Error::not_found(format!("network {} not found", shorten(text)))),
         }
+    }
+
+    /// All blocks of addresses, with the ids of their networks.
+    fn pools(&self) -> impl Iterator<Item = (&str, &Pool)> {
+        let networks = self.networks.values().filter(|network| !network.config_only);
+        networks.flat_map(|network| network.pools.iter().map(|pool| (network.id.as_str(), pool)))
     }
 
     /// Notes what a running container has.
@@ -188,6 +197,8 @@ fn built_in(name: &str, driver: Driver) -> Network {
         ipam_options: None,
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
+        config_only: false,
+        config_from: String::new(),
     }
 }
 

@@ -22,6 +22,7 @@ impl Engine {
             let words = format!("{} is a pre-defined network and cannot be removed", network.name);
             return Err(Error::forbidden(words));
         }
+        lock(&self.networks).check_unused_configuration(&network)?;
         let members = self.network_members(&network);
         if !members.is_empty() {
             let names = members.iter().map(|member| {
@@ -61,7 +62,8 @@ impl Engine {
     pub fn prune_networks(&self, chosen: impl Fn(&Network) -> bool) -> Result<PrunedNetworks> {
         let mut gone = Vec::new();
         for network in self.networks() {
-            if !network.is_built_in() && !self.network_has_containers(&network) && chosen(&network) {
+            let kept = network.is_built_in() || network.config_only;
+            if !kept && !self.network_has_containers(&network) && chosen(&network) {
                 self.forget_network(&network)?;
                 gone.push(network.name.clone());
             }

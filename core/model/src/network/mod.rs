@@ -80,6 +80,12 @@ pub struct Network {
     pub options: BTreeMap<String, String>,
     /// Free pairs.
     pub labels: BTreeMap<String, String>,
+    /// It keeps settings for others, and nobody is in it.
+    #[serde(default)]
+    pub config_only: bool,
+    /// The network that keeps its settings; empty when none does.
+    #[serde(default)]
+    pub config_from: String,
 }
 
 /// A block of addresses of a network.

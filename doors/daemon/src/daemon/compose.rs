@@ -71,7 +71,7 @@ pub(super) fn engine(
             &configuration.data_root,
             &configuration.exec_root,
             server,
-            configuration.publishing,
+            configuration.host,
         )),
         names,
         runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report)?),

@@ -9,7 +9,7 @@ use dhow_engine::Settings;
 use dhow_engine::runtimes::{OWN, is_known};
 use dhow_model::container::{LogConfig, Ulimit};
 use dhow_model::ports::RuntimeProgram;
-use dhow_net::PublishPolicy;
+use dhow_net::HostPolicy;
 use dhow_store::LayerFormat;
 
 use super::address::{Address, TLS_PORT};
@@ -30,7 +30,7 @@ pub(super) struct Configuration {
     pub(super) pidfile: PathBuf,
     pub(super) settings: Settings,
     pub(super) store: dhow_store::Options,
-    pub(super) publishing: PublishPolicy,
+    pub(super) host: HostPolicy,
     pub(super) log: LogStyle,
     /// Where metrics are served, when they are.
     pub(super) metrics: Option<SocketAddr>,
@@ -63,7 +63,7 @@ impl Configuration {
             access: access(flags, &file)?,
             settings: settings(flags, &file, &data_root)?,
             store: dhow_store::Options { layers: layer_format(format.as_deref())? },
-            publishing: networks::publishing(flags, &file)?,
+            host: flags.network.or(&file.network).policy(networks::publishing(flags, &file)?)?,
             log: log_style(flags, &file)?,
             metrics: metrics(either(&flags.metrics_addr, &file.metrics_addr).as_deref())?,
             pidfile: either(&flags.pidfile, &file.pidfile).unwrap_or_else(|| exec_root.join("dhow.pid")),
@@ -161,6 +161,7 @@ fn settings(flags: &Flags, file: &File, data_root: &Path) -> Result<Settings> {
     let containers = of_containers(flags, file)?;
     Ok(Settings {
         data_root: data_root.into(),
+        default_network: flags.network.or(&file.network).default_network()?,
         debug: either(&flags.log.debug, &file.debug).unwrap_or(false),
         labels: labels(&both(&flags.labels, &file.labels))?,
         live_restore: either(&flags.end.live_restore, &file.live_restore).unwrap_or(own.live_restore),

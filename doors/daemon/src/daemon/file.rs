@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::default_network::{NetworkFlags, NetworkOptions};
 use super::flags::{Flags, Given, UNSERVED};
 use super::networks::FilePool;
 
@@ -28,12 +29,12 @@ const NAMED: &[(&str, &str)] = &[
     ("cdi-spec-dirs", "cdi_directories"),
     ("default-address-pools", "address_pools"),
     ("host-gateway-ips", "host_gateways"),
+    ("default-network-opts", "network_opts"),
 ];
 /// Names of the file for what is refused, where they are not the flag's.
 const UNSERVED_NAMES: &[&str] = &[
     "authorization-plugins",
     "builder",
-    "default-network-opts",
     "features",
     "insecure-registries",
     "min-api-version",
@@ -91,6 +92,9 @@ pub(super) struct File {
     pub(super) dns_search: Vec<String>,
     pub(super) default_address_pools: Vec<FilePool>,
     pub(super) host_gateway_ips: Vec<String>,
+    pub(super) default_network_opts: NetworkOptions,
+    #[serde(flatten)]
+    pub(super) network: NetworkFlags,
     pub(super) publish_policy: Option<String>,
     pub(super) max_concurrent_downloads: Option<i64>,
     pub(super) max_concurrent_uploads: Option<i64>,
@@ -253,7 +257,7 @@ mod tests {
                 "the following directives don't match any configuration option: validate",
             ),
             (r#"{"label": []}"#, "the following directives don't match any configuration option: label"),
-            (r#"{"bip": "10.0.0.1/24"}"#, "the following directives are not supported yet: bip"),
+            (r#"{"rootless": true}"#, "the following directives are not supported yet: rootless"),
             (
                 r#"{"registry-mirrors": []}"#,
                 "the following directives are not supported yet: registry-mirrors",

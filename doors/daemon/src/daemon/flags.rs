@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser};
 
+use super::default_network::NetworkFlags;
+
 /// Flags of dockerd that are refused by name, here and in `daemon.json`: there is nothing behind them yet.
 pub(super) const UNSERVED: &[&str] = &[
-    "allow-direct-routing",
     "authorization-plugin",
-    "bip",
-    "bip6",
-    "bridge",
     "bridge-accept-fwmark",
     "containerd",
     "containerd-namespace",
@@ -18,27 +16,13 @@ pub(super) const UNSERVED: &[&str] = &[
     "cpu-rt-period",
     "cpu-rt-runtime",
     "cri-containerd",
-    "default-gateway",
-    "default-gateway-v6",
-    "default-network-opt",
     "experimental",
     "feature",
     "firewall-backend",
-    "fixed-cidr",
-    "fixed-cidr-v6",
     "http-proxy",
     "https-proxy",
-    "icc",
     "init-path",
     "insecure-registry",
-    "ip",
-    "ip-forward",
-    "ip-forward-no-drop",
-    "ip-masq",
-    "ip6tables",
-    "iptables",
-    "ipv6",
-    "mtu",
     "network-control-plane-mtu",
     "network-diagnostic-port",
     "no-proxy",
@@ -49,7 +33,6 @@ pub(super) const UNSERVED: &[&str] = &[
     "selinux-enabled",
     "storage-opt",
     "swarm-default-advertise-addr",
-    "userland-proxy",
     "userland-proxy-path",
     "userns-remap",
 ];
@@ -102,6 +85,8 @@ pub(super) struct Flags {
     pub(super) end: EndFlags,
     #[command(flatten)]
     pub(super) containers: ContainerFlags,
+    #[command(flatten)]
+    pub(super) network: NetworkFlags,
     /// Layers that are pulled at once
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub(super) max_concurrent_downloads: Option<i64>,
@@ -221,6 +206,9 @@ pub(super) struct ContainerFlags {
     /// A block that new networks are cut from: base=10.0.0.0/8,size=24
     #[arg(long = "default-address-pool", value_name = "POOL")]
     pub(super) address_pools: Vec<String>,
+    /// An option of new networks that do not say: driver=option=value
+    #[arg(long = "default-network-opt", value_name = "OPTION")]
+    pub(super) network_opts: Vec<String>,
     /// What host-gateway stands for in --add-host
     #[arg(long = "host-gateway-ip", value_name = "ADDRESS")]
     pub(super) host_gateways: Vec<String>,
@@ -268,7 +256,7 @@ impl Given {
 }
 
 /// Go's way to write a truth.
-fn boolean(text: &str) -> Result<bool, String> {
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),

@@ -7,6 +7,7 @@
 mod address;
 mod compose;
 mod configuration;
+mod default_network;
 mod file;
 mod flags;
 mod log;

@@ -6,6 +6,7 @@ use dhow_engine::networks::{Source, default_sources};
 use dhow_net::PublishPolicy;
 use serde::Deserialize;
 
+use super::default_network::network_options;
 use super::file::File;
 use super::flags::{ContainerFlags, Flags};
 
@@ -30,6 +31,7 @@ pub(super) fn apply(flags: &ContainerFlags, file: &File, settings: &mut Settings
     settings.host_gateway = gateways
         .map(|text| text.parse().with_context(|| format!("host-gateway-ip: {text:?} is no address")))
         .collect::<Result<_>>()?;
+    settings.network_options = network_options(&flags.network_opts, &file.default_network_opts)?;
     Ok(())
 }
 

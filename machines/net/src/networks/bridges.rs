@@ -27,8 +27,8 @@ pub(super) fn attach(links: &mut Links, name: &str, interfaces: &[String]) -> io
     Ok(())
 }
 
-/// Makes the bridge of a network, or completes one that is there.
-pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Result<()> {
+/// Makes the bridge of a network, or completes one that is there; `guarded` says that there are rules for it.
+pub(super) fn make(links: &mut Links, network: &Network, (mark, guarded): (&str, bool)) -> io::Result<()> {
     let name = network.bridge();
     let mtu = network
         .options
@@ -60,7 +60,8 @@ pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Resu
         links.change(bridge, &Change { names_itself: Some(false), ..Change::default() })?;
     }
     links.configure(bridge, &gateways.collect::<Vec<_>>(), &[])?;
-    if network.internal {
+    // Only our rules keep others away from what is the loopback's.
+    if network.internal || !guarded {
         return Ok(());
     }
     // What is published on addresses of the loopback comes back by the bridge.

@@ -25,11 +25,38 @@ pub enum PublishPolicy {
     HostRules,
 }
 
+/// What the engine may do to the host, and what it leaves alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPolicy {
+    /// What the host's own rules say of published ports.
+    pub publishing: PublishPolicy,
+    /// Rules are made; without, nothing keeps networks apart, hides their addresses or publishes ports.
+    pub rules: bool,
+    /// The host is made a router.
+    pub forwarding: bool,
+    /// A host that was none before routes for others, too.
+    pub forwards_strangers: bool,
+    /// What is published is reached by the containers' own addresses as well.
+    pub direct_routing: bool,
+}
+
+impl Default for HostPolicy {
+    fn default() -> Self {
+        Self {
+            publishing: PublishPolicy::default(),
+            rules: true,
+            forwarding: true,
+            forwards_strangers: false,
+            direct_routing: false,
+        }
+    }
+}
+
 /// A table of rules, and who keeps it.
 #[derive(Debug)]
 pub(super) struct Guard {
     name: String,
-    publishing: PublishPolicy,
+    policy: HostPolicy,
     open: Mutex<Option<Open>>,
 }
 
@@ -42,8 +69,19 @@ struct Open {
 
 impl Guard {
     /// For a table of this name. Nothing is touched before a network is added.
-    pub(super) const fn new(name: String, publishing: PublishPolicy) -> Self {
-        Self { name, publishing, open: Mutex::new(None) }
+    pub(super) const fn new(name: String, policy: HostPolicy) -> Self {
+        Self { name, policy, open: Mutex::new(None) }
+    }
+
+    /// Removes what an engine left that made rules, when this one is to make none.
+    pub(super) fn clear_unwanted(&self) {
+        if self.policy.rules {
+            return;
+        }
+        let removed = Firewall::open(&self.name, Ownership::Exclusive).and_then(Firewall::remove);
+        if let Err(error) = removed {
+            tracing::debug!("remove rules of an earlier engine: {error}");
+        }
     }
 
     /// Puts rules for these networks and ports in place of what an earlier engine left.
@@ -53,6 +91,9 @@ impl Guard {
         published: &[Publication],
         forwarding: &Forwarding,
     ) -> io::Result<()> {
+        if !self.policy.rules {
+            return Ok(());
+        }
         let rules = Rules {
             networks: networks.iter().map(rules_of).collect::<io::Result<_>>()?,
             ports: published.iter().map(ports_of).collect::<io::Result<Vec<_>>>()?.concat(),
@@ -70,6 +111,9 @@ impl Guard {
 
     /// Adds a network, unless it is there.
     pub(super) fn add(&self, network: &Network, forwarding: &Forwarding) -> io::Result<()> {
+        if !self.policy.rules {
+            return Ok(());
+        }
         let mut open = lock(&self.open);
         let open = match &mut *open {
             Some(open) => open,
@@ -93,6 +137,9 @@ impl Guard {
     /// Publishes ports.
     pub(super) fn publish(&self, publication: &Publication) -> io::Result<()> {
         let ports = ports_of(publication)?;
+        if !(self.policy.rules || ports.is_empty()) {
+            return Err(wrong("this engine makes no firewall rules (iptables is false)".to_owned()));
+        }
         self.with(|firewall| firewall.publish(&[], &ports))
     }
 
@@ -107,16 +154,17 @@ impl Guard {
 
     /// A host that was no router before is none for others now.
     fn policy(&self, forwarding: &Forwarding) -> io::Result<Policy> {
-        let strangers = if forwarding.was_off()? { Strangers::Drop } else { Strangers::Pass };
+        let ours = self.policy.forwarding && !self.policy.forwards_strangers;
+        let strangers = if ours && forwarding.was_off()? { Strangers::Drop } else { Strangers::Pass };
         let (mut host, gate) = (Sandbox::at("/proc/self/ns/net".into())?, gate(&self.name));
-        let gate = match self.publishing {
+        let gate = match self.policy.publishing {
             PublishPolicy::HostRules => Some(Gate::open(&mut host, &gate)?),
             PublishPolicy::Open => {
                 Gate::close(&mut host, &gate)?;
                 None
             }
         };
-        Ok(Policy { strangers, gate, ..Policy::default() })
+        Ok(Policy { strangers, gate, direct: self.policy.direct_routing })
     }
 
     fn start(&self, rules: Rules) -> io::Result<Open> {

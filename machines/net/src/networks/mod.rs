@@ -24,7 +24,7 @@ use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
 use forwarding::Forwarding;
 use guard::Guard;
-pub use guard::PublishPolicy;
+pub use guard::{HostPolicy, PublishPolicy};
 use pool::Pool;
 
 /// The data directory of the engine whose table has the plain name.
@@ -38,6 +38,7 @@ pub struct HostNetworks {
     links: Mutex<Option<Links>>,
     guard: Guard,
     forwarding: Forwarding,
+    policy: HostPolicy,
     server: Server,
     pool: Pool,
 }
@@ -46,12 +47,13 @@ impl HostNetworks {
     /// For the engine whose data are at `data_root`, whose state of this boot is at `exec_root`, and whose containers
     /// ask `server` for names. Nothing is touched before a network is used.
     #[must_use]
-    pub fn new(data_root: &Path, exec_root: &Path, server: Server, publishing: PublishPolicy) -> Self {
+    pub fn new(data_root: &Path, exec_root: &Path, server: Server, policy: HostPolicy) -> Self {
         Self {
             mark: format!("{}{}", bridges::MARK, data_root.display()),
             links: Mutex::new(None),
-            guard: Guard::new(table(data_root), publishing),
+            guard: Guard::new(table(data_root), policy),
             forwarding: Forwarding::new(exec_root.join("forwarding-was-off")),
+            policy,
             server,
             pool: Pool::default(),
         }
@@ -70,8 +72,9 @@ impl HostNetworks {
     /// The rules come before the bridge: nothing is ever open that should not be.
     fn set_up_bridge(&self, network: &Network) -> io::Result<()> {
         self.guard.add(network, &self.forwarding)?;
-        self.with_links(|links| bridges::make(links, network, &self.mark))?;
-        if network.internal { Ok(()) } else { Forwarding::switch_on(network) }
+        self.with_links(|links| bridges::make(links, network, (&self.mark, self.policy.rules)))?;
+        let forwarded = self.policy.forwarding && !network.internal;
+        if forwarded { Forwarding::switch_on(network) } else { Ok(()) }
     }
 
     /// A link that cannot be given its addresses does not stay.
@@ -125,6 +128,12 @@ impl Networks for HostNetworks {
         self.with_links(used).map_err(failed("cannot look at the host's networks"))
     }
 
+    fn has_bridge(&self, name: &str) -> Result<bool> {
+        let found = self.with_links(|links| links.find(name));
+        let found = found.map_err(failed(format!("cannot look for the bridge {name}")))?;
+        Ok(found.is_some_and(|link| link.kind == "bridge"))
+    }
+
     fn set_up(&self, network: &Network) -> Result<()> {
         if network.driver == Driver::Bridge {
             let what = || format!("cannot make the bridge {} of network {}", network.bridge(), network.name);
@@ -148,6 +157,7 @@ impl Networks for HostNetworks {
         let missing = self
             .with_links(|links| bridges::tidy(links, should_be, &self.mark))
             .map_err(failed("cannot remove links that nobody needs"))?;
+        self.guard.clear_unwanted();
         if should_be.used.is_empty() {
             return Ok(missing);
         }

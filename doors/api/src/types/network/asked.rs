@@ -105,12 +105,7 @@ pub(crate) struct DisconnectBody {
 pub(crate) fn create_request(mut body: Map<String, Value>) -> Result<NetworkRequest> {
     drop_nulls(&mut body);
     let body: CreateBody = read("network", Value::Object(body))?;
-    let unserved = [
-        ("Ingress", body.ingress),
-        ("ConfigOnly", body.config_only),
-        ("ConfigFrom", !body.config_from.network.is_empty()),
-        ("Scope", !matches!(body.scope.as_str(), "" | "local")),
-    ];
+    let unserved = [("Ingress", body.ingress), ("Scope", !matches!(body.scope.as_str(), "" | "local"))];
     if let Some((name, _)) = unserved.iter().find(|(_, set)| *set) {
         return Err(Error::invalid(format!("{name} is not supported yet")));
     }
@@ -126,6 +121,8 @@ pub(crate) fn create_request(mut body: Map<String, Value>) -> Result<NetworkRequ
         ipam_options: body.ipam.options,
         options: body.options,
         labels: body.labels,
+        config_only: body.config_only,
+        config_from: body.config_from.network,
     })
 }
 

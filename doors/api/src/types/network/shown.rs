@@ -29,7 +29,7 @@ pub(crate) struct Shown<'a> {
     internal: bool,
     attachable: bool,
     ingress: bool,
-    config_from: ConfigFrom,
+    config_from: ConfigFrom<'a>,
     config_only: bool,
     containers: BTreeMap<String, Shape>,
     options: &'a BTreeMap<String, String>,
@@ -68,10 +68,10 @@ impl Block {
     }
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct ConfigFrom {
-    network: &'static str,
+struct ConfigFrom<'a> {
+    network: &'a str,
 }
 
 /// A running container in an inspected network.
@@ -120,8 +120,8 @@ impl<'a> Shown<'a> {
             internal: network.internal,
             attachable: network.attachable,
             ingress: false,
-            config_from: ConfigFrom::default(),
-            config_only: false,
+            config_from: ConfigFrom { network: &network.config_from },
+            config_only: network.config_only,
             containers: containers.collect(),
             options: &network.options,
             labels: &network.labels,
