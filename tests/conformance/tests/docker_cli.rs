@@ -177,7 +177,7 @@ fn what_another_container_or_network_is_needed_for_is_looked_for_at_the_start() 
             (
                 "run --rm --ipc container:donor busybox true",
                 125,
-                "docker: Error response from daemon: container donor: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+                "docker: Error response from daemon: container ID: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
             ),
             ("run --rm --pid container:donor busybox ps -o comm", 0, "COMMAND\nsleep\nps"),
         ],

@@ -1,9 +1,9 @@
 //! Life of containers, seen by the stock `docker` command line and by our own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use dhow_testkit::{Engine, process};
 
 fn engine() -> Result<Engine> {
@@ -110,6 +110,25 @@ fn input_reaches_the_container_and_its_end_too() -> Result<()> {
         let path = if program == "docker" { "docker".into() } else { dhow_testkit::engine::binary()? };
         let answer = engine.client(&path, &["run", "--rm", "-i", "busybox", "cat"], b"over the sea\n");
         assert_eq!(answer.ok(), "over the sea", "{program}");
+    }
+    Ok(())
+}
+
+#[test]
+fn who_writes_on_when_nobody_reads_still_learns_the_exit_code() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["run", "-d", "--name", "busy", "--network", "none", "busybox", "sleep", "1000"]).ok();
+    for verb in ["run -i --rm --network none busybox", "exec -i busy"] {
+        let words = verb.split(' ').chain(["sh", "-c", "head -n 1; exit 6"]);
+        let mut command = Command::new("docker");
+        command.env("DOCKER_HOST", engine.host()).args(words);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut input = child.stdin.take().context("no input")?;
+        let writing = std::thread::spawn(move || while input.write_all(b"y\n").is_ok() {});
+        let output = child.wait_with_output()?;
+        ensure!(output.status.code() == Some(6) && output.stdout == b"y\n", "{verb}: {output:?}");
+        assert!(writing.join().is_ok());
     }
     Ok(())
 }

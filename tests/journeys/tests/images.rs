@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use dhow_testkit::{Engine, process};
 
 fn engine() -> Result<Engine> {
@@ -55,6 +55,46 @@ fn a_saved_image_comes_back_with_the_same_id() -> Result<()> {
         "stat -c %h /b; test -p /f && echo fifo; ls -d /home",
     ]);
     assert_eq!(files.stdout, "2\nfifo\n");
+    Ok(())
+}
+
+#[test]
+fn a_repository_is_saved_with_all_its_tags() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["tag", "busybox", "cargo:1"]).ok();
+    engine.docker(&["tag", "busybox", "cargo:2"]).ok();
+    engine.docker(&["run", "--name", "work", "--network", "none", "busybox", "touch", "/x"]).ok();
+    engine.docker(&["commit", "work", "cargo:3"]).ok();
+    let tar = engine.scratch().join("all.tar").display().to_string();
+    engine.docker(&["save", "-o", &tar, "cargo"]).ok();
+    engine.docker(&["rmi", "cargo:1", "cargo:2", "cargo:3"]).ok();
+    let loaded = engine.docker(&["load", "-i", &tar]).ok().to_owned();
+    for tag in ["cargo:1", "cargo:2", "cargo:3"] {
+        ensure!(loaded.contains(tag), "{loaded}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_no_name_of_an_image_is_told_from_one_that_is_not_there() -> Result<()> {
+    let engine = engine()?;
+    let mut connection = engine.connect()?;
+    for (name, status, words) in [
+        ("nothere", 404, "No such image: nothere:latest"),
+        ("Upper", 400, "invalid reference format: repository name (library/Upper) must be lowercase"),
+        ("a:b:c", 400, "invalid reference format"),
+    ] {
+        for (method, path) in [("GET", "/json"), ("GET", "/history"), ("GET", "/get"), ("DELETE", "")] {
+            let answer =
+                connection.request(method, &format!("/images/{name}{path}"), &serde_json::Value::Null)?;
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            ensure!(
+                answer.status == status && said.contains(words),
+                "{method} {name}{path}: {} {said}",
+                answer.status
+            );
+        }
+    }
     Ok(())
 }
 

@@ -344,6 +344,40 @@ fn spaces_are_shared_with_whom_was_named() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn whose_spaces_are_shared_may_be_renamed() -> Result<()> {
+    let engine = engine()?;
+    let sleep = ["busybox", "sleep", "1000"];
+    let donor =
+        ["run", "-d", "--name", "donor", "--network", "none", "--hostname", "given", "--ipc", "shareable"];
+    let id = engine.docker(&[&donor[..], &sleep].concat()).ok().to_owned();
+    let modes = ["--network", "container:donor", "--ipc", "container:donor", "--pid", "container:donor"];
+    engine.docker(&[&["create", "--name", "guest"], &modes[..], &sleep].concat()).ok();
+    let host = "{{with .HostConfig}}{{.NetworkMode}} {{.IpcMode}} {{.PidMode}}{{end}}";
+    let shown = engine.docker(&["inspect", "-f", host, "guest"]).ok().to_owned();
+    ensure!(shown == [&format!("container:{id}")[..]; 3].join(" "), "{shown}");
+    engine.docker(&["rename", "donor", "other"]).ok();
+    engine.docker(&["run", "-d", "--name", "donor", "--network", "none", "busybox", "sleep", "1000"]).ok();
+    engine.docker(&["start", "guest"]).ok();
+    let space = |name: &str, kind: &str| {
+        engine.docker(&["exec", name, "readlink", &format!("/proc/self/ns/{kind}")]).ok().to_owned()
+    };
+    for kind in ["net", "ipc", "pid"] {
+        ensure!(space("guest", kind) == space("other", kind), "{kind}");
+    }
+    // The name is the same, and changes for the one alone.
+    ensure!(space("guest", "uts") != space("other", "uts"));
+    ensure!(engine.docker(&["inspect", "-f", "{{.Config.Hostname}}", "guest"]).ok() == "given");
+    ensure!(
+        engine.docker(&["exec", "guest", "sh", "-c", "hostname; cat /etc/hostname"]).ok() == "given\ngiven"
+    );
+    for mode in ["--pid", "--ipc"] {
+        let answer = engine.docker(&["create", mode, "container:nobody", "busybox"]);
+        ensure!(answer.stderr.contains("No such container: nobody"), "{answer:?}");
+    }
+    Ok(())
+}
+
 /// More groups than the kernel takes, and files longer than any that is honest: a clear word, and quickly.
 #[test]
 fn lists_of_groups_are_bounded() -> Result<()> {

@@ -56,16 +56,18 @@ impl Engine {
         let config = merge::with_image(config, image.as_ref());
         let facts = self.ports.host.facts();
         let mut host_config = merge::with_settings(host_config, &self.settings(), facts);
+        self.pin_donors(&mut host_config);
         let mut warnings = discard::discard(&mut host_config, facts);
         warnings.extend(conflicts::discarded(&host_config));
         validate::check(&config, &host_config, facts)?;
         merge::limit_swap(&mut host_config);
+        self.check_donors(&host_config)?;
         self.runtime_program(&host_config.runtime)?;
         self.check_storage(&host_config)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
         let mut record = Container {
-            config: merge::with_id(config, &id, &host_config),
+            config: merge::with_id(config, &id, &host_config, &facts.name),
             created: Timestamp::now(),
             image: image.as_ref().map(|image| image.id),
             platform: image.as_ref().map(platform_of),

@@ -77,7 +77,13 @@ impl Engine {
 
     /// What a container has on the host is on record before it runs: an engine that is killed in between finds it.
     fn connected(&self, entry: &Entry, joined: &Joined) -> Result<Arc<Container>> {
-        let connect = |record: &mut Container| record.networks.clone_from(&joined.endpoints);
+        let donor = self.name_of_donor(&entry.record());
+        let connect = |record: &mut Container| {
+            record.networks.clone_from(&joined.endpoints);
+            if let Some((host, domain)) = donor {
+                (record.config.hostname, record.config.domainname) = (host, domain);
+            }
+        };
         if joined.space.is_some() {
             return entry.advance(&self.ports, connect);
         }

@@ -39,7 +39,7 @@ impl Engine {
     pub fn image(&self, text: &str) -> Result<Image> {
         let found = match self.image_id(text)? {
             Some(id) => self.ports.images.by_id(&id)?,
-            None => self.image_by_name(text)?,
+            None => self.ports.images.by_reference(&reference(text)?)?,
         };
         let found = match found {
             None => self.image_by_prefix(text)?,
@@ -90,13 +90,6 @@ impl Engine {
         Ok(text.parse::<Digest>().or_else(|_| Digest::from_hex(text)).ok())
     }
 
-    fn image_by_name(&self, text: &str) -> Result<Option<Image>> {
-        match Reference::parse_tagged(text) {
-            Ok(reference) => self.ports.images.by_reference(&reference),
-            Err(_) => Ok(None),
-        }
-    }
-
     fn image_by_prefix(&self, text: &str) -> Result<Option<Image>> {
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
         let digits = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
@@ -121,6 +114,10 @@ impl Engine {
         self.tell_image("tag", &image.id.to_string(), &reference.familiar());
         Ok(())
     }
+}
+
+fn reference(text: &str) -> Result<Reference> {
+    Reference::parse_tagged(text).map_err(|error| Error::invalid(error.to_string()))
 }
 
 pub(crate) fn platform_of(image: &Image) -> Platform {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use dhow_model::image::Loaded;
 use dhow_model::ports::{LoadProgress, SaveFormat, SaveItem};
-use dhow_model::{Error, Result};
+use dhow_model::{Error, ImageId, Result};
 use dhow_oci::{Platform, Reference};
 
 use crate::Engine;
@@ -37,21 +37,38 @@ impl Engine {
         }
         let mut items: Vec<SaveItem> = Vec::new();
         for name in names {
-            let image = self.image_on(name, platform)?;
-            let references = self.names_of(name, &image);
-            match items.iter_mut().find(|item| item.id == image.id) {
-                Some(item) => item.references.extend(references),
-                None => items.push(SaveItem { id: image.id, references }),
+            for (id, references) in self.meant_by(name, platform)? {
+                match items.iter_mut().find(|item| item.id == id) {
+                    Some(item) => add_new(&mut item.references, references),
+                    None => items.push(SaveItem { id, references }),
+                }
             }
         }
         Ok(items)
     }
 
     /// A repository without a tag means all its tags; an id none.
-    fn names_of(&self, text: &str, image: &dhow_model::Image) -> Vec<Reference> {
-        let Ok(reference) = Reference::parse_tagged(text) else { return Vec::new() };
-        let named = image.references.contains(&reference);
-        if named { vec![reference] } else { Vec::new() }
+    fn meant_by(&self, text: &str, platform: Option<&Platform>) -> Result<Vec<(ImageId, Vec<Reference>)>> {
+        let tags = self.tags_of(text)?;
+        if tags.is_empty() {
+            let image = self.image_on(text, platform)?;
+            let named = Reference::parse_tagged(text).ok().filter(|name| image.references.contains(name));
+            return Ok(vec![(image.id, named.into_iter().collect())]);
+        }
+        let tag = |tag: Reference| Ok((self.image_on(&tag.familiar(), platform)?.id, vec![tag]));
+        tags.into_iter().map(tag).collect()
+    }
+
+    /// All tags of a repository that is named without one.
+    fn tags_of(&self, text: &str) -> Result<Vec<Reference>> {
+        let named =
+            Reference::parse(text).ok().filter(|name| name.tag().is_none() && name.digest().is_none());
+        let Some(name) = named else { return Ok(Vec::new()) };
+        let all = self.images()?.into_iter().flat_map(|image| image.references);
+        let of = |other: &Reference| other.familiar_name() == name.familiar_name() && other.tag().is_some();
+        let mut tags: Vec<Reference> = all.filter(of).collect();
+        tags.sort();
+        Ok(tags)
     }
 
     /// Writes images as a tar.
@@ -65,4 +82,9 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+fn add_new(known: &mut Vec<Reference>, more: Vec<Reference>) {
+    let new: Vec<Reference> = more.into_iter().filter(|reference| !known.contains(reference)).collect();
+    known.extend(new);
 }

@@ -42,8 +42,8 @@ impl Engine {
         })?;
         let own = settings.mac_address.to_lowercase();
         assigned.mac = match network.driver {
-            // It is its parent's.
-            Driver::Ipvlan => String::new(),
+            // It is its parent's; and where there is no link, there is none.
+            Driver::Ipvlan | Driver::Host | Driver::Null => String::new(),
             _ if own.is_empty() => mac_of(&assigned, &self.ports.host.random()),
             _ => own,
         };

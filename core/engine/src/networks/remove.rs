@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dhow_model::event::EventKind;
 use dhow_model::network::Network;
 use dhow_model::{Error, Result};
 
@@ -68,6 +69,8 @@ impl Engine {
                 gone.push(network.name.clone());
             }
         }
+        let more = [("reclaimed".to_owned(), "0".to_owned())].into();
+        self.tell(EventKind::Network, "prune", "", more);
         Ok(gone)
     }
 }

@@ -131,6 +131,8 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFact
     let cache = settings.log.config.iter().filter(|(name, _)| name.starts_with("cache-"));
     let cache = cache.map(|(name, value)| (name.clone(), value.clone())).collect();
     merge_maps(&mut host.log_config.config, Some(&cache));
+    // Neither nothing nor less than nothing is a limit, and none is shown.
+    host.pids_limit = host.pids_limit.filter(|limit| *limit > 0);
     if host.restart_policy.name.is_empty() {
         host.restart_policy.name = "no".into();
     }
@@ -144,14 +146,12 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFact
     host
 }
 
-/// The host name, where nobody gave one.
+/// The host name, where nobody gave one: who is in the network of the host is called as it is.
 #[must_use]
-pub fn with_id(mut config: Config, id: &ContainerId, host: &HostConfig) -> Config {
-    let own = host.uts_mode != "host"
-        && host.network_mode != "host"
-        && !host.network_mode.starts_with("container:");
-    if config.hostname.is_empty() && own {
-        config.hostname = id.short().into();
+pub fn with_id(mut config: Config, id: &ContainerId, host: &HostConfig, host_name: &str) -> Config {
+    if config.hostname.is_empty() {
+        let name = if host.network_mode == "host" { host_name } else { id.short() };
+        config.hostname = name.into();
     }
     config
 }

@@ -31,10 +31,12 @@ use dhow_model::ports::{DeviceNode, HostFacts};
 use dhow_model::{Container, Error, Result};
 
 use crate::networks::Linked;
-use crate::{Engine, Settings};
+use crate::{Engine, Entry, Settings};
 
 /// The most that is read of a file of a container or of the host.
 const LONGEST_FILE: u64 = 4 << 20;
+/// How a mode begins that names a container to join.
+const DONOR: &str = "container:";
 
 /// Everything that a plan depends on beside the record.
 #[derive(Debug, Clone)]
@@ -131,17 +133,45 @@ impl Engine {
         wanted.into_iter().map(look).collect()
     }
 
+    /// Containers whose namespaces are joined are named by id: they may be renamed, and their names given to others. Who
+    /// is not there keeps the name that was given.
+    pub(crate) fn pin_donors(&self, host: &mut HostConfig) {
+        for mode in [&mut host.network_mode, &mut host.ipc_mode, &mut host.pid_mode] {
+            let donor = mode.strip_prefix(DONOR).and_then(|name| self.container(name).ok());
+            if let Some(donor) = donor {
+                *mode = format!("{DONOR}{}", donor.record().id);
+            }
+        }
+    }
+
+    /// Whose processes or memory are shared must be there, as with Docker; whose network is, at the start only.
+    pub(crate) fn check_donors(&self, host: &HostConfig) -> Result<()> {
+        let names = [&host.ipc_mode, &host.pid_mode].into_iter().filter_map(|mode| mode.strip_prefix(DONOR));
+        names.into_iter().try_for_each(|name| self.donor_entry(name).map(drop))
+    }
+
+    // A container that is not found is a wrong setting of this one, not a wrong path of the request.
+    fn donor_entry(&self, name: &str) -> Result<Arc<Entry>> {
+        self.container(name).map_err(|error| Error::invalid(error.report()))
+    }
+
+    /// Who joins the network of another container is called as that one.
+    pub(crate) fn name_of_donor(&self, record: &Container) -> Option<(String, String)> {
+        let donor = self.container(record.host_config.network_mode.strip_prefix(DONOR)?).ok()?.record();
+        Some((donor.config.hostname.clone(), donor.config.domainname.clone()))
+    }
+
     fn joined(&self, record: &Container) -> Result<BTreeMap<String, Joined>> {
         if let Some(running) = record.state.running() {
             return Ok(self.joined_already(record, running.pid));
         }
         let host = &record.host_config;
         let mut joined = BTreeMap::new();
-        if let Some(name) = host.network_mode.strip_prefix("container:") {
+        if let Some(name) = host.network_mode.strip_prefix(DONOR) {
             joined.insert(name.to_owned(), self.network_donor(record, name)?);
         }
         for (mode, shares_memory) in [(&host.ipc_mode, true), (&host.pid_mode, false)] {
-            if let Some(name) = mode.strip_prefix("container:") {
+            if let Some(name) = mode.strip_prefix(DONOR) {
                 joined.insert(name.to_owned(), self.donor(name, shares_memory)?);
             }
         }
@@ -177,8 +207,7 @@ impl Engine {
     }
 
     fn donor(&self, name: &str, shares_memory: bool) -> Result<Joined> {
-        // A container that is not found is a wrong setting of this one, not a wrong path of the request.
-        let other = self.container(name).map_err(|error| Error::invalid(error.report()))?.record();
+        let other = self.donor_entry(name)?.record();
         let Ok(running) = other.state.must_run() else {
             return Err(Error::conflict(format!("container {name} is not running")));
         };

@@ -249,7 +249,9 @@ fn volume(mut point: MountPoint, name: String, options: VolumeOptions) -> Wanted
 }
 
 fn anonymous(destination: &str) -> Result<Wanted> {
-    let mut point = blank(MountKind::Volume, place(destination)?);
+    // Images say `VOLUME data`: below the root.
+    let absolute = Path::new("/").join(destination);
+    let mut point = blank(MountKind::Volume, place(&absolute.to_string_lossy())?);
     point.copy_up = true;
     Ok(volume(point, String::new(), VolumeOptions::default()))
 }

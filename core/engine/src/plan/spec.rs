@@ -163,13 +163,8 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
         mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Network, "net", mode)?),
         _ => all.push(Namespace { kind: NamespaceKind::Network, path: facts.network.clone() }),
     }
-    match host.uts_mode.as_str() {
-        "host" => {}
-        // Who shares the network shares the name that belongs to its address.
-        _ if host.network_mode.starts_with("container:") => {
-            all.push(joined(NamespaceKind::Uts, "uts", &host.network_mode)?);
-        }
-        _ => all.push(new(NamespaceKind::Uts)),
+    if host.uts_mode != "host" {
+        all.push(new(NamespaceKind::Uts));
     }
     match host.ipc_mode.as_str() {
         "host" => {}

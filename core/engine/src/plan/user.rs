@@ -76,14 +76,14 @@ fn account<'a>(text: &str, passwd: &'a str) -> Result<Account<'a>> {
     let mut accounts = passwd.lines().filter_map(read_account);
     if text.is_empty() {
         let root = accounts.find(|account| account.uid == 0);
-        return Ok(root.unwrap_or(Account { name: "", uid: 0, gid: 0, home: "/root" }));
+        return Ok(root.unwrap_or(Account { name: "", uid: 0, gid: 0, home: "/" }));
     }
     let number = number(text);
     if let Some(found) = accounts.find(|account| account.name == text || number == Some(account.uid)) {
         return Ok(found);
     }
     match number {
-        Some(uid) => Ok(Account { name: "", uid, gid: 0, home: if uid == 0 { "/root" } else { "/" } }),
+        Some(uid) => Ok(Account { name: "", uid, gid: 0, home: "/" }),
         None => {
             Err(Error::invalid(format!("unable to find user {text}: no matching entries in passwd file")))
         }
@@ -147,6 +147,14 @@ mod tests {
         assert_eq!(ids("1234").unwrap(), (55, 56, vec![56]), "a name of digits is a name first");
         let more = resolve("web", &["29".into(), "root".into()], PASSWD, GROUP).unwrap();
         assert_eq!(more.groups, [1001, 29, 44, 0]);
+    }
+
+    #[test]
+    fn who_is_in_no_file_lives_at_the_root() {
+        for text in ["", "0", "77"] {
+            assert_eq!(resolve(text, &[], "", "").unwrap().home, "/", "{text:?}");
+        }
+        assert_eq!(resolve("", &[], PASSWD, "").unwrap().home, "/root");
     }
 
     #[test]

@@ -36,6 +36,8 @@ use super::wire::{self, Wire};
 const BUFFER: usize = 32 * 1024;
 /// How often a silent process' client is looked after.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long a client may go on sending that was told the end.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The client's side of a connection that is about to be hijacked.
 pub(crate) struct Client {
@@ -120,9 +122,11 @@ async fn upgraded(
                 () = copy_input(&mut reader, input, keys, &input_ended) => {}
             }
         }
-        writer.shutdown().await
+        writer.shutdown().await?;
+        let _ = tokio::time::timeout(FAREWELL, drain(&mut reader)).await;
+        Ok(())
     };
-    let result = tokio::select! {
+    let result: io::Result<()> = tokio::select! {
         result = talk => result,
         () = end.reached() => Ok(()),
     };
@@ -145,6 +149,13 @@ pub(super) async fn taken_over(
     Ok((io::Cursor::new(parts.read_buf).chain(reader), writer))
 }
 
+/// Reads what is for nobody. A socket that is closed with unread bytes resets the connection, and takes from the client
+/// what it has not read yet: the end of the output.
+async fn drain(client: &mut (impl AsyncReadExt + Unpin)) {
+    let mut buffer = vec![0; BUFFER];
+    while let Ok(1..) = client.read(&mut buffer).await {}
+}
+
 /// The client's bytes to the process; its end is passed on as the end of standard input. Ready only
 /// when the client detached.
 async fn copy_input(
@@ -154,17 +165,15 @@ async fn copy_input(
     ended: &Notify,
 ) {
     let mut buffer = vec![0; BUFFER];
-    // A process that reads no more, or a client that went in the middle, leaves output to be sent.
+    // A process that reads no more leaves output to be sent, and a client that can still detach; so does a
+    // client that went in the middle, but for the latter.
     while let Ok(count @ 1..) = client.read(&mut buffer).await {
         let typed = &buffer[..count];
-        let written = match keys.as_mut().map(|keys| keys.feed(typed)) {
+        let _ = match keys.as_mut().map(|keys| keys.feed(typed)) {
             None => input.write_all(typed).await,
             Some(Some(passed)) => input.write_all(&passed).await,
             Some(None) => return,
         };
-        if written.is_err() {
-            break;
-        }
     }
     drop(input.shutdown().await);
     ended.notify_one();
@@ -182,7 +191,7 @@ async fn copy_output(
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let count = tokio::select! {
-            count = output.read(&mut buffer) => count?,
+            count = output.read(&mut buffer) => ended_by_reset(count)?,
             () = async { tokio::select! { _ = look.tick() => {}, () = input_ended.notified() => {} } } => {
                 // The end of input is no sign that the client is gone: it may have shut one side only.
                 // Writing nothing fails when nobody is there to read.
@@ -195,6 +204,14 @@ async fn copy_output(
         }
         client.write_all(&framing.pass(&buffer[..count])).await?;
         client.flush().await?;
+    }
+}
+
+/// A process that ended before it had read its input has ended no otherwise than another one.
+fn ended_by_reset(count: io::Result<usize>) -> io::Result<usize> {
+    match count {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+        other => other,
     }
 }
 

@@ -20,7 +20,7 @@ use super::socket::Listener;
 use super::{problem, stream};
 
 /// `/…/attach`: the process answers with the bytes it reads, in capitals, and says "bye" at their end.
-/// `/upload`: counts the bytes. `/fail`: fails after a header. `/endless`: a stream without end.
+/// `/deaf/attach`: it reads one byte, says "bye" and is gone. `/upload`: counts the bytes. `/fail`: fails after a header. `/endless`: a stream without end.
 #[derive(Clone)]
 struct Echo;
 
@@ -43,6 +43,15 @@ impl Service for Echo {
                     Err(dhow_model::Error::conflict("no"))
                 });
                 answer.await.unwrap_or_else(|error| problem::answer(&error))
+            }
+            "/deaf/attach" => {
+                let (mut ours, process) = UnixStream::pair().unwrap();
+                tokio::spawn(async move {
+                    ours.read_u8().await.unwrap();
+                    ours.write_all(b"bye").await.unwrap();
+                });
+                let client = Client::new(&head.headers, upgrade, Some(Body::new(body)), end);
+                client.join("text/plain", Bytes::from_static(b"hello "), Some(process))
             }
             "/endless" => stream::endless("text/plain", futures_util::stream::pending(), end),
             _ => {
@@ -136,6 +145,27 @@ async fn a_hijack_without_upgrade_is_a_bare_200() {
         without_date(&server.talk(request, "input").await),
         "HTTP/1.1 200 OK\nContent-Type: application/vnd.docker.raw-stream\n\nhello INPUT bye",
     );
+}
+
+/// A reset would take the last words from it: the socket is closed when the client has read them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_more_than_is_read_still_hears_the_end() {
+    let server = Server::start();
+    let mut socket = UnixStream::connect(server.directory.path().join("socket")).await.unwrap();
+    let request = "POST /deaf/attach HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = socket.split();
+    let mut text = Vec::new();
+    while !text.ends_with(b"hello ") {
+        text.push(reader.read_u8().await.unwrap());
+    }
+    for _ in 0..64 {
+        writer.write_all(&[b'y'; 32 * 1024]).await.unwrap();
+    }
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "bye");
+    writer.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

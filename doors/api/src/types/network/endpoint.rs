@@ -153,6 +153,13 @@ impl Legacy {
     }
 }
 
+/// A space is as old as the first endpoint in it, and its id, which nobody looks anything up by, follows from that one's:
+/// the two halves change places.
+fn sandbox_id(endpoint: &str) -> String {
+    let (first, second) = endpoint.split_at_checked(endpoint.len() / 2).unwrap_or((endpoint, ""));
+    format!("{second}{first}")
+}
+
 impl Settings {
     /// Those of a container.
     pub(crate) fn new(container: &Container, version: ApiVersion) -> Self {
@@ -160,7 +167,7 @@ impl Settings {
         let first = assigned(container).next();
         Self {
             legacy: version.before(52).then(|| Legacy::new(container)),
-            sandbox_id: running.and(first).map(|first| first.id.clone()).unwrap_or_default(),
+            sandbox_id: running.and(first).map(|first| sandbox_id(&first.id)).unwrap_or_default(),
             sandbox_key: running.map(|running| format!("/proc/{}/ns/net", running.pid)).unwrap_or_default(),
             ports: bindings(container),
             networks: endpoints(container, version),
