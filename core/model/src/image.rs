@@ -39,6 +39,39 @@ pub fn size_of_layers<'a>(images: impl IntoIterator<Item = &'a Image>) -> u64 {
     all.collect::<BTreeMap<&Digest, &u64>>().into_values().sum()
 }
 
+/// How a layer lies on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerFormat {
+    /// The tar as it came, and an index that the kernel mounts (file-backed EROFS, Linux 6.12).
+    Tar,
+    /// An unpacked directory.
+    Directory,
+}
+
+impl std::str::FromStr for LayerFormat {
+    type Err = crate::Error;
+
+    fn from_str(text: &str) -> crate::Result<Self> {
+        match text {
+            "tar" => Ok(Self::Tar),
+            "directory" => Ok(Self::Directory),
+            _ => Err(crate::Error::invalid(format!("invalid layer format {text:?}: tar or directory"))),
+        }
+    }
+}
+
+/// A layer as it lies on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredLayer {
+    /// The digest of its uncompressed tar.
+    pub diff_id: Digest,
+    /// How it lies there.
+    pub format: LayerFormat,
+    /// Bytes that it takes.
+    pub size: u64,
+}
+
 /// What `load` made of one image of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {

@@ -40,13 +40,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use check::UpkeepStore;
+pub use dhow_model::image::LayerFormat;
 pub use error::{Error, Kind, Result};
 pub use images::ImageStore;
 #[doc(hidden)]
 pub use images::archive::read_any_document;
 pub use records::RecordStore;
 pub use snapshots::SnapshotStore;
-pub use stack::LayerFormat;
 pub use volumes::VolumeStore;
 
 use dhow_oci::image::DiffId;
@@ -107,12 +107,14 @@ impl Store {
         }
         let mut catalog = Catalog::read(&database, &layout)?;
         repair::hide_damaged(&mut catalog, &layout)?;
+        repair::measure(&mut catalog, &database, &layout)?;
         let formats = stack::choose(&layout, options.layers)?;
         let core = Arc::new(Core {
             database,
             catalog: RwLock::new(catalog),
             changes: Mutex::new(()),
             pins: Pins::default(),
+            readers: Pins::default(),
             formats,
             mounts: Mounts::default(),
             damaged: Mutex::default(),
@@ -140,21 +142,6 @@ impl Store {
     pub fn layer_format(&self) -> LayerFormat {
         self.images.core.formats.new
     }
-
-    /// Makes the layers of an image ones of `format`; tells how many were not.
-    ///
-    /// # Errors
-    /// Conflict where a directory may be mounted by a container; nothing is half converted.
-    pub fn convert(&self, image: &dhow_model::ImageId, format: LayerFormat) -> Result<usize> {
-        let core = &self.images.core;
-        let found = core.catalog().images.get(image).map(|entry| entry.layers().to_vec());
-        let layers = found.ok_or_else(|| Error::not_found(format!("No such image: {image}")))?;
-        let mut converted = 0;
-        for layer in &layers {
-            converted += usize::from(core.convert(layer, format)?);
-        }
-        Ok(converted)
-    }
 }
 
 /// What the ports share.
@@ -165,6 +152,8 @@ pub(crate) struct Core {
     /// Held by whoever changes images or volumes, from the check to the record.
     changes: Mutex<()>,
     pins: Pins,
+    /// Layers that somebody reads.
+    readers: Pins,
     formats: Formats,
     mounts: Mounts,
     /// Layers that a check found to be other bytes than their name says.

@@ -101,7 +101,7 @@ fn a_layer_becomes_the_other_and_back_and_is_the_same_image() {
         (Directory, 0, set(&["fs", "layer.json", "recipe"])),
         (Tar, 2, set(&["index.erofs", "layer.tar"])),
     ] {
-        assert_eq!(place.store.convert(&image, format).unwrap(), converted, "{format:?}");
+        assert_eq!(place.store.images.convert(&image, format).unwrap(), converted, "{format:?}");
         assert_eq!(files(&place), present);
         assert_eq!(saved(&place, image), before);
         let container = place.container(2, Some(&image));
@@ -123,19 +123,19 @@ fn a_directory_that_a_container_has_stays_one() {
     let place = reopen_with(place(Directory), Directory);
     let image = place.import("base", &tar(&[("file", "x")]));
     let container = place.container(1, Some(&image));
-    let refused = place.store.convert(&image, Tar).unwrap_err();
+    let refused = place.store.images.convert(&image, Tar).unwrap_err();
     assert_eq!(refused.kind(), Kind::Conflict);
     assert!(refused.report().contains("in use by container"), "{}", refused.report());
     place.run(&container, "grep -q x file");
     place.store.snapshots.remove(&container).unwrap();
-    assert_eq!(place.store.convert(&image, Tar).unwrap(), 1);
+    assert_eq!(place.store.images.convert(&image, Tar).unwrap(), 1);
 
     // What is mounted of a tar outlives it.
     let container = place.container(2, Some(&image));
     let mut command = Command::new("sh");
     command.args(["-ec", "read line; grep -q x file; test $line = go"]).stdin(std::process::Stdio::piped());
     let mut running = place.spawn(&container, command);
-    assert_eq!(place.store.convert(&image, Directory).unwrap(), 1);
+    assert_eq!(place.store.images.convert(&image, Directory).unwrap(), 1);
     std::io::Write::write_all(&mut running.stdin.take().unwrap(), b"go\n").unwrap();
     assert!(running.wait().unwrap().success());
 }
@@ -303,7 +303,7 @@ fn every_mix_of_formats_gives_the_same_bytes() {
         (second, Tar),
         (base, Directory),
     ] {
-        place.store.convert(&image, format).unwrap();
+        place.store.images.convert(&image, format).unwrap();
         mixes.insert(formats_of(&place, third));
         let seen = everything(&place, third, settle);
         let expected = expected.get_or_insert_with(|| seen.clone());

@@ -1,6 +1,7 @@
 //! Verbs of images.
 
 pub mod import;
+pub mod layers;
 pub mod remove;
 pub mod transfer;
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use dhow_oci::{ImageConfig, Platform, Reference};
 
-use crate::image::{Loaded, Removed};
+use crate::image::{LayerFormat, Loaded, Removed, StoredLayer};
 use crate::{ContainerId, Image, ImageId, Result};
 
 /// The images of this machine.
@@ -67,6 +67,20 @@ pub trait Images: Send + Sync {
     /// The configuration is `request.config`, with the new layer added to `rootfs` and one line to
     /// `history`.
     fn commit(&self, request: CommitRequest) -> Result<ImageId>;
+
+    /// The layers of an image as they lie on the disk, lowest first.
+    fn layers(&self, id: &ImageId) -> Result<Vec<StoredLayer>>;
+
+    /// The layers of all images, each once.
+    fn all_layers(&self) -> Result<Vec<StoredLayer>>;
+
+    /// Makes the layers of an image ones of `format`; tells how many have become it. Their tars are the same,
+    /// byte for byte. A layer that cannot be indexed in proportion stays a directory.
+    ///
+    /// # Errors
+    /// Conflict where a container may have a directory mounted, or somebody reads it: that layer stays, and
+    /// those below it are converted. Unavailable where the kernel does not mount tars.
+    fn convert(&self, id: &ImageId, format: LayerFormat) -> Result<usize>;
 }
 
 /// How far `load` is.

@@ -76,6 +76,8 @@ fn route(call: Call) -> Handling {
             Box::pin(logs::clear(call, (*id).to_owned()))
         }
         ["dhow", "volumes", name, verb] => volumes::whole(call, (*name).to_owned(), verb),
+        ["dhow", "images", rest @ ..] => images::own(call, rest),
+        ["dhow", "layers"] if call.is("GET") => Box::pin(images::all_layers(call)),
         ["dhow", "system", "logs"] if call.is("GET") => Box::pin(logs::sizes(call)),
         _ => system::route(call, &parts),
     }

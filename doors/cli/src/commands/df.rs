@@ -1,5 +1,7 @@
 //! `dhow system df`: how much of the disk images, containers and volumes take.
 
+use std::collections::BTreeMap;
+
 use dhow_api::client::Request;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -52,7 +54,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let usage: Usage = session.send(Request::get(&["system", "df"]))?.json()?;
     let format = parsed.text_or_empty("format");
     if parsed.is_on("verbose") && matches!(format, "" | "table") {
-        return session.print(&(in_full(usage)? + &logs(session)?));
+        return session.print(&(in_full(usage)? + &logs(session)? + &layers(session)?));
     }
     if parsed.is_on("verbose") && matches!(format, "json" | "{{json .}}") {
         return session.print(&as_json(usage)?);
@@ -99,6 +101,71 @@ fn logs(session: &Session) -> Result<String> {
     let logs: Vec<Log> = answer.json()?;
     let listing = Listing::new("table {{.Names}}\\t{{.Driver}}\\t{{.Size}}");
     Ok(format!("\nLogs space usage:\n\n{}", listing.show(logs.into_iter().filter(|log| log.size > 0))?))
+}
+
+/// How the layers of all images lie on the disk: nothing, where the engine is not ours.
+fn layers(session: &Session) -> Result<String> {
+    let Ok(answer) = session.send(Request::get(&["dhow", "layers"])) else {
+        return Ok(String::new());
+    };
+    let stored: Stored = answer.json()?;
+    let mut formats: BTreeMap<String, Format> = BTreeMap::new();
+    for layer in stored.layers {
+        let sum =
+            formats.entry(layer.format.clone()).or_insert(Format { name: layer.format, count: 0, size: 0 });
+        (sum.count, sum.size) = (sum.count + 1, sum.size + layer.size);
+    }
+    let listing = Listing::new("table {{.Format}}\\t{{.Layers}}\\t{{.Size}}");
+    let blobs = stored.compressed_blobs;
+    let policy = if blobs.count == 0 { "none is kept, layers are uncompressed" } else { "kept for pushes" };
+    Ok(format!(
+        "\nLayers space usage:\n\n{}\nCompressed blobs usage: {} ({policy})\n",
+        listing.show(formats.into_values())?,
+        units::human_size(units::float(blobs.size))
+    ))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Stored {
+    layers: Vec<Layer>,
+    compressed_blobs: Blobs,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Layer {
+    format: String,
+    size: i64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Blobs {
+    count: usize,
+    size: i64,
+}
+
+/// The layers of one format, summed up.
+struct Format {
+    name: String,
+    count: usize,
+    size: i64,
+}
+
+impl Row for Format {
+    const TYPE: &'static str = "*formatter.diskUsageLayersContext";
+    const FIELDS: &'static [(&'static str, &'static str)] =
+        &[("Format", "FORMAT"), ("Layers", "LAYERS"), ("Size", "SIZE")];
+
+    fn field(&self, name: &str) -> Option<Json> {
+        Some(Json::String(match name {
+            "Format" => self.name.clone(),
+            "Layers" => self.count.to_string(),
+            "Size" => units::human_size(units::float(self.size)),
+            _ => return None,
+        }))
+    }
 }
 
 /// The log of a container.

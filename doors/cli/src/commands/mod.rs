@@ -15,6 +15,7 @@ mod commit;
 pub(crate) mod complete;
 mod completion;
 mod context;
+mod convert;
 mod cp;
 mod create;
 mod df;
@@ -95,6 +96,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &context::SHOW,
     &context::UPDATE,
     &context::USE,
+    &convert::COMMAND,
     &cp::COMMAND,
     &create::COMMAND,
     &df::COMMAND,

@@ -12,7 +12,7 @@ mod remove;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use dhow_model::image::{Loaded, Removed};
+use dhow_model::image::{LayerFormat, Loaded, Removed, StoredLayer};
 use dhow_model::ports::{
     CommitRequest, Durability, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem,
 };
@@ -107,6 +107,18 @@ impl Images for ImageStore {
     fn commit(&self, request: CommitRequest) -> Result<ImageId> {
         self.core.commit(request)
     }
+
+    fn layers(&self, id: &ImageId) -> Result<Vec<StoredLayer>> {
+        self.core.stored_layers(id)
+    }
+
+    fn all_layers(&self) -> Result<Vec<StoredLayer>> {
+        Ok(self.core.all_stored_layers())
+    }
+
+    fn convert(&self, id: &ImageId, format: LayerFormat) -> Result<usize> {
+        self.core.convert_image(id, format)
+    }
 }
 
 impl Core {
@@ -160,6 +172,6 @@ impl Core {
     }
 }
 
-fn no_such(id: &ImageId) -> Error {
+pub(crate) fn no_such(id: &ImageId) -> Error {
     Error::not_found(format!("No such image: {id}"))
 }

@@ -21,7 +21,9 @@ use crate::Core;
 use crate::catalog::Catalog;
 use crate::database::Database;
 use crate::error::Context as _;
+use crate::images::register::layer_rows;
 use crate::layout::Layout;
+use crate::stack::size_on_disk;
 
 /// Opens the database; one that is damaged is set aside and rebuilt.
 pub(crate) fn open_database(layout: &Layout) -> Result<Database> {
@@ -179,6 +181,19 @@ pub(crate) fn entries(directory: &Path) -> Result<Vec<(OsString, PathBuf)>> {
         std::fs::read_dir(directory)?.map(|entry| entry.map(|e| (e.file_name(), e.path()))).collect()
     };
     read().on("read", directory)
+}
+
+/// Measures layers whose size is not on record: a crash cut their conversion off.
+pub(crate) fn measure(catalog: &mut Catalog, database: &Database, layout: &Layout) -> Result<()> {
+    let unknown = catalog.stacks().flatten().filter(|layer| !catalog.layers.contains_key(layer));
+    let unknown: HashSet<Digest> = unknown.copied().collect();
+    for diff_id in unknown {
+        // One that is lost is found by whoever needs it.
+        let Ok(size) = size_on_disk(&layout.layer(&diff_id)) else { continue };
+        catalog.layers.insert(diff_id, size);
+        database.post(move |connection| layer_rows(connection, &[(diff_id, size)]))?;
+    }
+    Ok(())
 }
 
 /// Takes images out of the catalog whose layers are not there.

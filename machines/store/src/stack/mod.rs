@@ -29,6 +29,7 @@ mod verify;
 use std::io::Read;
 use std::path::Path;
 
+pub(crate) use dhow_model::image::LayerFormat;
 use dhow_oci::Digest;
 use dhow_oci::image::DiffId;
 
@@ -47,15 +48,6 @@ pub(crate) use tarball::keep;
 
 /// The most layers of an image: overlayfs stacks 500, and a few are ours.
 pub(crate) const MOST_LAYERS: usize = 490;
-
-/// How a layer lies on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LayerFormat {
-    /// The tar as it came, and an index that the kernel mounts (file-backed EROFS, Linux 6.12).
-    Tar,
-    /// An unpacked directory.
-    Directory,
-}
 
 /// A layer that is whole, but not in its place.
 #[derive(Debug)]

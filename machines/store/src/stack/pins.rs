@@ -1,4 +1,5 @@
-//! Pins: layers that a load or a commit under way counts on, before a record names them.
+//! Pins: layers that a load or a commit under way counts on, before a record names them; and, apart from
+//! these, layers that somebody reads.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -21,6 +21,8 @@ impl Core {
     /// Writes the layer's tar and verifies that it is the one that came.
     pub(crate) fn write_tar(&self, diff_id: &DiffId, out: &mut dyn Write) -> Result<u64> {
         let told = || format!("cannot write layer {diff_id}");
+        // What is read is not put away by a conversion.
+        let _reader = self.readers.pin(*diff_id);
         let directory = self.layout.layer(diff_id);
         let (digest, size) = match File::open(directory.join(TAR)) {
             Ok(tar) => copy(tar, out).context(told)?,

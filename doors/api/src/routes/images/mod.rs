@@ -8,9 +8,11 @@ use crate::server::call::Call;
 
 mod archive;
 mod change;
+mod layers;
 mod look;
 
 pub(super) use change::commit;
+pub(super) use layers::{all as all_layers, route as own};
 pub(super) use look::{SharedSizes, Users};
 
 /// The handler of `/images/{rest}`.

@@ -170,6 +170,7 @@ pub(super) fn of_flag(command: &str, flag: &str) -> Offer {
         ("kill" | "stop" | "restart", "signal") => Offer::Words(SIGNALS),
         ("inspect", "type") => Offer::Words(TYPES),
         ("events", "filter") => Offer::Words(EVENT_FILTERS),
+        ("image convert", "layers") => Offer::Words(&["directory", "tar"]),
         ("", "context") => Offer::Contexts,
         ("", "log-level") => Offer::Words(&["debug", "info", "warn", "error", "fatal"]),
         ("context create", "from") => Offer::Contexts,
@@ -223,7 +224,9 @@ fn of_creation(flag: &str) -> Offer {
 pub(super) fn of_argument(command: &str, before: &[String], forced: bool) -> Offer {
     match (command, before.len()) {
         ("run" | "create" | "history", 1..) | ("tag", 2..) => Offer::Nothing,
-        ("run" | "create" | "history" | "tag" | "rmi" | "save" | "image inspect", _) => Offer::Images,
+        ("run" | "create" | "history" | "tag" | "rmi" | "save" | "image convert" | "image inspect", _) => {
+            Offer::Images
+        }
         ("images" | "image tree", 0) => Offer::Images,
         ("attach" | "exec", 1..)
         | ("rename" | "export" | "logs" | "commit" | "diff" | "port" | "top", 1..) => Offer::Nothing,
