@@ -88,8 +88,23 @@ pub enum SyslogAddress {
     UnixDatagram(PathBuf),
     /// Host and port.
     Tcp(String, u16),
+    /// Host and port, encrypted.
+    Tls(String, u16, SyslogTls),
     /// Host and port.
     Udp(String, u16),
+}
+
+/// Whom to trust, and who one is, from files in PEM.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyslogTls {
+    /// Whose word on servers is taken; nothing is what the system trusts.
+    pub authorities: Option<PathBuf>,
+    /// The own certificate.
+    pub certificate: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// Any server is taken for the one that is meant.
+    pub skip_verify: bool,
 }
 
 /// How a syslog message is written.

@@ -23,7 +23,7 @@ pub use host::{DeviceNode, Host, HostFacts, OwnUse, PathKind};
 pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem};
 pub use logs::{
     LogEntries, LogEntry, LogFileKind, LogFileOptions, LogOptions, LogQuery, LogReceiver, LogService,
-    LogStream, Syslog, SyslogAddress, SyslogFormat,
+    LogStream, Syslog, SyslogAddress, SyslogFormat, SyslogTls,
 };
 pub use names::{Addresses, Names, Servers, Upstreams};
 pub use networks::{Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, Way};

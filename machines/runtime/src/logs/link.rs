@@ -13,6 +13,7 @@ use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with, sockopt,
 };
 
+use super::encrypted::Encrypted;
 use super::journal;
 
 /// As long is waited for an answer to a connection.
@@ -34,6 +35,7 @@ pub struct Link {
     pub stream: bool,
     /// It is being made, for so long at most.
     pub until: Option<Instant>,
+    tls: Option<Encrypted>,
 }
 
 impl Link {
@@ -50,6 +52,13 @@ impl Link {
             SyslogAddress::Unix(path) => Self::unix(path, SocketType::STREAM),
             SyslogAddress::UnixDatagram(path) => Self::unix(path, SocketType::DGRAM),
             SyslogAddress::Tcp(host, port) => Self::internet(host, *port, SocketType::STREAM),
+            SyslogAddress::Tls(host, port, tls) => {
+                let tls = Encrypted::begin(tls, host)?;
+                let mut link = Self::internet(host, *port, SocketType::STREAM)?;
+                link.until.get_or_insert_with(|| Instant::now() + PATIENCE);
+                link.tls = Some(tls);
+                Ok(link)
+            }
             SyslogAddress::Udp(host, port) => Self::internet(host, *port, SocketType::DGRAM),
         }
     }
@@ -60,10 +69,10 @@ impl Link {
     /// As [`begin`](Self::begin), and when nobody answers.
     pub fn make(receiver: &LogReceiver) -> io::Result<Self> {
         let mut link = Self::begin(receiver)?;
-        if let Some(until) = link.until {
+        while let Some(until) = link.until {
             let left = until.saturating_duration_since(Instant::now());
             let left = Timespec::try_from(left).ok();
-            let mut polled = [PollFd::new(&link.socket, PollFlags::OUT)];
+            let mut polled = [PollFd::new(&link.socket, link.awaited())];
             if rustix::io::retry_on_intr(|| poll(&mut polled, left.as_ref()))? == 0 {
                 return Err(timed_out(&link.name));
             }
@@ -72,13 +81,28 @@ impl Link {
         Ok(link)
     }
 
-    /// The connection was answered.
+    /// What is polled for while it is being made.
+    #[must_use]
+    pub fn awaited(&self) -> PollFlags {
+        self.tls.as_ref().map_or(PollFlags::OUT, Encrypted::interest)
+    }
+
+    /// Whether something that was taken is still to be sent.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.until.is_none() && self.tls.as_ref().is_some_and(Encrypted::is_owed)
+    }
+
+    /// The connection was answered, or a step of it.
     ///
     /// # Errors
     /// When it was refused.
     pub fn finish(&mut self) -> io::Result<()> {
         sockopt::socket_error(&self.socket)?.map_err(|error| dial(&self.name, error))?;
-        self.until = None;
+        let made = self.tls.as_mut().map_or(Ok(true), |tls| tls.shake_hands(self.socket.as_fd()))?;
+        if made {
+            self.until = None;
+        }
         Ok(())
     }
 
@@ -92,13 +116,24 @@ impl Link {
     ///
     /// # Errors
     /// When it is broken.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+    pub fn send(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        if let Some(tls) = &mut self.tls {
+            return tls.send(self.socket.as_fd(), bytes);
+        }
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         match rustix::io::retry_on_intr(|| send(&self.socket, bytes, flags)) {
             Ok(sent) => Ok(Some(sent)),
             Err(Errno::AGAIN | Errno::NOBUFS) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Sends what was taken before; whether nothing is left.
+    ///
+    /// # Errors
+    /// When it is broken.
+    pub fn flush(&mut self) -> io::Result<bool> {
+        self.tls.as_mut().map_or(Ok(true), |tls| tls.flush(self.socket.as_fd()))
     }
 
     fn local() -> io::Result<Self> {
@@ -114,7 +149,7 @@ impl Link {
         let network = if kind == SocketType::STREAM { "unix" } else { "unixgram" };
         let name = format!("{network} {}", path.display());
         connect(&socket, &SocketAddrUnix::new(path)?).map_err(|error| dial(&name, error))?;
-        Ok(Self { socket, name, stream: kind == SocketType::STREAM, until: None })
+        Ok(Self { socket, name, stream: kind == SocketType::STREAM, until: None, tls: None })
     }
 
     fn internet(host: &str, port: u16, kind: SocketType) -> io::Result<Self> {
@@ -133,7 +168,15 @@ impl Link {
             Err(Errno::INPROGRESS) => Some(Instant::now() + PATIENCE),
             Err(error) => return Err(dial(&name, error)),
         };
-        Ok(Self { socket, name, stream, until })
+        Ok(Self { socket, name, stream, until, tls: None })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let (Some(tls), None) = (&mut self.tls, self.until) {
+            tls.end(self.socket.as_fd());
+        }
     }
 }
 

@@ -19,6 +19,7 @@
 //! `local` drivers, since programs that collect logs read these files beside the engine.
 
 pub mod binary;
+pub mod encrypted;
 pub mod entry;
 pub mod files;
 pub mod form;

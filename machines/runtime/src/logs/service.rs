@@ -117,7 +117,7 @@ impl Service {
     /// Whether something waits to be sent.
     #[must_use]
     pub fn is_owed(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.link.as_ref().is_some_and(Link::is_owed)
     }
 
     /// What is polled for: room, the end of a connection that is being made, and that it is broken.
@@ -125,7 +125,11 @@ impl Service {
     pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         let link = self.link.as_ref()?;
         let waits = self.is_owed() || link.until.is_some();
-        let flags = if waits { PollFlags::OUT | PollFlags::RDHUP } else { PollFlags::RDHUP };
+        let flags = match link.until {
+            Some(_) => link.awaited() | PollFlags::RDHUP,
+            None if waits => PollFlags::OUT | PollFlags::RDHUP,
+            None => PollFlags::RDHUP,
+        };
         (waits || link.stream).then_some((link.socket(), flags))
     }
 
@@ -147,7 +151,13 @@ impl Service {
     /// Sends what there is room for.
     pub fn serve(&mut self) {
         while self.is_owed() && self.is_connected() {
-            let (Some(link), Some(first)) = (&self.link, self.queue.front()) else { return };
+            let Some(link) = &mut self.link else { return };
+            let Some(first) = self.queue.front() else {
+                match link.flush() {
+                    Ok(_) => return,
+                    Err(error) => return self.broken(&error),
+                }
+            };
             match link.send(&first[self.sent..]) {
                 Ok(None) => return,
                 Ok(Some(sent)) if link.stream && self.sent + sent < first.len() => self.sent += sent,
@@ -201,6 +211,7 @@ impl Service {
             (true, _) => link.finish(),
         };
         match made {
+            Ok(()) if link.until.is_some() => false,
             Ok(()) => {
                 self.tell_loss();
                 true
@@ -270,7 +281,7 @@ impl Service {
 
 fn is_answered(link: &Link) -> bool {
     use rustix::event::{PollFd, Timespec, poll};
-    let mut polled = [PollFd::from_borrowed_fd(link.socket(), PollFlags::OUT)];
+    let mut polled = [PollFd::from_borrowed_fd(link.socket(), link.awaited())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0)
 }

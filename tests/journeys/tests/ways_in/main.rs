@@ -6,3 +6,4 @@ mod place;
 mod remote;
 mod sockets;
 mod streams;
+mod syslog;

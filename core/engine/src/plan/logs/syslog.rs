@@ -1,8 +1,9 @@
 //! The syslog driver's options.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use dhow_model::ports::{Syslog, SyslogAddress, SyslogFormat};
+use dhow_model::ports::{Syslog, SyslogAddress, SyslogFormat, SyslogTls};
 use dhow_model::{Error, Result};
 
 use super::{Source, tag};
@@ -33,7 +34,7 @@ const PORT: u16 = 514;
 /// What Docker finds wrong already when a container is created.
 pub(super) fn check(options: &BTreeMap<String, String>) -> Result<()> {
     let option = |name| options.get(name).map_or("", String::as_str);
-    address(option("syslog-address"))?;
+    address(option("syslog-address"), options)?;
     facility(option("syslog-facility"))?;
     format(option("syslog-format"))?;
     Ok(())
@@ -43,7 +44,7 @@ pub(super) fn check(options: &BTreeMap<String, String>) -> Result<()> {
 pub(super) fn plan(options: &BTreeMap<String, String>, source: &Source) -> Result<Syslog> {
     let option = |name| options.get(name).map_or("", String::as_str);
     Ok(Syslog {
-        address: address(option("syslog-address"))?,
+        address: address(option("syslog-address"), options)?,
         facility: facility(option("syslog-facility"))?,
         format: format(option("syslog-format"))?,
         tag: tag::of(options, source)?,
@@ -51,7 +52,7 @@ pub(super) fn plan(options: &BTreeMap<String, String>, source: &Source) -> Resul
     })
 }
 
-fn address(text: &str) -> Result<SyslogAddress> {
+fn address(text: &str, options: &BTreeMap<String, String>) -> Result<SyslogAddress> {
     if text.is_empty() {
         return Ok(SyslogAddress::Local);
     }
@@ -62,9 +63,20 @@ fn address(text: &str) -> Result<SyslogAddress> {
         "unix" | "unixgram" => Err(Error::invalid(format!("stat : no such file or directory: {text}"))),
         "tcp" => host_and_port(rest).map(|(host, port)| SyslogAddress::Tcp(host, port)),
         "udp" => host_and_port(rest).map(|(host, port)| SyslogAddress::Udp(host, port)),
-        "tcp+tls" => Err(Error::not_implemented("syslog-address: tcp+tls is not supported yet")),
+        "tcp+tls" => host_and_port(rest).map(|(host, port)| SyslogAddress::Tls(host, port, tls(options))),
         "" => Err(Error::invalid(format!("syslog-address should be in form proto://address, got {text}"))),
         other => Err(Error::invalid(format!("unsupported scheme: '{other}'"))),
+    }
+}
+
+/// As with Docker, that any server will do is said by the option being there.
+fn tls(options: &BTreeMap<String, String>) -> SyslogTls {
+    let file = |name| options.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    SyslogTls {
+        authorities: file("syslog-tls-ca-cert"),
+        certificate: file("syslog-tls-cert"),
+        key: file("syslog-tls-key"),
+        skip_verify: options.contains_key("syslog-tls-skip-verify"),
     }
 }
 
@@ -124,10 +136,10 @@ mod tests {
             ("unix:///dev/log", SyslogAddress::Unix("/dev/log".into())),
             ("unixgram:///dev/log", SyslogAddress::UnixDatagram("/dev/log".into())),
         ] {
-            assert_eq!(address(text).unwrap(), expected, "{text}");
+            assert_eq!(address(text, &BTreeMap::new()).unwrap(), expected, "{text}");
         }
-        for wrong in ["x", "http://x", "tcp://h:99999", "tcp://::1", "unix://x", "tcp+tls://h"] {
-            assert!(address(wrong).is_err(), "{wrong}");
+        for wrong in ["x", "http://x", "tcp://h:99999", "tcp://::1", "unix://x", "tcp+tls://::1"] {
+            assert!(address(wrong, &BTreeMap::new()).is_err(), "{wrong}");
         }
     }
 
