@@ -142,7 +142,7 @@ pub fn dots(chosen: &[String], of_host: &str) -> Option<u32> {
     let of_host = of_host.lines().filter_map(|line| line.trim().strip_prefix("options"));
     let of_host = of_host.filter(|_| chosen.is_empty()).flat_map(str::split_whitespace);
     let options = chosen.iter().map(String::as_str).chain(of_host);
-    options.filter_map(|option| option.strip_prefix("ndots:")?.parse().ok()).last()
+    options.filter_map(|option| option.strip_prefix("ndots:")?.parse().ok()).next_back()
 }
 
 /// The host's, with what the container or the engine says in its place.
