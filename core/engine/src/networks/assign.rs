@@ -1,13 +1,14 @@
 //! What a container has in a network: addresses, names of links.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use dhow_model::network::{Assigned, Driver, EndpointSettings, Network, Pool, Prefix};
+use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network, Pool, Prefix};
 use dhow_model::ports::{Carrier, LinkPlan, Way};
 use dhow_model::{ContainerId, Error, Kind, Result};
 
-use super::sysctls;
+use super::{interfaces, sysctls};
 use crate::Engine;
 use crate::registry::lock;
 
@@ -15,19 +16,18 @@ use crate::registry::lock;
 pub(super) const USUAL_MTU: u32 = 1500;
 
 impl Engine {
-    /// Chooses all that a container has in a network; `place` is its number among the container's networks.
+    /// Chooses all that a container has in a network, beside what it has in others.
     pub(super) fn assign(
         &self,
         network: &Network,
         settings: &EndpointSettings,
-        place: usize,
+        others: &BTreeMap<String, Endpoint>,
     ) -> Result<Assigned> {
         let id = ContainerId::from_random(self.ports.host.random()).to_string();
         let prefix = network.options.get("com.docker.network.container_iface_prefix");
-        let named = settings.option("com.docker.network.endpoint.ifname");
+        let named = (network.name.as_str(), prefix.map_or("eth", String::as_str));
         let mut assigned = Assigned {
-            interface: named
-                .map_or_else(|| format!("{}{place}", prefix.map_or("eth", String::as_str)), str::to_owned),
+            interface: interfaces::choose(others, named, settings)?,
             host_interface: match network.driver {
                 Driver::Bridge => format!("veth{}", id.get(..8).unwrap_or_default()),
                 _ => String::new(),

@@ -31,7 +31,7 @@ impl Engine {
         let mut endpoint = Endpoint { network: network.id.clone(), settings, assigned: None };
         let place = next_interface(&record);
         if record.state.running().is_some() {
-            endpoint.assigned = Some(self.assign(&network, &endpoint.settings, place)?);
+            endpoint.assigned = Some(self.assign(&network, &endpoint.settings, &record.networks)?);
         }
         let connected =
             self.put_endpoint(&entry, &network, Some(endpoint.clone())).and_then(|record| {

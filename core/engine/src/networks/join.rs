@@ -46,10 +46,12 @@ impl Engine {
         for (place, name) in in_order(&joined.endpoints).into_iter().enumerate() {
             let network = self.complete_default(&self.network(&name)?)?;
             configuration::check_joins(&network)?;
+            let Some(Endpoint { settings, .. }) = joined.endpoints.get(&name) else { continue };
+            check_settings(&network, settings)?;
+            let assigned = self.assign(&network, settings, &joined.endpoints)?;
             let Some(endpoint) = joined.endpoints.get_mut(&name) else { continue };
-            check_settings(&network, &endpoint.settings)?;
             endpoint.network.clone_from(&network.id);
-            let assigned = endpoint.assigned.insert(self.assign(&network, &endpoint.settings, place)?);
+            let assigned = endpoint.assigned.insert(assigned);
             if network.driver.has_links() {
                 let space = match &joined.space {
                     Some(space) => space.clone(),

@@ -15,6 +15,7 @@ mod configuration;
 mod create;
 mod default;
 mod directory;
+mod interfaces;
 mod join;
 mod links;
 mod names;

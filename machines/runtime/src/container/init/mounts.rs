@@ -132,7 +132,9 @@ impl<'a> Tools<'a> {
         let name = mount.destination.display();
         let what = || match &mount.source {
             Source::Bind { path, .. } => error_mounting(path, mount),
-            Source::FileSystem { .. } | Source::Tree | Source::Cgroup => format!("make the mount point {name}"),
+            Source::FileSystem { .. } | Source::Tree | Source::Cgroup => {
+                format!("make the mount point {name}")
+            }
         };
         if mount.is("proc") || mount.is("sysfs") {
             self.refuse_link(&mount.destination)?;
