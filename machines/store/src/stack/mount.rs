@@ -285,4 +285,47 @@ mod tests {
         }
         assert_eq!(fs::read_to_string("/proc/self/mountinfo").unwrap(), before);
     }
+
+    #[test]
+    fn a_data_directory_on_an_overlay_is_told() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not run: needs root");
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let lower = trees(place.path());
+        let (upper, work) = (place.path().join("upper"), place.path().join("work"));
+        fs::create_dir(&upper).unwrap();
+        fs::create_dir(&work).unwrap();
+        let writable = Some(Writable { upper: &upper, work: &work, volatile: false });
+        let attributes = MountAttrFlags::empty();
+        let below = Overlay { lower: &lower, writable, attributes }.mount().unwrap();
+        let inside = PathBuf::from(format!("/proc/self/fd/{}", below.as_raw_fd()));
+        let (upper, work) = (inside.join("upper"), inside.join("work"));
+        fs::create_dir(&upper).unwrap();
+        fs::create_dir(&work).unwrap();
+        let writable = Some(Writable { upper: &upper, work: &work, volatile: false });
+        let refused = Overlay { lower: &lower, writable, attributes }.mount().unwrap_err();
+        assert!(refused.to_string().starts_with("the data directory is on an overlay"), "{refused}");
+    }
+
+    #[test]
+    fn who_may_not_mount_is_told_what_is_missing() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not run: needs root");
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let lower = trees(place.path());
+        let refused = std::thread::spawn(move || {
+            // Of this thread alone.
+            let mut sets = rustix::thread::capabilities(None).unwrap();
+            sets.effective.remove(rustix::thread::CapabilitySet::SYS_ADMIN);
+            rustix::thread::set_capabilities(None, sets).unwrap();
+            let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
+            overlay.mount().unwrap_err()
+        });
+        let refused = refused.join().unwrap();
+        assert!(refused.to_string().ends_with("the engine needs CAP_SYS_ADMIN to mount"), "{refused}");
+    }
 }
