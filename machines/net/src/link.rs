@@ -55,6 +55,8 @@ pub struct Link {
     pub kind: String,
     /// The bridge that it belongs to.
     pub master: Option<Index>,
+    /// Its number there: the lowest that was free.
+    pub port: Option<u16>,
     /// Its hardware address.
     pub mac: Option<Mac>,
     /// It is up.
@@ -304,8 +306,9 @@ const SOURCE_FILTER: u16 = 8;
 const OWN_ADDRESS: u16 = 8;
 /// `IFF_NOARP`.
 const NO_ARP: u32 = 0x80;
-/// `IFLA_BRPORT_MODE`, `IFLA_BRPORT_ISOLATED`.
+/// `IFLA_BRPORT_MODE`, `IFLA_BRPORT_NO`, `IFLA_BRPORT_ISOLATED`.
 const PORT_HAIRPIN: u16 = 4;
+const PORT_NUMBER: u16 = 18;
 const PORT_ISOLATED: u16 = 33;
 
 fn changed(link: Index, change: &Change<'_>) -> Message {
@@ -429,12 +432,15 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn link(answer: &[u8]) -> Option<Link> {
     let all = attributes(answer.get(LINK_START..)?);
-    let kind = all.nested(libc::IFLA_LINKINFO).and_then(|info| info.text(libc::IFLA_INFO_KIND));
+    let info = all.nested(libc::IFLA_LINKINFO);
+    let kind = info.and_then(|info| info.text(libc::IFLA_INFO_KIND));
+    let port = info.and_then(|info| info.nested(libc::IFLA_INFO_SLAVE_DATA)?.get(PORT_NUMBER));
     Some(Link {
         index: Index(word(answer, 4)?),
         name: all.text(libc::IFLA_IFNAME)?.to_owned(),
         kind: kind.unwrap_or_default().to_owned(),
         master: all.number(libc::IFLA_MASTER).map(Index),
+        port: port.and_then(|number| number.try_into().ok()).map(u16::from_ne_bytes),
         mac: all.get(libc::IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
         up: word(answer, 8)? & UP != 0,
         alias: all.text(libc::IFLA_IFALIAS).unwrap_or_default().to_owned(),

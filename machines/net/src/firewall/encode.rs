@@ -210,6 +210,7 @@ fn term(all: &mut Message, term: &Term) {
         Term::SetPort(protocol, side, port) => set_port(all, *protocol, *side, *port),
         Term::State(state) => state_bits(all, *state),
         Term::Translated => connection(all, nf::NFT_CT_STATUS, nf::IPS_DST_NAT),
+        Term::Untracked => expression(all, "notrack", |_| ()),
         Term::Local => local(all),
         Term::Masquerade => expression(all, "masq", |_| ()),
         Term::Translate(side, family, fields, map) => {

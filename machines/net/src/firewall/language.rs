@@ -83,6 +83,8 @@ pub(super) enum Term {
     State(State),
     /// The connection's destination was translated.
     Translated,
+    /// No connection is made of the packet, and nothing of it translated.
+    Untracked,
     /// The destination is an address of this host.
     Local,
     /// The source becomes the address of the interface.

@@ -86,8 +86,12 @@ static ANY_DOORS6: Set = doors("any_doors", Home::Six, ANY);
 static INTERNAL4: Set = Set { home: Home::Four, ..INTERNAL };
 static INTERNAL6: Set = Set { home: Home::Six, ..INTERNAL };
 
-static ALL: [&Set; 24] = [
+/// Further bridges of networks.
+static ANNEXES: Set = names("annexes");
+
+static ALL: [&Set; 25] = [
     &BRIDGES,
+    &ANNEXES,
     &INTERNAL_BOTH,
     &APART,
     &OPEN4,
@@ -198,17 +202,19 @@ fn hooked(
 /// Addresses of the loopback interface never come by another one. The kernel says so too, but not of bridges
 /// with `route_localnet`, which ports on 127.0.0.1 need: without this, containers reached what the host offers
 /// itself, and whoever is on the host's own wire reached what is published on 127.0.0.1 (CVE-2020-8558).
+///
+/// What an annex switches is met once more on the first bridge. To be known twice, a packet would be translated twice.
 fn martians() -> Vec<Vec<Term>> {
-    [Field::Destination4, Field::Source4]
-        .map(|field| {
-            vec![
-                Term::NotFrom("lo".to_owned()),
-                Term::Family(Family::Four),
-                Term::Within(field, loopback4()),
-                DROP,
-            ]
-        })
-        .into()
+    let foreign = [Field::Destination4, Field::Source4].map(|field| {
+        vec![
+            Term::NotFrom("lo".to_owned()),
+            Term::Family(Family::Four),
+            Term::Within(field, loopback4()),
+            DROP,
+        ]
+    });
+    let unseen = vec![Term::In(&[Field::From], &ANNEXES), Term::Untracked];
+    foreign.into_iter().chain([unseen]).collect()
 }
 
 fn arrive(gate: Option<&Gate>) -> Vec<Vec<Term>> {
@@ -322,6 +328,10 @@ pub(super) fn network_elements(network: &Network, policy: &Policy) -> Vec<Elemen
     let name = || Value::Name(network.bridge.clone());
     let element = |set, key| Element { set, key, data: Vec::new() };
     let mut elements = vec![element(&LOOPS, vec![name(), name()])];
+    if network.annex {
+        elements.extend([element(&ANNEXES, vec![name()]), element(&BRIDGES, vec![name()])]);
+        return elements;
+    }
     elements.extend(network.subnets.iter().map(|subnet| {
         let set = if subnet.address.is_ipv4() { &INSIDE4 } else { &INSIDE6 };
         element(set, vec![Value::Subnet(*subnet)])

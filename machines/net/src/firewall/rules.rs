@@ -59,6 +59,8 @@ pub struct Network {
     pub six: Face,
     /// Links of the host by which what is published is reached by the containers' addresses as well.
     pub trusted: Vec<String>,
+    /// It is a further bridge of a network: that network's rules see what it switches, and nothing else counts here.
+    pub annex: bool,
 }
 
 /// How the containers of a network and the world meet.

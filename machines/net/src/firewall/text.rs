@@ -104,6 +104,7 @@ impl fmt::Display for Term {
                 write!(out, "{protocol} {} set {port}", side.port_word())
             }
             Self::State(state) => write!(out, "ct state {}", state.names().1),
+            Self::Untracked => out.write_str("notrack"),
             Self::Translated => out.write_str("ct status dnat"),
             Self::Local => out.write_str("fib daddr type local"),
             Self::Masquerade => out.write_str("masquerade"),

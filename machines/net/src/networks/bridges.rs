@@ -7,34 +7,46 @@ use std::net::IpAddr;
 use dhow_model::network::Network;
 use dhow_model::ports::ShouldBe;
 
+use super::annex::{Annex, Known};
 use super::ipv6;
 use crate::link::{Address, Change, Index, Link, Links, Mac};
 
 /// How the marks of all engines begin.
 pub(super) const MARK: &str = "dhow ";
 
-/// Puts ends of connections on a bridge that was made anew.
-pub(super) fn attach(links: &mut Links, name: &str, interfaces: &[String]) -> io::Result<()> {
+/// Puts ends of connections on a bridge that was made anew, as they were on the one before.
+pub(super) fn attach(links: &mut Links, name: &str, interfaces: &[String], isolated: bool) -> io::Result<()> {
     let Some(bridge) = links.find(name)? else { return Ok(()) };
+    let mut places = vec![bridge.index];
+    for annex in Annex::all(links, name)? {
+        places.extend(links.find(&annex.bridge)?.map(|link| link.index));
+    }
+    let is_elsewhere = |end: &Link| !end.master.is_some_and(|master| places.contains(&master));
     for interface in interfaces {
-        if let Some(end) = links.find(interface)?.filter(|end| end.master != Some(bridge.index)) {
-            links.change(
-                end.index,
-                &Change { master: Some(bridge.index), up: Some(true), ..Change::default() },
-            )?;
+        if let Some(end) = links.find(interface)?.filter(is_elsewhere) {
+            let on = Change { master: Some(bridge.index), up: Some(true), ..Change::default() };
+            links.change(end.index, &on)?;
+            links.change(end.index, &port(isolated))?;
         }
     }
     Ok(())
 }
 
+/// What a container's port of a bridge has. Where the host filters what bridges switch, a container reaches itself by
+/// its published port only with it.
+pub(super) fn port(isolated: bool) -> Change<'static> {
+    Change { hairpin: Some(true), isolated: Some(isolated), ..Change::default() }
+}
+
+/// Bytes of a packet, where a network says it.
+pub(super) fn mtu(network: &Network) -> Option<u32> {
+    let said = network.options.get("com.docker.network.driver.mtu")?;
+    said.parse().ok().filter(|mtu| *mtu > 0)
+}
+
 /// Makes the bridge of a network, or completes one that is there; `guarded` says that there are rules for it.
 pub(super) fn make(links: &mut Links, network: &Network, (mark, guarded): (&str, bool)) -> io::Result<()> {
     let name = network.bridge();
-    let mtu = network
-        .options
-        .get("com.docker.network.driver.mtu")
-        .and_then(|mtu| mtu.parse().ok())
-        .filter(|mtu| *mtu > 0);
     let (bridge, own) = match links.find(&name)? {
         Some(bridge) if bridge.kind != "bridge" => {
             return Err(io::Error::other(format!("the link {name} is no bridge")));
@@ -46,7 +58,7 @@ pub(super) fn make(links: &mut Links, network: &Network, (mark, guarded): (&str,
             )));
         }
         Some(bridge) => (bridge.index, bridge.alias == mark),
-        None => (links.add_bridge(&name, mac_of(network), mtu, mark)?, true),
+        None => (links.add_bridge(&name, mac_of(network), mtu(network), mark)?, true),
     };
     if own {
         ipv6::on_bridge(&name, network.ipv6)?;
@@ -87,7 +99,11 @@ pub(super) fn tidy(links: &mut Links, should_be: &ShouldBe, mark: &str) -> io::R
     let all = links.all()?;
     let ours = |link: &&Link| link.alias == mark;
     let bridges: BTreeSet<Index> = all.iter().filter(ours).map(|link| link.index).collect();
+    let annexes = Known::of(known.iter());
     let stray = |link: &&Link| {
+        if annexes.has(&link.name) {
+            return false;
+        }
         let of_ours = link.master.is_some_and(|master| bridges.contains(&master));
         (ours(link) && !known.contains(&link.name))
             || (of_ours && link.kind == "veth" && !wanted.contains(&link.name))

@@ -84,21 +84,26 @@ impl Guard {
         }
     }
 
-    /// Puts rules for these networks and ports in place of what an earlier engine left.
+    /// Puts rules for these networks, their `annexes` (beside the bridges that they belong to) and ports in place of
+    /// what an earlier engine left.
     pub(super) fn replace(
         &self,
         networks: &[Network],
+        annexes: &[(String, String)],
         published: &[Publication],
         forwarding: &Forwarding,
     ) -> io::Result<()> {
         if !self.policy.rules {
             return Ok(());
         }
-        let rules = Rules {
+        let mut rules = Rules {
             networks: networks.iter().map(rules_of).collect::<io::Result<_>>()?,
             ports: published.iter().map(ports_of).collect::<io::Result<Vec<_>>>()?.concat(),
             policy: self.policy(forwarding)?,
         };
+        let annex = |(first, annex): &(String, String)| Some(annex_of(rules.network(first)?, annex));
+        let annexes: Vec<_> = annexes.iter().filter_map(annex).collect();
+        rules.networks.extend(annexes);
         let mut open = lock(&self.open);
         match &*open {
             Some(open) => lock(&open.firewall).replace(rules),
@@ -124,6 +129,17 @@ impl Guard {
             Some(_) => Ok(()),
             None => firewall.add_network(rules_of(network)?),
         }
+    }
+
+    /// Adds a further bridge of a network, unless it is there.
+    pub(super) fn add_annex(&self, first: &str, annex: &str) -> io::Result<()> {
+        self.with(|firewall| match (firewall.rules().network(annex), firewall.rules().network(first)) {
+            (None, Some(network)) => {
+                let annex = annex_of(network, annex);
+                firewall.add_network(annex)
+            }
+            _ => Ok(()),
+        })
     }
 
     /// Removes a network; it is no error when it is not there.
@@ -156,7 +172,7 @@ impl Guard {
     fn policy(&self, forwarding: &Forwarding) -> io::Result<Policy> {
         let ours = self.policy.forwarding && !self.policy.forwards_strangers;
         let strangers = if ours && forwarding.was_off()? { Strangers::Drop } else { Strangers::Pass };
-        let (mut host, gate) = (Sandbox::at("/proc/self/ns/net".into())?, gate(&self.name));
+        let (mut host, gate) = (Sandbox::at("/proc/thread-self/ns/net".into())?, gate(&self.name));
         let gate = match self.policy.publishing {
             PublishPolicy::HostRules => Some(Gate::open(&mut host, &gate)?),
             PublishPolicy::Open => {
@@ -202,6 +218,11 @@ fn gate(table: &str) -> String {
     format!("dh{hash:08x}")
 }
 
+/// A further bridge, which is met only where the host filters what bridges switch.
+fn annex_of(network: &firewall::Network, annex: &str) -> firewall::Network {
+    firewall::Network { bridge: annex.to_owned(), subnets: Vec::new(), annex: true, ..network.clone() }
+}
+
 fn rules_of(network: &Network) -> io::Result<firewall::Network> {
     let talk = network.flag("com.docker.network.bridge.enable_icc", true);
     let trusted = network.options.get("com.docker.network.bridge.trusted_host_interfaces");
@@ -218,6 +239,7 @@ fn rules_of(network: &Network) -> io::Result<firewall::Network> {
         four: face(network, "ipv4")?,
         six: face(network, "ipv6")?,
         trusted: trusted.map(str::to_owned).collect(),
+        annex: false,
     })
 }
 

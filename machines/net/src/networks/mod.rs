@@ -1,5 +1,6 @@
 //! Networks of containers on this host: the port of the engine's rules.
 
+mod annex;
 mod bridges;
 mod direct;
 mod forwarding;
@@ -22,6 +23,7 @@ use dhow_model::{ContainerId, Error, Kind, Result};
 use crate::dns::Server;
 use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
+use annex::{Annex, Rooms, Shape};
 use forwarding::Forwarding;
 use guard::Guard;
 pub use guard::{HostPolicy, PublishPolicy};
@@ -41,6 +43,7 @@ pub struct HostNetworks {
     policy: HostPolicy,
     server: Server,
     pool: Pool,
+    rooms: Rooms,
 }
 
 impl HostNetworks {
@@ -56,6 +59,7 @@ impl HostNetworks {
             policy,
             server,
             pool: Pool::default(),
+            rooms: Rooms::default(),
         }
     }
 
@@ -92,9 +96,59 @@ impl HostNetworks {
     }
 
     fn take_down_bridge(&self, network: &Network) -> io::Result<()> {
-        self.with_links(|links| bridges::remove(links, &network.bridge(), &self.mark))?;
-        self.guard.remove(&network.bridge())
+        let name = network.bridge();
+        let annexes = self.with_links(|links| {
+            bridges::remove(links, &name, &self.mark)?;
+            let annexes = Annex::all(links, &name)?;
+            annexes.iter().try_for_each(|annex| annex.remove(links))?;
+            Ok(annexes)
+        })?;
+        annexes.iter().try_for_each(|annex| self.guard.remove(&annex.bridge))?;
+        self.guard.remove(&name)
     }
+
+    fn replace_rules(&self, should_be: &ShouldBe) -> io::Result<()> {
+        let mut annexes = Vec::new();
+        for network in &should_be.used {
+            let found = self.with_links(|links| Annex::all(links, &network.bridge()))?;
+            annexes.extend(found.into_iter().map(|annex| (network.bridge(), annex.bridge)));
+        }
+        self.guard.replace(&should_be.used, &annexes, &should_be.published, &self.forwarding)
+    }
+
+    /// Connects to the bridge of a network, or to an annex of it where there is room.
+    fn join(&self, space: &NetworkSpace, plan: &LinkPlan, first: &str, isolated: bool) -> io::Result<()> {
+        let made = std::cell::Cell::new(false);
+        let put = |links: &mut Links, bridge: &str| {
+            if made.replace(true) { move_to(links, plan, bridge) } else { join(links, space, plan, bridge) }
+        };
+        self.rooms.find(first, |number| {
+            if number == 0 {
+                return self.with_links(|links| put(links, first));
+            }
+            let annex = Annex::of(first, number);
+            // The rules come before the bridge.
+            self.guard.add_annex(first, &annex.bridge)?;
+            self.with_links(|links| {
+                annex.make(links, Shape { mtu: plan.mtu, isolated }, &self.mark)?;
+                put(links, &annex.bridge)
+            })
+        })
+    }
+
+    /// Hangs the annexes of a bridge on it that was made anew.
+    fn attach_annexes(&self, network: &Network) -> io::Result<()> {
+        let shape = Shape { mtu: bridges::mtu(network), isolated: isolated(network) };
+        self.with_links(|links| {
+            let annexes = Annex::all(links, &network.bridge())?;
+            annexes.iter().try_for_each(|annex| annex.make(links, shape, &self.mark))
+        })
+    }
+}
+
+/// Containers of the network reach each other by published ports only.
+fn isolated(network: &Network) -> bool {
+    !network.flag("com.docker.network.bridge.enable_icc", true)
 }
 
 /// The name of the engine's table: two engines of one host have two.
@@ -161,16 +215,16 @@ impl Networks for HostNetworks {
         if should_be.used.is_empty() {
             return Ok(missing);
         }
-        self.guard
-            .replace(&should_be.used, &should_be.published, &self.forwarding)
-            .map_err(failed("cannot put the firewall in place"))?;
+        self.replace_rules(should_be).map_err(failed("cannot put the firewall in place"))?;
         should_be.used.iter().try_for_each(|network| self.set_up(network))?;
         Ok(missing)
     }
 
     fn attach(&self, network: &Network, interfaces: &[String]) -> Result<()> {
         let name = network.bridge();
-        let attached = self.with_links(|links| bridges::attach(links, &name, interfaces));
+        let attached = self.attach_annexes(network).and_then(|()| {
+            self.with_links(|links| bridges::attach(links, &name, interfaces, isolated(network)))
+        });
         attached.map_err(failed(format!("cannot connect to the bridge {name} again")))
     }
 
@@ -187,9 +241,9 @@ impl Networks for HostNetworks {
 
     fn connect(&self, space: &NetworkSpace, plan: &LinkPlan) -> Result<()> {
         match &plan.carrier {
-            Carrier::Bridge { name, .. } => {
+            Carrier::Bridge { name, isolated, .. } => {
                 let what = || format!("cannot connect to the bridge {name}");
-                self.with_links(|links| join(links, space, plan)).map_err(failed(what()))?;
+                self.join(space, plan, name, *isolated).map_err(failed(what()))?;
                 configure(space, plan).map_err(failed(what()))
             }
             Carrier::Direct(direct) => {
@@ -265,22 +319,30 @@ fn used(links: &mut Links) -> io::Result<Vec<(Prefix, String)>> {
 }
 
 /// A pair of links from the bridge into the space.
-fn join(links: &mut Links, space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
-    let Carrier::Bridge { name, end, isolated } = &plan.carrier else { return Ok(()) };
-    let bridge = links.find(name)?;
-    let bridge = bridge.ok_or_else(|| io::Error::other(format!("there is no link {name}")))?;
-    links.add_pair(&Pair {
-        name: end,
-        master: Some(bridge.index),
-        peer: &plan.interface,
-        namespace: space.handle().as_fd(),
-        mac: plan.mac,
-        mtu: plan.mtu,
-    })?;
+fn join(links: &mut Links, space: &NetworkSpace, plan: &LinkPlan, bridge: &str) -> io::Result<()> {
+    let Carrier::Bridge { end, .. } = &plan.carrier else { return Ok(()) };
+    let master = Some(annex::index(links, bridge)?);
+    let namespace = space.handle().as_fd();
+    let (peer, mac, mtu) = (plan.interface.as_str(), plan.mac, plan.mtu);
+    links.add_pair(&Pair { name: end, master, peer, namespace, mac, mtu })?;
+    set_port(links, plan, bridge)
+}
+
+/// The pair was put where there is no room.
+fn move_to(links: &mut Links, plan: &LinkPlan, bridge: &str) -> io::Result<()> {
+    let Carrier::Bridge { end, .. } = &plan.carrier else { return Ok(()) };
+    let (master, end) = (Some(annex::index(links, bridge)?), annex::index(links, end)?);
+    links.change(end, &Change { master, ..Change::default() })?;
+    set_port(links, plan, bridge)
+}
+
+fn set_port(links: &mut Links, plan: &LinkPlan, bridge: &str) -> io::Result<()> {
+    let Carrier::Bridge { end, isolated, .. } = &plan.carrier else { return Ok(()) };
     let Some(link) = links.find(end)? else { return Ok(()) };
-    // Where the host filters what bridges switch, a container reaches itself by its published port only so.
-    let port = Change { hairpin: Some(true), isolated: isolated.then_some(true), ..Change::default() };
-    links.change(link.index, &port)
+    if !annex::has_room(&link) {
+        return Err(annex::full(bridge));
+    }
+    links.change(link.index, &bridges::port(*isolated))
 }
 
 /// The container's end gets its addresses and ways.

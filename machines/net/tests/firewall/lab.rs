@@ -134,6 +134,7 @@ impl Lab {
             four: Face::default(),
             six: Face::default(),
             trusted: Vec::new(),
+            annex: false,
         }
     }
 

@@ -1,0 +1,255 @@
+//! More containers on one network than a bridge of Linux has ports: packets go between the first and the last.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use dhow_model::network::{Driver, Network, Pool, Published};
+use dhow_model::ports::{
+    Addresses, Carrier, LinkPlan, Names, NetworkSpace, Networks as _, Publication, ShouldBe, Upstreams, Way,
+};
+use dhow_model::{ContainerId, Timestamp};
+use dhow_net::dns::Server;
+use dhow_net::sandbox::Sandbox;
+use dhow_net::{HostNetworks, HostPolicy};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// Containers: 500 are put on one bridge, and a bridge of Linux has 1,023 ports.
+const MANY: u16 = 1100;
+const BRIDGE: &str = "br-many";
+
+/// Knows nobody.
+#[derive(Debug)]
+struct Nobody;
+
+impl Names for Nobody {
+    fn addresses(&self, _: &ContainerId, _: &str) -> Addresses {
+        Addresses::Unknown
+    }
+
+    fn name(&self, _: &ContainerId, _: IpAddr) -> Option<String> {
+        None
+    }
+
+    fn upstreams(&self, _: &ContainerId) -> Upstreams {
+        Upstreams::default()
+    }
+}
+
+fn network(talk: bool) -> Network {
+    let options = [
+        ("com.docker.network.bridge.name".to_owned(), BRIDGE.to_owned()),
+        ("com.docker.network.bridge.enable_icc".to_owned(), talk.to_string()),
+    ];
+    let pool = Pool {
+        subnet: "10.9.0.0/16".parse().unwrap(),
+        range: None,
+        gateway: Some("10.9.0.1".parse().unwrap()),
+        reserved: BTreeMap::new(),
+    };
+    Network {
+        id: "0123456789abcdef".repeat(4),
+        name: "many".to_owned(),
+        driver: Driver::Bridge,
+        created: Timestamp::NEVER,
+        internal: false,
+        attachable: false,
+        ipv4: true,
+        ipv6: false,
+        pools: vec![pool],
+        ipam_options: None,
+        options: options.into(),
+        labels: BTreeMap::new(),
+        config_only: false,
+        config_from: Default::default(),
+    }
+}
+
+/// 10.9.1.0 and on.
+fn address(number: u16) -> IpAddr {
+    let [high, low] = number.to_be_bytes();
+    IpAddr::from([10, 9, 1 + high, low])
+}
+
+fn plan(number: u16, interface: &str, talk: bool) -> LinkPlan {
+    let is_filler = interface != "eth0";
+    LinkPlan {
+        carrier: Carrier::Bridge { name: BRIDGE.to_owned(), end: format!("veth{number}"), isolated: !talk },
+        interface: interface.to_owned(),
+        mac: None,
+        mtu: None,
+        addresses: if is_filler {
+            Vec::new()
+        } else {
+            vec![format!("{}/16", address(number)).parse().unwrap()]
+        },
+        ways: if is_filler { Vec::new() } else { vec![Way::Gateway("10.9.0.1".parse().unwrap())] },
+        metric: 0,
+        sysctls: Default::default(),
+    }
+}
+
+/// Runs `deed` on a thread that has moved into a namespace.
+fn within<T: Send>(namespace: impl std::os::fd::AsFd + Sync, deed: impl FnOnce() -> T + Send) -> T {
+    let inside = || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        deed()
+    };
+    thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+}
+
+/// Answers every packet to port 80, for ever.
+fn serve(namespace: impl std::os::fd::AsFd + Sync) {
+    let socket = within(namespace, || UdpSocket::bind("0.0.0.0:80").unwrap());
+    thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+            let _ = socket.send_to(&buffer[..length], peer);
+        }
+    });
+}
+
+fn reaches(namespace: impl std::os::fd::AsFd + Sync, to: IpAddr, port: u16) -> bool {
+    within(namespace, || {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(2500))).unwrap();
+        socket.connect(SocketAddr::new(to, port)).unwrap();
+        socket.send(b"?").unwrap();
+        socket.recv(&mut [0; 64]).is_ok()
+    })
+}
+
+/// A host with a network; none, and it is told, where this user may make none.
+fn host() -> Option<Sandbox> {
+    match Sandbox::new() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            println!("skipped: network namespaces cannot be made: {error}");
+            None
+        }
+        made => Some(made.unwrap()),
+    }
+}
+
+fn engine(state: &Path) -> HostNetworks {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::new(Arc::new(Nobody), state.join("resolv.conf"), runtime.handle().clone());
+    std::mem::forget(runtime);
+    HostNetworks::new(state, state, server, HostPolicy::default())
+}
+
+/// The first and the last containers have namespaces of their own.
+fn fill(networks: &HostNetworks, talk: bool) -> BTreeMap<u16, NetworkSpace> {
+    let filler = Sandbox::new().unwrap().into_space();
+    let mut own = BTreeMap::new();
+    for number in 1..=MANY {
+        if matches!(number, 1 | 2 | 600) || number > MANY - 2 {
+            let space = Sandbox::new().unwrap().into_space();
+            networks.connect(&space, &plan(number, "eth0", talk)).unwrap();
+            own.insert(number, space);
+        } else {
+            networks.connect(&filler, &plan(number, &format!("eth{number}"), talk)).unwrap();
+        }
+    }
+    own.insert(0, filler);
+    own
+}
+
+fn published(number: u16, host_port: u16) -> Publication {
+    let port = Published {
+        protocol: "udp".to_owned(),
+        host: "0.0.0.0".parse().unwrap(),
+        host_port,
+        port: 80,
+        count: 1,
+    };
+    Publication { bridge: BRIDGE.to_owned(), ipv4: Some(address(number)), ipv6: None, ports: vec![port] }
+}
+
+/// Every way that packets go, with and without a host that filters what bridges switch.
+fn talks(host: &Sandbox, spaces: &BTreeMap<u16, NetworkSpace>, talk: bool, filtered: bool) {
+    let gateway = "10.9.0.1".parse().unwrap();
+    thread::scope(|scope| {
+        for (from, to) in [(1, MANY), (MANY, 1), (MANY - 1, MANY), (2, 1), (600, 1), (600, MANY)] {
+            let from = &spaces[&from];
+            scope.spawn(move || assert_eq!(reaches(from.handle(), address(to), 80), talk, "to {to}"));
+        }
+    });
+    for number in [1, MANY] {
+        assert!(reaches(host, address(number), 80), "the host reaches {number}");
+        assert!(reaches(spaces[&number].handle(), gateway, 80), "{number} reaches the host");
+        for port in [8001, 8002] {
+            // Where the host filters what bridges switch, they switch what was translated, too: not between isolated
+            // ports, and not back to the annex that it came from.
+            if filtered && (!talk || (number, port) == (MANY, 8002)) {
+                continue;
+            }
+            assert!(reaches(spaces[&number].handle(), gateway, port), "{number} reaches the port {port}");
+        }
+    }
+}
+
+fn filter_bridges(host: &Sandbox, filtered: bool) -> bool {
+    let value = if filtered { "1" } else { "0" };
+    within(host, || std::fs::write("/proc/sys/net/bridge/bridge-nf-call-iptables", value)).is_ok()
+}
+
+fn try_all(talk: bool) {
+    let (Some(mut host), state) = (host(), tempfile::tempdir().unwrap()) else { return };
+    let networks = engine(state.path());
+    let network = network(talk);
+    let spaces = within(&host, || {
+        networks.set_up(&network).unwrap();
+        let spaces = fill(&networks, talk);
+        networks.publish(&published(1, 8001)).unwrap();
+        networks.publish(&published(MANY, 8002)).unwrap();
+        spaces
+    });
+    serve(&host);
+    [1, 600, MANY].iter().for_each(|number| serve(spaces[number].handle()));
+    for filtered in [true, false] {
+        if !filter_bridges(&host, filtered) {
+            println!("this kernel shows the firewall nothing of what bridges switch");
+        }
+        talks(&host, &spaces, talk, filtered);
+    }
+    // The next engine knows what is ours, and finds room where there is some.
+    drop(networks);
+    let networks = engine(state.path());
+    let used = vec![network.clone()];
+    let interfaces = (1..=MANY).map(|number| format!("veth{number}")).collect();
+    let publications = vec![published(1, 8001), published(MANY, 8002)];
+    let should_be = ShouldBe { known: used.clone(), used, interfaces, published: publications };
+    within(&host, || {
+        assert_eq!(networks.restore(&should_be).unwrap(), Vec::<String>::new());
+        networks.connect(&spaces[&0], &plan(MANY + 1, "another", talk)).unwrap();
+    });
+    talks(&host, &spaces, talk, false);
+    // The bridge is made anew with all that hangs on it.
+    let bridge = host.links().find(BRIDGE).unwrap().unwrap().index;
+    host.links().remove(bridge).unwrap();
+    within(&host, || {
+        networks.set_up(&network).unwrap();
+        networks.attach(&network, &should_be.interfaces).unwrap();
+    });
+    talks(&host, &spaces, talk, false);
+    drop(spaces);
+    within(&host, || networks.take_down(&network).unwrap());
+    let left = host.links().all().unwrap().into_iter().map(|link| link.name);
+    assert_eq!(left.filter(|name| name != "lo" && !name.starts_with("veth")).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn more_containers_than_a_bridge_has_ports_talk() {
+    try_all(true);
+}
+
+#[test]
+fn more_containers_than_a_bridge_has_ports_are_apart() {
+    try_all(false);
+}
