@@ -45,7 +45,7 @@ impl Reference {
     /// # Errors
     /// [`InvalidReference`], in Docker's words.
     pub fn parse(text: &str) -> Result<Self, InvalidReference> {
-        if text.len() == 64 && Digest::from_hex(text).is_ok() {
+        if is_id(text) {
             return Err(InvalidReference::LooksLikeId(text.into()));
         }
         let (rest, digest) = match text.split_once('@') {
@@ -135,9 +135,10 @@ impl Reference {
             Some(rest) if !rest.contains('/') => rest,
             _ => &self.repository,
         };
-        // `docker.io/a.b/c` without its registry would be the repository `c` of a registry `a.b`.
+        // `docker.io/a.b/c` without its registry would be the repository `c` of a registry `a.b`, and 64 hexadecimal
+        // digits without `library/` an id.
         let (registry, repository) = split_registry(short);
-        if registry == self.registry && repository == self.repository {
+        if registry == self.registry && repository == self.repository && !is_id(short) {
             return short.to_owned();
         }
         format!("{}/{}", self.registry, self.repository)
@@ -154,6 +155,10 @@ impl Reference {
         let digest = self.digest.map(|d| format!("@{d}"));
         tag.unwrap_or_default() + &digest.unwrap_or_default()
     }
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && Digest::from_hex(text).is_ok()
 }
 
 /// Written in full: `docker.io/library/busybox:latest`.
@@ -257,7 +262,9 @@ mod tests {
 
     #[test]
     fn a_familiar_name_reads_as_what_it_is_of() {
-        for text in ["docker.io/1ker.io/1/j", "docker.io/localhost/x", "docker.io/library/a.b/c", "busybox"] {
+        let like_an_id = format!("library/{}", "ab".repeat(32));
+        let others = ["docker.io/1ker.io/1/j", "docker.io/localhost/x", "docker.io/library/a.b/c", "busybox"];
+        for text in others.into_iter().chain([like_an_id.as_str()]) {
             let reference = Reference::parse(text).unwrap();
             assert_eq!(Reference::parse(&reference.familiar()).as_ref(), Ok(&reference), "{text}");
         }
