@@ -133,7 +133,7 @@ fn container(id: &ContainerId, image: ImageId) -> Container {
         image_name: "image".into(),
         platform: None,
         config: Config::default(),
-        host_config: HostConfig::default(),
+        host_config: HostConfig::default().into(),
         mounts: Vec::new(),
         state: State::created(),
         restart_count: 0,

@@ -1,8 +1,10 @@
 //! The containers on record.
 
+use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use dhow_model::container::HostConfig;
 use dhow_model::ports::{Durability, Records};
 use dhow_model::{Container, ContainerId, Network, Result};
 use dhow_sys::trace::mark;
@@ -24,7 +26,10 @@ impl Records for RecordStore {
             let mut query = connection.prepare_cached("SELECT id, body FROM container ORDER BY sequence")?;
             query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
         })?;
-        let read = side_by_side::map(&bodies, |(_, body)| serde_json::from_str(body).map(Arc::new));
+        let alike = Alike::default();
+        let read = side_by_side::map(&bodies, |(_, body)| {
+            serde_json::from_str(body).map(|container| Arc::new(alike.share(container)))
+        });
         let named = bodies.iter().zip(read);
         Ok(named
             .filter_map(|((id, _), read)| read.map_or_else(|e| self.again(id, &e).map(Arc::new), Some))
@@ -69,6 +74,28 @@ impl Records for RecordStore {
         })?;
         self.core.write_networks();
         Ok(())
+    }
+}
+
+/// Settings of containers that were read last: what is alike is kept once, for thousands of records are pages of
+/// memory first of all.
+#[derive(Debug, Default)]
+struct Alike(Mutex<VecDeque<Arc<HostConfig>>>);
+
+impl Alike {
+    /// As many different ones are compared with.
+    const MOST: usize = 16;
+
+    fn share(&self, mut container: Container) -> Container {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.iter().find(|known| **known == container.host_config) {
+            Some(same) => container.host_config = Arc::clone(same),
+            None => {
+                known.truncate(Self::MOST - 1);
+                known.push_front(Arc::clone(&container.host_config));
+            }
+        }
+        container
     }
 }
 
@@ -119,4 +146,33 @@ pub(crate) fn replace_file(directory: &Path, name: &str, bytes: &[u8]) -> Result
     let (path, new) = (directory.join(name), directory.join(format!(".{name}.new")));
     std::fs::write(&new, bytes).on("write", &new)?;
     std::fs::rename(&new, &path).on("write", &path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(network_mode: &str) -> Container {
+        let text = format!(
+            r#"{{"id":"{}","name":"web","created":"2026-01-01T00:00:00Z","image":null,"image_name":"base","platform":null,
+                "config":{{}},"host_config":{{"NetworkMode":"{network_mode}"}},"mounts":[],
+                "state":{{"status":"created","failure":null}},"restart_count":0}}"#,
+            "0a".repeat(32)
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn settings_that_are_alike_are_kept_once() {
+        let alike = Alike::default();
+        let first = alike.share(container("none"));
+        let other = alike.share(container("host"));
+        let again = alike.share(container("none"));
+        assert!(Arc::ptr_eq(&first.host_config, &again.host_config));
+        assert_eq!(other.host_config.network_mode, "host");
+        for number in 0..Alike::MOST {
+            assert_eq!(alike.share(container(&format!("container:{number}"))).name, first.name);
+        }
+        assert!(!Arc::ptr_eq(&first.host_config, &alike.share(container("none")).host_config));
+    }
 }

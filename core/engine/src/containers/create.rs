@@ -81,7 +81,7 @@ impl Engine {
             id,
             name,
             image_name,
-            host_config,
+            host_config: Arc::new(host_config),
         };
         let name = record.name.clone();
         let id = record.id.clone();

@@ -1,5 +1,7 @@
 //! `update`: other limits and another restart policy, also of a container that runs.
 
+use std::sync::Arc;
+
 use dhow_model::container::{HostConfig, State};
 use dhow_model::{Container, Error, Result};
 
@@ -44,7 +46,7 @@ impl Engine {
         let new = update::merged(&old.host_config, wanted)?;
         let runs = old.state.running().is_some();
         entry.change(&self.ports, |record| {
-            record.host_config = new;
+            record.host_config = Arc::new(new);
             record.limits_pending = runs;
         })?;
         if !runs {
@@ -68,13 +70,16 @@ impl Engine {
     fn undo_update(&self, entry: &Entry, old: &Container) {
         let undone = self.set_limits(old, &old.host_config).and_then(|()| {
             entry.change(&self.ports, |record| {
-                record.host_config.clone_from(&old.host_config);
+                record.host_config = Arc::clone(&old.host_config);
                 record.limits_pending = false;
             })
         });
         if let Err(error) = undone {
             tracing::warn!(container = old.id.short(), "undo an update: {}", error.report());
-            entry.replace(Container { host_config: old.host_config.clone(), ..(*entry.record()).clone() });
+            entry.replace(Container {
+                host_config: Arc::clone(&old.host_config),
+                ..(*entry.record()).clone()
+            });
         }
     }
 

@@ -74,7 +74,7 @@ impl Engine {
             let endpoint = record.networks.entry(own.to_owned()).or_default();
             let all = endpoint.settings.links.get_or_insert_default();
             all.extend(read.drain(..).map(|(name, alias)| format!("{name}:{alias}")));
-            record.host_config.links = None;
+            Arc::make_mut(&mut record.host_config).links = None;
             return Ok(());
         }
         let mut kept = Vec::new();
@@ -85,7 +85,9 @@ impl Engine {
             // A name may be another's later.
             kept.push(format!("{}:{alias}", other.record().id));
         }
-        record.host_config.links = record.host_config.links.take().map(|_| kept);
+        if record.host_config.links.is_some() {
+            Arc::make_mut(&mut record.host_config).links = Some(kept);
+        }
         Ok(())
     }
 

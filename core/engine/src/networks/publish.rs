@@ -40,14 +40,14 @@ impl Engine {
         let old = entry.record();
         let mut new = (*old).clone();
         let (bindings, preferred) = change.of(&old.host_config.port_bindings)?;
-        new.host_config.port_bindings = bindings;
+        Arc::make_mut(&mut new.host_config).port_bindings = bindings;
         ports::wanted(&new.config, &new.host_config)?;
         let moved = match new.state.running() {
             Some(_) => self.republish(&mut new, &preferred)?,
             None => None,
         };
         let recorded = entry.change(&self.ports, |record| {
-            record.host_config.port_bindings = new.host_config.port_bindings;
+            record.host_config = new.host_config;
             record.networks = new.networks;
         });
         if let Err(error) = recorded {

@@ -1,5 +1,6 @@
 //! One more process in a container, as the OCI configuration has it.
 
+use dhow_model::container::HostConfig;
 use dhow_model::{Container, Result};
 use dhow_oci::runtime::{ConsoleSize, Process, Spec, User};
 
@@ -16,7 +17,7 @@ pub fn plan(record: &Container, request: &ExecRequest, container: &Spec, facts: 
     let none = Vec::new();
     let further = host.group_add.as_ref().filter(|_| request.user.is_empty()).unwrap_or(&none);
     let identity = user::resolve(name, further, &facts.passwd, &facts.group)?;
-    let mut privileged = host.clone();
+    let mut privileged = HostConfig::clone(host);
     privileged.privileged |= request.privileged;
     let set = rights::capability_set(&privileged, facts.host.capabilities)?;
     let first = container.process.clone().unwrap_or_default();

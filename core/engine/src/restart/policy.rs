@@ -122,7 +122,7 @@ mod tests {
             image_name: String::new(),
             platform: None,
             config: dhow_model::container::Config::default(),
-            host_config: HostConfig { restart_policy, ..HostConfig::default() },
+            host_config: HostConfig { restart_policy, ..HostConfig::default() }.into(),
             mounts: Vec::new(),
             state,
             restart_count: 2,

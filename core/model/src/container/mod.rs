@@ -9,6 +9,7 @@ mod state;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dhow_oci::Platform;
 use serde::{Deserialize, Serialize};
@@ -43,8 +44,8 @@ pub struct Container {
     pub platform: Option<Platform>,
     /// The settings, completed by the image's defaults.
     pub config: Config,
-    /// The settings that concern the host, as asked for.
-    pub host_config: HostConfig,
+    /// The settings that concern the host, as asked for. Thousands of containers have the same ones, and share them.
+    pub host_config: Arc<HostConfig>,
     /// Binds and volumes, resolved when it was created.
     pub mounts: Vec<MountPoint>,
     /// What runs, or how it ended.

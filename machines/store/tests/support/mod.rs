@@ -195,7 +195,7 @@ pub fn record(id: &ContainerId, name: &str, image: Option<ImageId>) -> dhow_mode
         image_name: "base".into(),
         platform: None,
         config: dhow_model::container::Config::default(),
-        host_config: dhow_model::container::HostConfig::default(),
+        host_config: dhow_model::container::HostConfig::default().into(),
         mounts: Vec::new(),
         state: dhow_model::container::State::created(),
         restart_count: 0,

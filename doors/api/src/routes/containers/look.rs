@@ -84,7 +84,8 @@ pub(super) async fn inspect(call: Call, id: String) -> Answer {
             let mut container = engine.container(&id)?.record();
             if container.host_config.links.is_some() {
                 let links = engine.shown_links(&container);
-                Arc::make_mut(&mut container).host_config.links = Some(links);
+                let shown = Arc::make_mut(&mut container);
+                Arc::make_mut(&mut shown.host_config).links = Some(links);
             }
             let around = surroundings(engine, &container, size)?;
             Ok(json!(Inspection::new(&container, around, version)))
