@@ -219,6 +219,21 @@ impl Links {
         self.socket.batch(&all).map_err(told(format!("configure the link {}", link.0)))
     }
 
+    /// Takes routes away and adds others; those that are gone already are no error.
+    ///
+    /// # Errors
+    /// The kernel's: the first.
+    pub fn reroute(&mut self, gone: &[Route], new: &[Route]) -> io::Result<()> {
+        for route in gone {
+            match self.socket.request(&route_message(libc::RTM_DELROUTE, 0, route)) {
+                Err(failure) if failure.errno == Errno::SRCH => {}
+                done => done.map_err(told("remove a route"))?,
+            }
+        }
+        let new: Vec<Message> = new.iter().map(new_route).collect();
+        self.socket.batch(&new).map_err(told("add routes"))
+    }
+
     /// Lets packets for this host's own `::1` come by a bridge that is up, of which a port that is published there
     /// needs those that come back. None can come from a container, for the kernel drops what says ::1 on a wire.
     /// With `bridge-nf-call-ip6tables` it drops those, too, that were translated before it looks.
@@ -383,6 +398,10 @@ fn new_address(link: Index, new: Address) -> Message {
 }
 
 fn new_route(route: &Route) -> Message {
+    route_message(libc::RTM_NEWROUTE, CREATE | REPLACE, route)
+}
+
+fn route_message(kind: u16, flags: u16, route: &Route) -> Message {
     let any = route.destination.map(|to| to.address).or(route.gateway);
     let length = route.destination.map_or(0, |to| to.prefix);
     let scope = if route.gateway.is_some() { libc::RT_SCOPE_UNIVERSE } else { libc::RT_SCOPE_LINK };
@@ -400,7 +419,7 @@ fn new_route(route: &Route) -> Message {
         0,
         0,
     ];
-    let mut message = Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &begin);
+    let mut message = Message::new(kind, flags, &begin);
     route.destination.map(|to| message.put(libc::RTA_DST, &octets(to.address)));
     route.gateway.map(|gateway| message.put(libc::RTA_GATEWAY, &octets(gateway)));
     route.link.map(|link| message.number(libc::RTA_OIF, link.0));

@@ -91,3 +91,47 @@ fn options_say_which_versions_a_network_has() -> Result<()> {
     ensure!(refused.stderr.contains("driver-opt \"com.docker.network.enable_ipv6\" is not a valid bool"));
     Ok(())
 }
+
+#[test]
+fn a_network_of_higher_priority_is_the_way_out_at_once() -> Result<()> {
+    let engine = engine()?;
+    for (name, number) in [("a", 1), ("b", 2), ("c", 3)] {
+        let subnets = format!("--subnet 10.{number}.0.0/24 --ipv6 --subnet fd0{number}::/64");
+        docker(&engine, &format!("network create {subnets} {name}")).ok();
+    }
+    docker(&engine, "run -d --init --name box --network a busybox sleep 1000").ok();
+    // The way of a packet to somewhere, of either version.
+    let way = |to: &str| docker(&engine, &format!("exec box ip route get {to}")).ok().to_owned();
+    let leaves_by = |gateways: [&str; 2]| {
+        let found = [way("192.0.2.1"), way("2001:db8::1")];
+        ensure!(found.iter().zip(gateways).all(|(way, gateway)| way.contains(gateway)), "{found:?}");
+        Ok(())
+    };
+    docker(&engine, "network connect b box").ok();
+    leaves_by(["via 10.1.0.1", "via fd01::1"])?;
+    docker(&engine, "network connect --gw-priority 100 c box").ok();
+    leaves_by(["via 10.3.0.1", "via fd03::1"])?;
+    docker(&engine, "network disconnect c box").ok();
+    leaves_by(["via 10.1.0.1", "via fd01::1"])?;
+    docker(&engine, "network disconnect a box").ok();
+    leaves_by(["via 10.2.0.1", "via fd02::1"])?;
+    docker(&engine, "network connect --gw-priority -1 a box").ok();
+    leaves_by(["via 10.2.0.1", "via fd02::1"])?;
+    docker(&engine, "restart -t 0 box").ok();
+    leaves_by(["via 10.2.0.1", "via fd02::1"])
+}
+
+#[test]
+fn who_is_linked_to_a_container_hears_of_its_new_address() -> Result<()> {
+    let engine = engine()?;
+    docker(&engine, "run -d --init --name db busybox sleep 1000").ok();
+    docker(&engine, "run -d --init --name web --link db:data busybox sleep 1000").ok();
+    docker(&engine, "stop -t 0 db").ok();
+    docker(&engine, "run -d --init --name other busybox sleep 1000").ok();
+    docker(&engine, "start db").ok();
+    let address = docker(&engine, "inspect -f {{.NetworkSettings.IPAddress}} db").ok().to_owned();
+    let hosts = docker(&engine, "exec web cat /etc/hosts").ok().to_owned();
+    let told: Vec<&str> = hosts.lines().filter(|line| line.contains("data")).collect();
+    ensure!(told.len() == 1 && told[0].starts_with(&format!("{address}\t")), "{address}: {hosts}");
+    Ok(())
+}

@@ -64,6 +64,7 @@ impl Engine {
         };
         let planned = self.connected(entry, &joined).and_then(|record| {
             self.ready_volumes(&record)?;
+            self.tell_linking(&record);
             self.start_plan(&record, &joined)
         });
         match planned.map_err(failed).and_then(|plan| self.ports.runtime.start(plan)) {

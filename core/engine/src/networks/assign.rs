@@ -165,7 +165,8 @@ pub(super) fn link(network: &Network, connection: Connection<'_>, place: usize) 
     })
 }
 
-fn ways(network: &Network, assigned: &Assigned) -> Vec<Way> {
+/// The ways out by a network.
+pub(super) fn ways(network: &Network, assigned: &Assigned) -> Vec<Way> {
     if network.leads_out() && !network.has_gateway(false) {
         let four = assigned.ipv4.map(|_| Way::Link4);
         return four.into_iter().chain(assigned.ipv6.map(|_| Way::Link6)).collect();

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network, Published};
+use dhow_model::ports::{LinkPlan, NetworkSpace};
 use dhow_model::{Container, Error, Result};
 
-use super::assign::{Connection, link};
+use super::assign::{Connection, link, ways};
 use super::check::check_settings;
 use super::configuration;
+use super::join::in_order;
 use crate::plan::files;
+use crate::registry::lock;
 use crate::{Engine, Entry};
 
 /// Bytes of a container's /etc/hosts that are read.
@@ -86,11 +89,30 @@ impl Engine {
         (connection, place): (Connection<'_>, usize),
     ) -> Result<()> {
         let space = self.ports.networks.space_of(pid)?;
-        self.connect_space(network, &space, &link(network, connection, place)?)?;
         let record = entry.record();
+        self.connect_late(&record, network, &space, link(network, connection, place)?)?;
         self.tell_hosts(&record, connection.0, true)?;
         self.begin_names(&record, &space)?;
         self.move_ports(entry, &[])
+    }
+
+    /// Connects a container that runs, whose record has the network already: its ways out are put in order.
+    pub(super) fn connect_late(
+        &self,
+        record: &Container,
+        network: &Network,
+        space: &NetworkSpace,
+        link: LinkPlan,
+    ) -> Result<()> {
+        // A way would take the place of one that has its metric.
+        self.connect_space(network, space, &LinkPlan { ways: Vec::new(), ..link })?;
+        let order = in_order(&record.networks).into_iter().filter_map(|name| {
+            let endpoint = record.networks.get(&name)?;
+            let assigned = endpoint.assigned.as_ref()?;
+            let network = self.network(&endpoint.network).ok()?;
+            Some((assigned.interface.clone(), ways(&network, assigned)))
+        });
+        self.ports.networks.order_ways(space, &order.collect::<Vec<_>>())
     }
 
     /// Takes a container out of a network.
@@ -180,21 +202,29 @@ impl Engine {
 
     /// A container's names for itself, as far as its networks change while it runs.
     pub(super) fn tell_hosts(&self, record: &Container, assigned: &Assigned, here: bool) -> Result<()> {
-        let file = self.ports.snapshots.directory(&record.id).join("hosts");
-        let read = self.ports.host.read_file(&file, LONGEST_HOSTS)?.unwrap_or_default();
-        let text = String::from_utf8_lossy(&read);
         let names = files::own_names(record, &self.ports.host.facts().name);
         let lines: Vec<String> =
             assigned.addresses().map(|address| files::host_line(address, &names)).collect();
-        if here && lines.iter().all(|own| text.split_inclusive('\n').any(|line| line == own)) {
-            return Ok(());
-        }
-        let kept = text.split_inclusive('\n').filter(|line| !lines.iter().any(|own| own == line));
-        let mut text: String = kept.collect();
-        if here {
-            text.extend(lines);
-        }
-        self.ports.host.write_file(&file, text.as_bytes())
+        self.change_hosts(record, if here { &lines } else { &[] }, |line| lines.iter().any(|own| own == line))
+    }
+
+    /// Writes lines into a container's /etc/hosts in place of some that are there.
+    pub(super) fn change_hosts(
+        &self,
+        record: &Container,
+        lines: &[String],
+        goes: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        let file = self.ports.snapshots.directory(&record.id).join("hosts");
+        // Two that change it at once would lose what one of them wrote.
+        let _alone = lock(&self.networks);
+        let read = self.ports.host.read_file(&file, LONGEST_HOSTS)?.unwrap_or_default();
+        let before = String::from_utf8_lossy(&read);
+        let is_there = |own: &String| before.split_inclusive('\n').any(|line| line == own);
+        let stay = |line: &&str| !goes(line) || lines.iter().any(|own| own == line);
+        let mut after: String = before.split_inclusive('\n').filter(stay).collect();
+        after.extend(lines.iter().filter(|own| !is_there(own)).map(String::as_str));
+        if after == before { Ok(()) } else { self.ports.host.write_file(&file, after.as_bytes()) }
     }
 }
 

@@ -116,12 +116,41 @@ impl Engine {
                 let place = format!("/{} AS /{}/{alias}", other.name, record.name);
                 Error::invalid(format!("Cannot link to a non running container: {place}"))
             })?;
-            let names = [alias, other.config.hostname.as_str(), &other.name.to_string()].join(" ");
-            linked.hosts.push_str(&files::host_line(address, &names));
+            linked.hosts.push_str(&files::host_line(address, &names_of(&other, alias)));
             linked.variables.extend(variables(record, alias, &other, address));
         }
         Ok(linked)
     }
+}
+
+impl Engine {
+    /// Tells containers that run and are linked to one that is started which address it has now.
+    pub(crate) fn tell_linking(&self, started: &Container) {
+        let assigned = started.networks.get("bridge").and_then(|endpoint| endpoint.assigned.as_ref());
+        let Some(address) = assigned.and_then(|assigned| assigned.addresses().next()) else { return };
+        for record in self.registry.all().into_iter().map(|entry| entry.record()) {
+            if record.host_config.links.is_none() || record.state.running().is_none() {
+                continue;
+            }
+            let own = self.old_links(&record).filter(|(other, _)| other.id == started.id);
+            for names in own.map(|(other, alias)| names_of(&other, alias)) {
+                let line = files::host_line(address, &names);
+                let old = |line: &str| line.split_once('\t').is_some_and(|(_, of)| of.trim_end() == names);
+                if let Err(error) = self.change_hosts(&record, &[line], old) {
+                    tracing::warn!(
+                        container = record.id.short(),
+                        "tell where a link leads: {}",
+                        error.report()
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What /etc/hosts calls a container that another is linked to.
+fn names_of(other: &Container, alias: &str) -> String {
+    [alias, other.config.hostname.as_str(), &other.name.to_string()].join(" ")
 }
 
 /// What programs of the first years of Docker look for.

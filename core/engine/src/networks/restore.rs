@@ -79,7 +79,8 @@ impl Engine {
             let space = self.ports.networks.space_of(running.pid)?;
             // The host does not see the links that hang on its own.
             if !direct || !self.ports.networks.has_link(&space, &assigned.interface)? {
-                self.connect_space(&network, &space, &link(&network, (assigned, settings), place)?)?;
+                let link = link(&network, (assigned, settings), place)?;
+                self.connect_late(record, &network, &space, link)?;
             }
         }
         Ok(())

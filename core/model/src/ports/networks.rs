@@ -39,6 +39,9 @@ pub trait Networks: Send + Sync {
     /// Connects a space to a network that is set up.
     fn connect(&self, space: &NetworkSpace, link: &LinkPlan) -> Result<()>;
 
+    /// Gives the links of a space their default ways in this order: the first is preferred.
+    fn order_ways(&self, space: &NetworkSpace, links: &[(String, Vec<Way>)]) -> Result<()>;
+
     /// Whether a space has a link of this name.
     fn has_link(&self, space: &NetworkSpace, interface: &str) -> Result<bool>;
 

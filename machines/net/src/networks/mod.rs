@@ -9,9 +9,10 @@ mod ipv6;
 mod pool;
 mod ports;
 mod sysctls;
+mod ways;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -253,6 +254,11 @@ impl Networks for HostNetworks {
         }
     }
 
+    fn order_ways(&self, space: &NetworkSpace, order: &[(String, Vec<Way>)]) -> Result<()> {
+        let ordered = inside(space).and_then(|mut links| ways::order(&mut links, order));
+        ordered.map_err(failed("cannot order the ways out"))
+    }
+
     fn has_link(&self, space: &NetworkSpace, interface: &str) -> Result<bool> {
         let found = inside(space).and_then(|mut links| links.find(interface));
         Ok(found.map_err(failed(format!("cannot look for the link {interface}")))?.is_some())
@@ -353,16 +359,7 @@ fn configure(space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
     let link = link.ok_or_else(|| io::Error::other(format!("there is no link {}", plan.interface)))?.index;
     let address = |prefix: &Prefix| Address { address: prefix.address, prefix: prefix.length };
     let addresses: Vec<Address> = plan.addresses.iter().map(address).collect();
-    let everybody = |address: IpAddr| Some(Address { address, prefix: 0 });
-    let way = |way: &Way| {
-        let (destination, gateway) = match way {
-            Way::Gateway(gateway) => (None, Some(*gateway)),
-            Way::Link4 => (everybody(Ipv4Addr::UNSPECIFIED.into()), None),
-            Way::Link6 => (everybody(Ipv6Addr::UNSPECIFIED.into()), None),
-        };
-        Route { destination, gateway, link: Some(link), metric: plan.metric }
-    };
-    let routes: Vec<Route> = plan.ways.iter().map(way).collect();
+    let routes: Vec<Route> = plan.ways.iter().map(|way| ways::route(way, link, plan.metric)).collect();
     sysctls::set(space, plan)?;
     links.configure(link, &addresses, &routes)
 }
