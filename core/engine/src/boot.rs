@@ -70,7 +70,9 @@ impl Engine {
         }
         self.hold_volumes_again(&entry.record());
         self.watch_health_again(&entry);
-        if removing || (entry.record().host_config.auto_remove && entry.record().state.exit().is_some()) {
+        // One that was never started is owed no start: whoever made it would have removed it with its end.
+        let over = entry.record().host_config.auto_remove && entry.record().state.running().is_none();
+        if removing || over {
             let removal = Removal { force: true, volumes: true };
             if let Err(error) = self.remove_container(id.as_str(), removal) {
                 tracing::warn!(container = id.short(), "finish its removal: {}", error.report());

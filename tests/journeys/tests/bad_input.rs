@@ -52,11 +52,56 @@ fn a_setting_that_cannot_be_is_refused_by_name() -> Result<()> {
         (json!({"CpusetCpus": "1-0"}), "Invalid value 1-0 for cpuset cpus"),
         (json!({"CpusetMems": "x"}), "Invalid value x for cpuset mems"),
         (json!({"Binds": ["/tmp:/proc"]}), "/proc cannot be mounted because it is not of type proc"),
+        (
+            json!({"Mounts": [{"Type": "tmpfs", "Target": "/x", "TmpfsOptions": {"SizeBytes": -5}}]}),
+            "invalid size: -5",
+        ),
+        (
+            json!({"Binds": ["named:/x"], "VolumeDriver": "nope"}),
+            "create named: error looking up volume plugin nope: plugin \\\"nope\\\" not found",
+        ),
+        (json!({"Binds": ["/etc/passwd:/bin"]}), "not a directory: unknown: Are you trying to mount"),
         (json!({"Tmpfs": {"/proc": ""}}), "/proc cannot be mounted because it is not of type proc"),
     ] {
         let (status, said) = run(&engine, &json!({"Image": "busybox", "Cmd": ["true"], "HostConfig": host}))?;
         assert!(status == 400 && said.contains(words), "{host}: {status} {said}");
     }
+    Ok(())
+}
+
+/// What would be seen in a container is what the mount passes on that its source is on.
+#[test]
+fn a_mount_that_is_passed_on_to_nobody_is_not_shared() -> Result<()> {
+    let engine = engine()?;
+    let directory = engine.scratch().join("source");
+    std::fs::create_dir(&directory)?;
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    if mounts.lines().any(|line| line.contains(" shared:") || line.contains(" master:")) {
+        eprintln!("not tried: this host's mounts are passed on");
+        return Ok(());
+    }
+    for (propagation, words) in
+        [("rshared", "but it is not a shared mount"), ("slave", "but it is not a shared or slave mount")]
+    {
+        let bind = format!("{}:/x:{propagation}", directory.display());
+        let refused = engine.docker(&["run", "--rm", "-v", &bind, "busybox", "true"]);
+        let path = format!("path {} is mounted on /", directory.display());
+        let told = refused.stderr.contains(&path) && refused.stderr.contains(words);
+        assert!(refused.status == 125 && told, "{refused:?}");
+    }
+    let bind = format!("{}:/x:rprivate", directory.display());
+    engine.docker(&["run", "--rm", "-v", &bind, "busybox", "true"]).ok();
+    Ok(())
+}
+
+#[test]
+fn a_part_of_a_volume_that_is_not_there_is_named() -> Result<()> {
+    let engine = engine()?;
+    let mount = "type=volume,src=data,dst=/x,volume-subpath=nope";
+    let refused = engine.docker(&["run", "--rm", "--mount", mount, "busybox", "true"]);
+    let told =
+        refused.stderr.contains("cannot access path") && refused.stderr.contains("/nope: no such file");
+    assert!(refused.status == 127 && told, "{refused:?}");
     Ok(())
 }
 

@@ -95,3 +95,20 @@ fn what_was_acknowledged_is_there_after_a_crash() -> Result<()> {
     }
     Ok(())
 }
+
+/// Whoever made it to be removed with its end has gone with the engine, or will never start it.
+#[test]
+fn a_container_that_was_to_be_removed_and_never_started_goes_with_its_engine() -> Result<()> {
+    let mut engine = engine()?;
+    engine.docker(&["create", "--rm", "--name", "never", "-v", "/data", "busybox", "true"]).ok();
+    engine.docker(&["create", "--name", "kept", "busybox", "true"]).ok();
+    engine.docker(&["run", "-d", "--rm", "--name", "runs", "busybox", "sleep", "1000"]).ok();
+    engine.kill()?;
+    engine.launch()?;
+    let mut left: Vec<String> =
+        engine.docker(&["ps", "-a", "--format", "{{.Names}}"]).ok().lines().map(str::to_owned).collect();
+    left.sort();
+    ensure!(left == ["kept", "runs"], "{left:?}");
+    ensure!(engine.docker(&["volume", "ls", "-q"]).ok().is_empty(), "its volume is left");
+    Ok(())
+}

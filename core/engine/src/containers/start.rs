@@ -113,6 +113,7 @@ impl Engine {
             linked: self.linked(record)?,
             ..self.gather(record)?
         };
+        self.check_propagation(record)?;
         let mut spec = spec::plan(record, &facts)?;
         let requests = record.host_config.device_requests.as_deref().unwrap_or_default();
         cdi::inject(&mut spec, requests, &*self.ports.host, &self.settings().cdi_directories)?;

@@ -13,6 +13,7 @@ pub mod files;
 pub mod logs;
 pub mod merge;
 pub mod mounts;
+mod propagation;
 pub mod resources;
 pub mod rights;
 pub mod signal;

@@ -6,7 +6,7 @@ use dhow_model::container::{
     BindOptions, IdMap, ImageOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeOptions,
 };
 use dhow_model::ports::{PathKind, VolumeRequest};
-use dhow_model::{Container, Error, Result};
+use dhow_model::{Container, Error, Kind, Result};
 
 use crate::Engine;
 use crate::volumes::Claims;
@@ -51,7 +51,10 @@ impl Engine {
         for destination in record.config.volumes.iter().flatten().map(|(path, _)| path) {
             drop(add(&mut wanted, anonymous(destination)?));
         }
-        for wanted in wanted {
+        for mut wanted in wanted {
+            if let Some(request) = wanted.volume.as_mut().filter(|request| request.driver.is_empty()) {
+                request.driver.clone_from(&record.host_config.volume_driver);
+            }
             let point = self.make(wanted, claims)?;
             record.mounts.push(point);
         }
@@ -62,7 +65,12 @@ impl Engine {
     fn make(&self, wanted: Wanted, claims: &mut Claims<'_>) -> Result<MountPoint> {
         let mut point = wanted.point.ok_or_else(|| Error::internal("a mount without a place"))?;
         if let Some(request) = wanted.volume {
-            let volume = claims.make(request)?;
+            // Not found is the image, to clients that pull what is missing.
+            let not_found = |error: Error| match error.kind() {
+                Kind::NotFound => Error::invalid(error.report()),
+                _ => error,
+            };
+            let volume = claims.make(request).map_err(not_found)?;
             if volume.read_only {
                 point.writable = false;
                 point.copy_up = false;
@@ -360,6 +368,10 @@ fn image_mount(mount: &Mount, destination: PathBuf, subpath: String) -> Wanted {
 
 fn tmpfs_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {
     let TmpfsOptions { size_bytes, mode, options } = mount.tmpfs_options.clone().unwrap_or_default();
+    if let Some(size) = size_bytes.filter(|size| *size < 0) {
+        let words = format!("invalid mount config for type \"tmpfs\": invalid size: {size}");
+        return Err(Error::invalid(words));
+    }
     let mut point = blank(MountKind::Tmpfs, destination);
     point.writable = !mount.read_only;
     point.options = ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec();

@@ -16,6 +16,9 @@ pub trait Host: Send + Sync {
     /// User and group that a path belongs to; links are followed.
     fn owner(&self, path: &Path) -> Result<(u32, u32)>;
 
+    /// The mount that a path is on; links are followed.
+    fn mount_of(&self, path: &Path) -> Result<PathMount>;
+
     /// Makes a directory and those above it, for a bind mount whose source is missing.
     fn make_directory(&self, path: &Path) -> Result<()>;
 
@@ -66,6 +69,17 @@ pub enum PathKind {
     Directory,
     /// Something else.
     File,
+}
+
+/// The mount that a path is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathMount {
+    /// Where it is mounted.
+    pub place: PathBuf,
+    /// What is mounted in it is passed on to its peers.
+    pub shared: bool,
+    /// It is passed what is mounted in another.
+    pub slave: bool,
 }
 
 /// A device of the host.

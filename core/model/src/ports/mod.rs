@@ -19,7 +19,7 @@ mod snapshots;
 mod upkeep;
 mod volumes;
 
-pub use host::{DeviceNode, Host, HostFacts, OwnUse, PathKind};
+pub use host::{DeviceNode, Host, HostFacts, OwnUse, PathKind, PathMount};
 pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem};
 pub use logs::{
     LogEntries, LogEntry, LogFileKind, LogFileOptions, LogOptions, LogQuery, LogReceiver, LogService,

@@ -14,6 +14,9 @@ use crate::{Error, Result, Timestamp};
 /// The label by which clients tell a volume that nobody named.
 pub const ANONYMOUS: &str = "com.docker.volume.anonymous";
 
+/// Bytes of a name: it is that of a directory (NAME_MAX).
+const LONGEST_NAME: usize = 255;
+
 /// A named or anonymous volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
@@ -52,6 +55,15 @@ impl Volume {
 /// # Errors
 /// Invalid argument, in Docker's words.
 pub fn check_name(name: &str) -> Result<()> {
+    if name.len() == 1 {
+        return Err(Error::invalid(format!(
+            "create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )));
+    }
+    if name.len() > LONGEST_NAME {
+        let words = format!("create {name}: error while creating volume root path: file name too long");
+        return Err(Error::invalid(words));
+    }
     if crate::container::is_restricted_name(name) {
         return Ok(());
     }
@@ -59,4 +71,23 @@ pub fn check_name(name: &str) -> Result<()> {
         "create {name}: {name:?} includes invalid characters for a local volume name, only \
          \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_long_enough_for_a_volume_and_short_enough_for_a_directory() {
+        let told = |name: &str| check_name(name).map_or_else(|error| error.to_string(), |()| String::new());
+        let longest = "n".repeat(255);
+        for good in ["ab", "a.b-c_d", &longest] {
+            assert_eq!(told(good), "");
+        }
+        let short =
+            "create a: volume name is too short, names should be at least two alphanumeric characters";
+        assert_eq!(told("a"), short);
+        assert!(told(&format!("{longest}n")).ends_with("file name too long"));
+        assert!(told("-a").contains("includes invalid characters for a local volume name"));
+    }
 }

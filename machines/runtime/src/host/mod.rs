@@ -1,6 +1,7 @@
 //! The host as the engine knows it: [`LocalHost`] implements [`dhow_model::ports::Host`].
 
 mod facts;
+mod mount;
 mod own;
 
 use std::fs;
@@ -9,7 +10,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _}
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dhow_model::ports::{DeviceNode, Host, HostFacts, OwnUse, PathKind};
+use dhow_model::ports::{DeviceNode, Host, HostFacts, OwnUse, PathKind, PathMount};
 use dhow_model::{Error, Kind, Result};
 
 /// The deepest directory of devices that is looked into.
@@ -54,6 +55,10 @@ impl Host for LocalHost {
     fn owner(&self, path: &Path) -> Result<(u32, u32)> {
         let metadata = fs::metadata(path).map_err(|error| about("look at", path, error))?;
         Ok((metadata.uid(), metadata.gid()))
+    }
+
+    fn mount_of(&self, path: &Path) -> Result<PathMount> {
+        mount::of(path).map_err(|error| about("find the mount of", path, error))
     }
 
     fn make_directory(&self, path: &Path) -> Result<()> {

@@ -7,6 +7,9 @@ use dhow_model::{Error, Kind};
 
 use crate::container;
 
+/// What users mostly did, where the kernel misses a directory.
+const NOT_A_DIRECTORY: &str = "Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";
+
 /// What failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
@@ -34,15 +37,13 @@ pub fn of_container(verb: Verb, error: &container::Error) -> StartFailure {
         | container::Stage::ProgramNotExecutable => Kind::InvalidArgument,
         _ => Kind::Internal,
     };
-    let message = format!("unable to start container process: {error}");
-    let mut words = words(verb, &message);
-    if message.contains("not a directory") {
-        words.push_str(
-            ": Are you trying to mount a directory onto a file (or vice-versa)? \
-             Check if the specified host path exists and is the expected type",
-        );
+    let message = words(verb, &format!("unable to start container process: {error}"));
+    if verb == Verb::Start && message.contains("not a directory") {
+        // Docker goes by the kernel's words too, whatever the step.
+        let error = Error::invalid(format!("{message}: {NOT_A_DIRECTORY}"));
+        return StartFailure { exit_code: 127, error };
     }
-    StartFailure { exit_code: error.exit_code(), error: Error::new(kind, words) }
+    StartFailure { exit_code: error.exit_code(), error: Error::new(kind, message) }
 }
 
 fn words(verb: Verb, message: &str) -> String {

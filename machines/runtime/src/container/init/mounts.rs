@@ -51,12 +51,13 @@ impl<'a> Tools<'a> {
         let name = mount.destination.display();
         match &mount.source {
             Source::Bind { path, below, recursive } => {
-                let tree = match below {
-                    Some(below) => clone_below(path, below, *recursive),
-                    None => match of_process(path) {
-                        Some((pid, below)) => clone_of_process(pid, below, *recursive),
-                        None => clone_tree(path, *recursive).map_err(Into::into),
-                    },
+                let tree = match (below, of_process(path)) {
+                    (Some(below), _) => {
+                        let what = || format!("cannot access path {}/{}", path.display(), below.display());
+                        Ok(clone_below(path, below, *recursive).doing(what)?)
+                    }
+                    (None, Some((pid, below))) => clone_of_process(pid, below, *recursive),
+                    (None, None) => clone_tree(path, *recursive).map_err(Into::into),
                 };
                 self.bind(mount, path, tree)
             }
