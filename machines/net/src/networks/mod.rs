@@ -11,6 +11,7 @@ mod ports;
 mod sysctls;
 mod ways;
 
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
@@ -119,7 +120,7 @@ impl HostNetworks {
 
     /// Connects to the bridge of a network, or to an annex of it where there is room.
     fn join(&self, space: &NetworkSpace, plan: &LinkPlan, first: &str, isolated: bool) -> io::Result<()> {
-        let made = std::cell::Cell::new(false);
+        let made = Cell::new(false);
         let put = |links: &mut Links, bridge: &str| {
             if made.replace(true) { move_to(links, plan, bridge) } else { join(links, space, plan, bridge) }
         };
