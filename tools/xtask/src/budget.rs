@@ -30,7 +30,7 @@ struct Budget {
 const BUDGETS: &[Budget] = &[
     Budget {
         name: "system calls a life",
-        most: 1500,
+        most: 1300,
         why: "half of them are cgroups version 1: nine hierarchies to make, enter, show in the container and remove",
     },
     Budget {
