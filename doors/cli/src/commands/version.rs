@@ -64,7 +64,9 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         format => {
             let client = serde_json::to_value(&client).unwrap_or_default();
             let document = serde_json::json!({ "Client": client, "Server": server });
-            Shown::by(format)?.named(&document, "system.versionInfo", "version").inspect_err(end_of_line)?
+            Shown::by_named(format, "version")?
+                .named(&document, "system.versionInfo", "version")
+                .inspect_err(end_of_line)?
         }
     };
     session.print(&text)?;

@@ -13,8 +13,16 @@ pub(crate) struct Shown(Tree);
 impl Shown {
     /// Reads `--format`: `json` or a Go template.
     pub(crate) fn by(format: &str) -> Result<Shown> {
+        Self::by_named(format, "")
+    }
+
+    /// The same, and what is wrong with it is told of a template of that name.
+    pub(crate) fn by_named(format: &str, name: &str) -> Result<Shown> {
         let source = if format == "json" { "{{json .}}" } else { format };
-        let unreadable = |why| Error::Status { code: 64, words: format!("template parsing error: {why}") };
+        let unreadable = |why: String| {
+            let why = why.replacen("template: ", &format!("template: {name}"), 1);
+            Error::Status { code: 64, words: format!("template parsing error: {why}") }
+        };
         template::read(source).map_err(unreadable).map(Shown)
     }
 

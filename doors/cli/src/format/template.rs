@@ -8,6 +8,7 @@ use gotmpl::{TemplateError, Value};
 use serde_json::Value as Json;
 
 use super::go::functions::{functions, header_functions};
+use super::go::structure;
 use super::go::tree::Tree;
 use super::go::values;
 use super::value::printed;
@@ -85,6 +86,7 @@ impl Template {
 
 /// Reads any template, to be run over a value of Go.
 pub(crate) fn read(source: &str) -> Result<Tree, String> {
+    structure::check(source)?;
     Tree::parse(source, &functions(true)).map_err(parse_words)
 }
 
@@ -103,7 +105,11 @@ fn parse_words(error: TemplateError) -> String {
         TemplateError::Parse { line, message, .. } | TemplateError::Lex { line, message, .. } => {
             format!(
                 "template: :{line}: {}",
-                message.replace("unterminated string", "unterminated quoted string")
+                message
+                    .replace("unterminated string", "unterminated quoted string")
+                    .replace("unterminated character literal", "unterminated character constant")
+                    .replace("unterminated raw string", "unterminated raw quoted string")
+                    .replace("empty command", "missing value for command")
             )
         }
         TemplateError::UndefinedFunction(name) => format!("template: :1: function \"{name}\" not defined"),

@@ -4,5 +4,6 @@
 
 pub(crate) mod functions;
 pub(crate) mod shapes;
+pub(crate) mod structure;
 pub(crate) mod tree;
 pub(crate) mod values;
