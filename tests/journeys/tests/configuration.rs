@@ -46,8 +46,54 @@ fn a_good_file_is_good_and_starts_nothing() -> Result<()> {
 }
 
 #[test]
+fn a_file_of_dockerds_starts_this_engine_and_it_is_told_what_has_no_effect() -> Result<()> {
+    let text = r#"{
+        "features": {"buildkit": true}, "experimental": true, "builder": {"gc": {"enabled": true}},
+        "insecure-registries": ["r:5000"], "registry-mirrors": [], "min-api-version": "1.24",
+        "selinux-enabled": false, "containerd": "/run/containerd/containerd.sock", "userns-remap": "",
+        "exec-opts": ["native.cgroupdriver=systemd"], "host-gateway-ip": "10.9.8.7",
+        "storage-opts": ["overlay2.override_kernel_check=true"],
+        "runtimes": {
+            "shim": {"runtimeType": "io.containerd.kata.v2"},
+            "mine": {"runtimeType": "io.containerd.runc.v2", "options": {"BinaryName": "/bin/true"}}
+        }
+    }"#;
+    let answer = validate(text, &[])?;
+    assert_eq!((answer.status, answer.stdout.trim()), (0, "configuration OK"), "{answer:?}");
+    let told: Vec<&str> = answer.stderr.lines().collect();
+    let keys =
+        ["builder", "containerd", "experimental", "features", "insecure-registries", "min-api-version"];
+    let mut expected: Vec<String> = keys.map(|key| format!("warning: {key} has no effect")).into();
+    expected.push("warning: storage-opts has no effect".into());
+    expected
+        .push("warning: native.cgroupdriver=systemd has no effect: cgroups are made without systemd".into());
+    expected.push(
+        "warning: runtime 'shim' is one of containerd's shims: containers that ask for it are refused".into(),
+    );
+    assert_eq!(told, expected);
+    let (engine, _folder) = with_file(text)?;
+    assert!(std::fs::read_to_string(engine.log())?.contains("features has no effect"));
+    let runtimes = engine.docker(&["info", "-f", "{{json .Runtimes}}"]);
+    assert!(runtimes.stdout.contains("mine") && !runtimes.stdout.contains("shim"), "{runtimes:?}");
+    Ok(())
+}
+
+#[test]
 fn what_is_wrong_in_a_file_is_told_in_dockerds_words() -> Result<()> {
     for (text, flags, words) in [
+        (r#"{"dns": ["x"]}"#, &[][..], "x is not an ip address"),
+        (r#"{"dns-search": ["a b"]}"#, &[], "a b is not a valid domain"),
+        (r#"{"max-download-attempts": 0}"#, &[], "invalid max download attempts: 0"),
+        (
+            r#"{"default-ulimits": {"nofile": {"Name": "nofile", "Hard": 10, "Soft": 20}}}"#,
+            &[],
+            "ulimit soft limit must be less than or equal to hard limit: 20 > 10",
+        ),
+        (
+            r#"{"selinux-enabled": true}"#,
+            &[],
+            "the following directives are not supported yet: selinux-enabled",
+        ),
         ("{", &[][..], "invalid JSON: "),
         ("[]", &[], "invalid JSON: "),
         (

@@ -20,6 +20,7 @@ use super::networks;
 use super::tls::Tls;
 
 const SOCKET: &str = "/run/dhow/dhow.sock";
+const SYSTEMD: &str = "native.cgroupdriver=systemd";
 
 /// What the engine is started with.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub(super) struct Configuration {
     pub(super) log: LogStyle,
     /// Where metrics are served, when they are.
     pub(super) metrics: Option<SocketAddr>,
+    /// What the user should know.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Who may speak to the engine, and where.
@@ -69,8 +72,23 @@ impl Configuration {
             pidfile: either(&flags.pidfile, &file.pidfile).unwrap_or_else(|| exec_root.join("dhow.pid")),
             data_root,
             exec_root,
+            warnings: warnings(flags, &file),
         })
     }
+}
+
+/// What has no effect.
+fn warnings(flags: &Flags, file: &File) -> Vec<String> {
+    let mut warnings = file.warnings.clone();
+    let options = both(&flags.containers.exec_opts, &file.exec_opts);
+    if options.iter().any(|option| option == SYSTEMD) {
+        warnings.push(format!("{SYSTEMD} has no effect: cgroups are made without systemd"));
+    }
+    let shims = file.runtimes.iter().filter(|(_, runtime)| runtime.program().is_none());
+    warnings.extend(shims.map(|(name, _)| {
+        format!("runtime '{name}' is one of containerd's shims: containers that ask for it are refused")
+    }));
+    warnings
 }
 
 /// A setting from where it is given: never from both, which was refused.
@@ -157,6 +175,9 @@ fn settings(flags: &Flags, file: &File, data_root: &Path) -> Result<Settings> {
     let stop =
         either(&flags.end.default_stop_timeout, &file.default_stop_timeout).unwrap_or(own.stop_timeout);
     ensure!(stop >= 0, "invalid default stop timeout: {stop}");
+    let attempts = either(&flags.max_download_attempts, &file.max_download_attempts);
+    let attempts = attempts.unwrap_or(own.max_download_attempts);
+    ensure!(attempts > 0, "invalid max download attempts: {attempts}");
     let (runtimes, default_runtime) = runtimes(flags, file)?;
     let containers = of_containers(flags, file)?;
     Ok(Settings {
@@ -180,12 +201,7 @@ fn settings(flags: &Flags, file: &File, data_root: &Path) -> Result<Settings> {
             own.max_concurrent_uploads,
             "max concurrent uploads",
         )?,
-        max_download_attempts: count(
-            flags.max_download_attempts,
-            file.max_download_attempts,
-            own.max_download_attempts,
-            "max download attempts",
-        )?,
+        max_download_attempts: attempts,
         runtimes,
         default_runtime,
         ..containers
@@ -216,6 +232,8 @@ fn of_containers(flags: &Flags, file: &File) -> Result<Settings> {
         soft: limit.soft,
         hard: limit.hard,
     }));
+    settings.ulimits.iter().try_for_each(check_ulimit)?;
+    servers(&settings)?;
     let cdi = both(&flags.cdi_directories, &file.cdi_spec_dirs);
     if !cdi.is_empty() {
         // An empty name is how dockerd says that there are none.
@@ -224,11 +242,7 @@ fn of_containers(flags: &Flags, file: &File) -> Result<Settings> {
     }
     cgroup_driver(&both(&flags.exec_opts, &file.exec_opts))?;
     if let Some(parent) = either(&flags.cgroup_parent, &file.cgroup_parent).filter(|it| !it.is_empty()) {
-        ensure!(
-            !parent.ends_with(".slice"),
-            "cgroup-parent {parent}: the systemd cgroup driver is not supported yet"
-        );
-        settings.cgroup_parent = parent;
+        settings.cgroup_parent = of_slice(&parent);
     }
     modes(flags, file, &mut settings)?;
     networks::apply(flags, file, &mut settings)?;
@@ -278,12 +292,43 @@ fn driver(name: Option<&str>) -> Result<()> {
     }
 }
 
+/// The directory of a slice: `a-b.slice` is in `a.slice` (systemd.slice(5)), and so below the limits of both. Other
+/// paths are as they are.
+fn of_slice(parent: &str) -> String {
+    let Some(name) = parent.strip_suffix(".slice").filter(|name| !name.contains('/')) else {
+        return parent.into();
+    };
+    let ends = name.match_indices('-').map(|(end, _)| end).chain([name.len()]).filter(|end| *end > 0);
+    ends.map(|end| format!("/{}.slice", &name[..end])).collect()
+}
+
+/// Addresses and domains, in dockerd's words.
+fn servers(settings: &Settings) -> Result<()> {
+    for address in &settings.dns {
+        ensure!(address.parse::<std::net::IpAddr>().is_ok(), "{address} is not an ip address");
+    }
+    for domain in &settings.dns_search {
+        let odd = |c: char| c.is_whitespace() || c.is_control();
+        ensure!(!domain.trim().is_empty() && !domain.contains(odd), "{domain} is not a valid domain");
+    }
+    Ok(())
+}
+
+fn check_ulimit(limit: &Ulimit) -> Result<()> {
+    let (soft, hard) = (limit.soft, limit.hard);
+    ensure!(
+        hard < 0 || (0..=hard).contains(&soft),
+        "ulimit soft limit must be less than or equal to hard limit: {soft} > {hard}"
+    );
+    Ok(())
+}
+
 fn cgroup_driver(options: &[String]) -> Result<()> {
     for (key, value) in pairs(options, "exec-opt")? {
         ensure!(key == "native.cgroupdriver", "unknown option: '{key}'");
         ensure!(
-            value == "cgroupfs",
-            "native.cgroupdriver={value}: the systemd cgroup driver is not supported yet"
+            ["cgroupfs", "systemd"].contains(&value.as_str()),
+            "native.cgroupdriver={value}: it is neither cgroupfs nor systemd"
         );
     }
     Ok(())
@@ -305,8 +350,10 @@ fn labels(labels: &[String]) -> Result<Vec<String>> {
 fn runtimes(flags: &Flags, file: &File) -> Result<(BTreeMap<String, RuntimeProgram>, String)> {
     let mut runtimes: BTreeMap<String, RuntimeProgram> = BTreeMap::new();
     for (name, runtime) in &file.runtimes {
-        let program = RuntimeProgram { path: runtime.path.clone(), arguments: runtime.runtime_args.clone() };
-        runtimes.insert(name.clone(), program);
+        ensure!(!runtime.is_both(), "runtime '{name}': cannot have both a runtimeType and a path");
+        if let Some(program) = runtime.program() {
+            runtimes.insert(name.clone(), program);
+        }
     }
     for (name, path) in pairs(&flags.containers.runtimes, "add-runtime")? {
         ensure!(!runtimes.contains_key(&name), "runtime '{name}' was already defined");
@@ -369,4 +416,21 @@ fn ulimit(text: &str) -> Result<Ulimit> {
         soft: soft.parse().with_context(wrong)?,
         hard: hard.parse().with_context(wrong)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_below_those_that_it_is_named_after() {
+        for (parent, place) in [
+            ("a.slice", "/a.slice"),
+            ("a-b-c.slice", "/a.slice/a-b.slice/a-b-c.slice"),
+            ("/x/y", "/x/y"),
+            ("/x/a-b.slice", "/x/a-b.slice"),
+        ] {
+            assert_eq!(of_slice(parent), place);
+        }
+    }
 }

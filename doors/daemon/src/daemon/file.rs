@@ -1,18 +1,21 @@
 //! `daemon.json`: every key is one of dockerd's flags.
 //!
-//! A key that no flag is for is refused in dockerd's words, one that is not served by its name, and one
-//! that a flag gives too as well: nobody should have to find out which of both counts.
+//! A key that no flag is for is refused in dockerd's words, one that is not served told or refused by its name (see
+//! [`without_effect`](super::without_effect)), and one that a flag gives too refused as well: nobody should have to
+//! find out which of both counts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use dhow_model::ports::RuntimeProgram;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::default_network::{NetworkFlags, NetworkOptions};
 use super::flags::{Flags, Given, UNSERVED};
 use super::networks::FilePool;
+use super::without_effect::{Fate, fate};
 
 const FILE: &str = "/etc/dhow/daemon.json";
 const LONGEST: u64 = 1 << 20;
@@ -29,9 +32,10 @@ const NAMED: &[(&str, &str)] = &[
     ("cdi-spec-dirs", "cdi_directories"),
     ("default-address-pools", "address_pools"),
     ("host-gateway-ips", "host_gateways"),
+    ("host-gateway-ip", "host_gateways"),
     ("default-network-opts", "network_opts"),
 ];
-/// Names of the file for what is refused, where they are not the flag's.
+/// Names of the file for what is not served, where they are not the flag's.
 const UNSERVED_NAMES: &[&str] = &[
     "authorization-plugins",
     "builder",
@@ -92,6 +96,7 @@ pub(super) struct File {
     pub(super) dns_search: Vec<String>,
     pub(super) default_address_pools: Vec<FilePool>,
     pub(super) host_gateway_ips: Vec<String>,
+    pub(super) host_gateway_ip: Option<String>,
     pub(super) default_network_opts: NetworkOptions,
     #[serde(flatten)]
     pub(super) network: NetworkFlags,
@@ -99,6 +104,9 @@ pub(super) struct File {
     pub(super) max_concurrent_downloads: Option<i64>,
     pub(super) max_concurrent_uploads: Option<i64>,
     pub(super) max_download_attempts: Option<i64>,
+    /// What the user should know.
+    #[serde(skip)]
+    pub(super) warnings: Vec<String>,
 }
 
 /// A limit, written as Go writes the type.
@@ -109,14 +117,33 @@ pub(super) struct FileUlimit {
     pub(super) soft: i64,
 }
 
-/// Another runtime. Docker's other way to name one (`runtimeType`) is one of containerd's shims, and refused.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// Another runtime: a program, or one of containerd's shims.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct FileRuntime {
-    #[serde(default)]
-    pub(super) path: PathBuf,
-    #[serde(default)]
-    pub(super) runtime_args: Vec<String>,
+    path: PathBuf,
+    runtime_args: Vec<String>,
+    runtime_type: String,
+    options: Map<String, Value>,
+}
+
+impl FileRuntime {
+    /// The program to call; none for a shim that is more than its program. The shim for runc is no more than that.
+    pub(super) fn program(&self) -> Option<RuntimeProgram> {
+        let path = match self.runtime_type.as_str() {
+            "" => self.path.clone(),
+            "io.containerd.runc.v1" | "io.containerd.runc.v2" => {
+                self.options.get("BinaryName").and_then(Value::as_str).unwrap_or("runc").into()
+            }
+            _ => return None,
+        };
+        Some(RuntimeProgram { path, arguments: self.runtime_args.clone() })
+    }
+
+    /// Whether it says both what it is and where.
+    pub(super) fn is_both(&self) -> bool {
+        !self.runtime_type.is_empty() && !self.path.as_os_str().is_empty()
+    }
 }
 
 /// Bytes, or a number with its unit.
@@ -170,11 +197,13 @@ fn parse(text: &str, given: &Given) -> Result<File> {
         return Ok(File::default());
     }
     let keys: Map<String, Value> = serde_json::from_str(text).context("invalid JSON")?;
-    check(&keys, given)?;
-    serde_json::from_str(text).context("invalid JSON")
+    let warnings = check(&keys, given)?;
+    let file: File = serde_json::from_str(text).context("invalid JSON")?;
+    Ok(File { warnings, ..file })
 }
 
-fn check(keys: &Map<String, Value>, given: &Given) -> Result<()> {
+/// Refuses what is wrong; what the user should know is returned.
+fn check(keys: &Map<String, Value>, given: &Given) -> Result<Vec<String>> {
     let field = |key: &str| {
         let named = NAMED.iter().find(|(name, _)| *name == key).map(|(_, field)| (*field).to_owned());
         named.unwrap_or_else(|| key.replace('-', "_"))
@@ -186,7 +215,15 @@ fn check(keys: &Map<String, Value>, given: &Given) -> Result<()> {
     if !unknown.is_empty() {
         bail!("the following directives don't match any configuration option: {}", unknown.join(", "));
     }
-    let refused: Vec<&str> = keys.keys().map(String::as_str).filter(|key| unserved(key)).collect();
+    let mut refused: Vec<&str> = Vec::new();
+    let mut told = Vec::new();
+    for (key, value) in keys.iter().filter(|(key, _)| unserved(key)) {
+        match fate(key, value) {
+            Fate::Nothing => {}
+            Fate::Told(words) => told.push(words),
+            Fate::Refused => refused.push(key),
+        }
+    }
     if !refused.is_empty() {
         bail!("the following directives are not supported yet: {}", refused.join(", "));
     }
@@ -207,7 +244,7 @@ fn check(keys: &Map<String, Value>, given: &Given) -> Result<()> {
             "the following directives are specified both as a flag and in the configuration file: {conflicts}"
         );
     }
-    Ok(())
+    Ok(told)
 }
 
 /// Whether the file may have it: a flag's own name, or the one that stands for it.
@@ -259,8 +296,8 @@ mod tests {
             (r#"{"label": []}"#, "the following directives don't match any configuration option: label"),
             (r#"{"rootless": true}"#, "the following directives are not supported yet: rootless"),
             (
-                r#"{"registry-mirrors": []}"#,
-                "the following directives are not supported yet: registry-mirrors",
+                r#"{"userns-remap": "default", "experimental": true}"#,
+                "the following directives are not supported yet: userns-remap",
             ),
             ("[]", "invalid JSON: invalid type: sequence, expected a map at line 1 column 0"),
         ] {

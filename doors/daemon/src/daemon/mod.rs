@@ -18,6 +18,7 @@ mod pidfile;
 mod reload;
 mod sockets;
 mod tls;
+mod without_effect;
 
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -66,10 +67,12 @@ fn start(flags: Flags, given: Given) -> Result<()> {
     let configuration = Configuration::read(&flags, &given)?;
     let tls = configuration.access.tls.as_ref().map(tls::Tls::load).transpose()?;
     if flags.validate {
+        configuration.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         println!("configuration OK");
         return Ok(());
     }
     let log = configuration.log.start();
+    configuration.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     compose::require_root()?;
     compose::require_kernel()?;
     let launcher = compose::launcher()?;

@@ -27,7 +27,7 @@ pub(super) fn apply(flags: &ContainerFlags, file: &File, settings: &mut Settings
     let of_file = file.default_address_pools.iter().map(|pool| source(&pool.base, pool.size));
     let pools = of_flags.chain(of_file).collect::<Result<Vec<Source>>>()?;
     settings.address_pools = if pools.is_empty() { default_sources() } else { pools };
-    let gateways = flags.host_gateways.iter().chain(&file.host_gateway_ips);
+    let gateways = flags.host_gateways.iter().chain(&file.host_gateway_ips).chain(&file.host_gateway_ip);
     settings.host_gateway = gateways
         .map(|text| text.parse().with_context(|| format!("host-gateway-ip: {text:?} is no address")))
         .collect::<Result<_>>()?;
