@@ -7,6 +7,7 @@ use dhow_model::{Error, ImageId, Result, Timestamp};
 use dhow_oci::image::{ContainerDefaults, Empty};
 use dhow_oci::{ImageConfig, Platform, Reference};
 
+use super::{healthcheck, words};
 use crate::Engine;
 
 /// What a client asks for.
@@ -54,11 +55,11 @@ impl Engine {
 /// # Errors
 /// Invalid argument for an instruction that changes no metadata.
 pub(crate) fn apply_changes(defaults: &mut ContainerDefaults, lines: &[String]) -> Result<()> {
-    lines
-        .iter()
-        .map(|line| line.trim())
-        .filter(|line| !line.is_empty())
-        .try_for_each(|line| apply(defaults, line))
+    let mut instructions = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).peekable();
+    if !lines.is_empty() && instructions.peek().is_none() {
+        return Err(Error::invalid("file with no instructions"));
+    }
+    instructions.try_for_each(|line| apply(defaults, line))
 }
 
 /// Instructions that say nothing without arguments.
@@ -75,12 +76,23 @@ fn apply(defaults: &mut ContainerDefaults, line: &str) -> Result<()> {
     match instruction.as_str() {
         "CMD" => defaults.cmd = Some(words_or_shell(rest, defaults.shell.as_deref())?),
         "ENTRYPOINT" => defaults.entrypoint = Some(words_or_shell(rest, defaults.shell.as_deref())?),
-        "ENV" => pairs(rest)?.into_iter().for_each(|(name, value)| set_env(defaults, &name, &value)),
-        "LABEL" => defaults.labels.get_or_insert_default().extend(pairs(rest)?),
-        "USER" => defaults.user = rest.into(),
-        "WORKDIR" => defaults.working_dir = absolute(&defaults.working_dir, rest),
-        "STOPSIGNAL" => defaults.stop_signal = rest.into(),
-        "EXPOSE" => rest.split_whitespace().try_for_each(|port| expose(defaults, port))?,
+        "ENV" => {
+            let pairs = pairs("ENV", rest, &defaults.env)?;
+            pairs.into_iter().for_each(|(name, value)| set_env(defaults, &name, &value));
+        }
+        "LABEL" => {
+            let pairs = pairs("LABEL", rest, &defaults.env)?;
+            defaults.labels.get_or_insert_default().extend(pairs);
+        }
+        "USER" => defaults.user = words::expand(rest, &defaults.env)?,
+        "WORKDIR" => {
+            defaults.working_dir = absolute(&defaults.working_dir, &words::expand(rest, &defaults.env)?);
+        }
+        "STOPSIGNAL" => defaults.stop_signal = words::expand(rest, &defaults.env)?,
+        "EXPOSE" => {
+            let ports = words::expand(rest, &defaults.env)?;
+            ports.split_whitespace().try_for_each(|port| expose(defaults, port))?;
+        }
         "VOLUME" => {
             let paths =
                 json_words(rest).unwrap_or_else(|| rest.split_whitespace().map(str::to_owned).collect());
@@ -92,7 +104,7 @@ fn apply(defaults: &mut ContainerDefaults, line: &str) -> Result<()> {
                 .ok_or_else(|| Error::invalid("SHELL requires the arguments to be in JSON form"))?;
             defaults.shell = Some(words);
         }
-        "HEALTHCHECK" => return Err(Error::not_implemented("HEALTHCHECK as a change is not supported yet")),
+        "HEALTHCHECK" => defaults.healthcheck = Some(healthcheck::read(rest)?),
         other => {
             return Err(Error::invalid(format!("{} is not a valid change command", other.to_lowercase())));
         }
@@ -116,50 +128,27 @@ fn words_or_shell(text: &str, shell: Option<&[String]>) -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// `NAME=value …` with quotes, or the old form `NAME the rest`.
-fn pairs(text: &str) -> Result<Vec<(String, String)>> {
+/// `NAME=value …` with quotes and variables, or the old form `NAME the rest`.
+fn pairs(instruction: &str, text: &str, env: &[String]) -> Result<Vec<(String, String)>> {
     let first = text.split_whitespace().next().unwrap_or_default();
     if !first.contains('=') {
-        let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-        return Ok(vec![(name.into(), value.trim().into())]);
+        let pair = text.split_once(char::is_whitespace);
+        let few = || Error::invalid(format!("{instruction} must have two arguments"));
+        let (name, value) = pair.ok_or_else(few)?;
+        return Ok(vec![(words::expand(name, env)?, words::expand(value.trim(), env)?)]);
     }
     let wrong = |word: &str| {
         Error::invalid(format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value"))
     };
-    let words = split_quoted(text)?;
-    words
-        .iter()
-        .map(|word| {
-            word.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned())).ok_or_else(|| wrong(word))
-        })
-        .collect()
-}
-
-/// Words separated by spaces; quotes keep spaces, a backslash keeps the next character.
-fn split_quoted(text: &str) -> Result<Vec<String>> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match (character, quote) {
-            ('\\', None | Some('"')) => word.get_or_insert_default().extend(characters.next()),
-            (c, Some(q)) if c == q => quote = None,
-            ('"' | '\'', None) => {
-                quote = Some(character);
-                word.get_or_insert_default();
-            }
-            (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, _) => word.get_or_insert_default().push(c),
+    let pair = |word: &String| {
+        let (name, value) = word.split_once('=').ok_or_else(|| wrong(word))?;
+        let name = words::expand(name, env)?;
+        if name.is_empty() {
+            return Err(Error::invalid(format!("{instruction} names can not be blank")));
         }
-    }
-    if quote.is_some() {
-        return Err(Error::invalid(format!(
-            "unexpected end of statement while looking for matching quote in {text:?}"
-        )));
-    }
-    words.extend(word);
-    Ok(words)
+        Ok((name, words::expand(value, env)?))
+    };
+    words::split(text)?.iter().map(pair).collect()
 }
 
 fn set_env(defaults: &mut ContainerDefaults, name: &str, value: &str) {
@@ -173,12 +162,12 @@ fn set_env(defaults: &mut ContainerDefaults, name: &str, value: &str) {
 
 fn expose(defaults: &mut ContainerDefaults, port: &str) -> Result<()> {
     let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-    let valid =
-        number.split('-').all(|n| n.parse::<u16>().is_ok()) && matches!(protocol, "tcp" | "udp" | "sctp");
-    if !valid {
-        return Err(Error::invalid(format!("invalid containerPort: {port}")));
-    }
-    defaults.exposed_ports.get_or_insert_default().insert(format!("{number}/{protocol}"), Empty {});
+    let (first, last) = number.split_once('-').unwrap_or((number, number));
+    let range = first.parse::<u16>().ok().zip(last.parse::<u16>().ok()).filter(|(first, last)| first <= last);
+    let range = range.filter(|_| matches!(protocol, "tcp" | "udp" | "sctp"));
+    let (first, last) = range.ok_or_else(|| Error::invalid(format!("invalid containerPort: {port}")))?;
+    let ports = (first..=last).map(|number| (format!("{number}/{protocol}"), Empty {}));
+    defaults.exposed_ports.get_or_insert_default().extend(ports);
     Ok(())
 }
 
@@ -203,7 +192,9 @@ mod tests {
             "entrypoint run me",
             "ENV A=1 B=\"two words\" C=x\\ y",
             "ENV A 2 and more",
-            "EXPOSE 80 53/udp",
+            "EXPOSE 80-81 53/udp",
+            "ENV D=${A}:$A",
+            "HEALTHCHECK --retries=2 CMD true",
             "WORKDIR /srv",
             "WORKDIR app",
             "LABEL a.b=c",
@@ -211,15 +202,28 @@ mod tests {
         .unwrap();
         assert_eq!(defaults.cmd.unwrap(), ["a", "b c"]);
         assert_eq!(defaults.entrypoint.unwrap(), ["/bin/sh", "-c", "run me"]);
-        assert_eq!(defaults.env, ["A=2 and more", "B=two words", "C=x y"]);
-        assert_eq!(defaults.exposed_ports.unwrap().into_keys().collect::<Vec<_>>(), ["53/udp", "80/tcp"]);
+        assert_eq!(defaults.env, ["A=2 and more", "B=two words", "C=x y", "D=2 and more:2 and more"]);
+        assert_eq!(
+            defaults.exposed_ports.unwrap().into_keys().collect::<Vec<_>>(),
+            ["53/udp", "80/tcp", "81/tcp"]
+        );
         assert_eq!(defaults.working_dir, "/srv/app");
+        assert_eq!(defaults.healthcheck.unwrap().test.unwrap(), ["CMD-SHELL", "true"]);
     }
 
     #[test]
     fn what_changes_no_metadata_is_refused() {
         for wrong in ["RUN ls", "FROM x", "ENV", "EXPOSE http", "SHELL sh -c", "ENV A=\"x"] {
             assert!(changed(&[wrong]).is_err(), "{wrong}");
+        }
+        for (wrong, words) in [
+            ("ENV a", "ENV must have two arguments"),
+            ("LABEL x", "LABEL must have two arguments"),
+            ("ENV =x", "ENV names can not be blank"),
+            ("EXPOSE 9-8", "invalid containerPort: 9-8"),
+            ("", "file with no instructions"),
+        ] {
+            assert_eq!(changed(&[wrong]).unwrap_err().to_string(), words);
         }
     }
 }

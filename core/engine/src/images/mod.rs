@@ -1,9 +1,11 @@
 //! Verbs of images.
 
+mod healthcheck;
 pub mod import;
 pub mod layers;
 pub mod remove;
 pub mod transfer;
+mod words;
 
 use dhow_model::{ContainerId, Error, Image, ImageId, Result};
 use dhow_oci::{Digest, Platform, Reference};
