@@ -107,6 +107,17 @@ fn a_part_of_a_volume_that_is_not_there_is_named() -> Result<()> {
 
 /// Whoever writes in a volume makes the links in it: they lead nowhere outside.
 #[test]
+fn keys_that_are_none_are_refused_before_anything_runs() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["run", "-d", "--name", "up", "--network", "none", "busybox", "sleep", "1000"]).ok();
+    let body = json!({"Cmd": ["true"], "DetachKeys": "ctrl-nope"});
+    let answer = engine.connect()?.request("POST", "/containers/up/exec", &body)?;
+    let said = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(answer.status == 400 && said.contains("Invalid escape keys (ctrl-nope) provided"), "{said}");
+    Ok(())
+}
+
+#[test]
 fn a_part_of_a_volume_is_found_inside_of_it() -> Result<()> {
     let engine = engine()?;
     let script =

@@ -84,6 +84,8 @@ async fn read<T: DeserializeOwned + Default>(call: &mut Call, names: &[&str]) ->
 
 pub(super) async fn create(mut call: Call, container: String) -> Answer {
     let body: CreateBody = read(&mut call, CREATE).await?;
+    DetachKeys::parse(&body.detach_keys)
+        .map_err(|_| Error::invalid(format!("Invalid escape keys ({}) provided", body.detach_keys)))?;
     let request = ExecRequest {
         attach_stdin: body.attach_stdin,
         attach_stdout: body.attach_stdout,
