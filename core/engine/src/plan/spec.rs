@@ -12,9 +12,8 @@ use dhow_oci::runtime::{
 use super::rights::{self, Options};
 use super::{Facts, Joined, files, merge, resources, user};
 
-/// Programs without rights listen on any port, and send echo requests: the network is the container's own.
-const NETWORK_SYSCTLS: [(&str, &str); 2] =
-    [("net.ipv4.ip_unprivileged_port_start", "0"), ("net.ipv4.ping_group_range", "0 2147483647")];
+/// The kernel reads the ids of `ping_group_range` as numbers with a sign.
+const LAST_PINGING_GROUP: u32 = i32::MAX as u32;
 
 /// The search path of a container whose image has none.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -112,7 +111,7 @@ fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> 
         if hidden { paths.clone().unwrap_or(default) } else { Vec::new() }
     };
     Ok(Linux {
-        sysctl: sysctls(host),
+        sysctl: sysctls(host, facts.host.last_group),
         resources: Some(resources::plan(host, facts)?),
         cgroups_path: cgroups_path(record, facts),
         namespaces: namespaces(host, facts)?,
@@ -125,12 +124,19 @@ fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> 
     })
 }
 
-/// Docker's own for a network that is the container's, and those that were asked for.
-fn sysctls(host: &HostConfig) -> BTreeMap<String, String> {
-    let shared = host.network_mode == "host" || host.network_mode.starts_with("container:");
-    let own = if shared { &[][..] } else { &NETWORK_SYSCTLS };
-    let own = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    own.chain(host.sysctls.clone()).collect()
+/// Those of a network that is the container's, in which programs without rights listen on any port and send
+/// echo requests, and those that were asked for.
+fn sysctls(host: &HostConfig, last_group: u32) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    if host.network_mode != "host" && !host.network_mode.starts_with("container:") {
+        all.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
+        all.insert(
+            "net.ipv4.ping_group_range".to_owned(),
+            format!("0 {}", last_group.min(LAST_PINGING_GROUP)),
+        );
+    }
+    all.extend(host.sysctls.clone());
+    all
 }
 
 fn cgroups_path(record: &Container, facts: &Facts) -> String {

@@ -139,6 +139,8 @@ pub struct HostFacts {
     pub apparmor: bool,
     /// SELinux is on.
     pub selinux: bool,
+    /// The highest id of a group: few there are in a user namespace.
+    pub last_group: u32,
     /// Bit n: capability n can be handed to containers.
     pub capabilities: u64,
     /// What cannot be had here, each in one sentence.

@@ -54,8 +54,21 @@ pub(super) fn gather() -> Result<HostFacts> {
         seccomp: fs::exists("/proc/sys/kernel/seccomp/actions_avail").unwrap_or(false),
         apparmor: is_on("/sys/module/apparmor/parameters/enabled", "Y"),
         selinux: fs::exists("/sys/fs/selinux/enforce").unwrap_or(false),
+        last_group: last_group(&fs::read_to_string("/proc/self/gid_map").unwrap_or_default()),
         capabilities,
     })
+}
+
+/// Of those that follow the first one (user_namespaces(7)).
+fn last_group(map: &str) -> u32 {
+    let count = map.lines().find_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Ok(0)), Some(_), Some(Ok(count))) => Some(count),
+            _ => None,
+        }
+    });
+    count.unwrap_or_default().saturating_sub(1)
 }
 
 /// One line of os-release(5), without its quotes.
