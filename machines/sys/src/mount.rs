@@ -2,7 +2,7 @@
 //! system by one call.
 //!
 //! Before Linux 5.12 attributes are set by mount(2), of mounts that are attached only: [`attach`] does
-//! both in the order that the kernel allows. See [`classic`].
+//! both in the order that the kernel allows. See `classic`.
 
 mod classic;
 
