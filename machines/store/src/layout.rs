@@ -9,7 +9,8 @@
 //!   db/networks.json               networks once more, for the same day
 //!   blobs/sha256/<digest>          configurations and manifests, byte for byte
 //!   layers/<diff id>/              layer.tar (as it came) and index.erofs (its file tree, pointing into it);
-//!                                  or fs/ (the unpacked tree), recipe (how to get the tar back), layer.json
+//!                                  or fs/ (the unpacked tree), recipe (how to get the tar back), layer.json;
+//!                                  damaged, when a check found it to be other bytes than it must
 //!   containers/<id>/               rw/ (writable layer), work/ (overlayfs' own), config.json, the log, …
 //!   volumes/<name>/                data/, volume.json
 //!   base/                          the lowest layer of every container: mount points, and nothing else

@@ -34,7 +34,6 @@ mod staging;
 pub mod tar;
 mod volumes;
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -48,8 +47,6 @@ pub use images::archive::read_any_document;
 pub use records::RecordStore;
 pub use snapshots::SnapshotStore;
 pub use volumes::VolumeStore;
-
-use dhow_oci::image::DiffId;
 
 use catalog::Catalog;
 use database::Database;
@@ -117,7 +114,6 @@ impl Store {
             readers: Pins::default(),
             formats,
             mounts: Mounts::default(),
-            damaged: Mutex::default(),
             small_files: snapshots::SmallFiles::default(),
             turns: snapshots::Turns::default(),
             copy_ups: Mutex::new(()),
@@ -156,8 +152,6 @@ pub(crate) struct Core {
     readers: Pins,
     formats: Formats,
     mounts: Mounts,
-    /// Layers that a check found to be other bytes than their name says.
-    damaged: Mutex<HashSet<DiffId>>,
     small_files: snapshots::SmallFiles,
     turns: snapshots::Turns,
     /// Held by whoever fills an empty volume.
@@ -175,10 +169,6 @@ impl Core {
 
     fn catalog_mut(&self) -> RwLockWriteGuard<'_, Catalog> {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn damaged(&self) -> MutexGuard<'_, HashSet<DiffId>> {
-        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn begin_change(&self) -> MutexGuard<'_, ()> {

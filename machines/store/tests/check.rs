@@ -5,6 +5,7 @@ mod support;
 
 use std::path::PathBuf;
 
+use dhow_model::container::{Exit, State};
 use dhow_model::ports::{
     CheckReport, Durability, FindingState, Images as _, Records as _, SaveFormat, SaveItem, Snapshots as _,
     Upkeep as _, VolumeRequest, Volumes as _,
@@ -16,6 +17,10 @@ use support::{Place, docker_archive, names, place, record, reference, tar};
 in_both_formats! {
     what_is_whole_has_no_findings,
     a_layer_of_other_bytes_is_lost_and_named_and_never_used,
+    a_damaged_layer_is_not_used_by_the_next_engine_either,
+    what_a_container_changed_is_not_replaced_by_nothing,
+    a_volume_that_lost_its_data_is_named_and_refused,
+    an_image_without_its_configuration_is_named_and_not_used,
     what_can_be_made_again_is,
     what_nobody_needs_is_removed,
 }
@@ -139,4 +144,72 @@ fn what_nobody_needs_is_removed(format: LayerFormat) {
     assert_eq!(stored.check(true).findings.len(), 3);
     assert_eq!(stored.check(false).findings, []);
     assert!(stored.place.store.images.by_reference(&reference("app")).unwrap().is_some());
+}
+
+fn a_damaged_layer_is_not_used_by_the_next_engine_either(format: LayerFormat) {
+    let stored = stored(format);
+    let file = match format {
+        LayerFormat::Tar => stored.directory().join("layer.tar"),
+        LayerFormat::Directory => stored.directory().join("fs/etc/motd"),
+    };
+    let whole = std::fs::read(&file).unwrap();
+    let changed = String::from_utf8_lossy(&whole).replace("hello", "jello");
+    std::fs::write(&file, changed).unwrap();
+    assert_eq!(stored.check(false).findings[0].state, FindingState::Lost);
+    let place = stored.place.reopen();
+    let refused = place.store.snapshots.rootfs(&stored.container, false).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
+    // Who puts the bytes back has it back.
+    std::fs::write(&file, whole).unwrap();
+    let stored = Stored { place, ..stored };
+    assert_eq!(stored.check(false).findings, []);
+    stored.place.store.snapshots.rootfs(&stored.container, false).unwrap();
+}
+
+fn what_a_container_changed_is_not_replaced_by_nothing(format: LayerFormat) {
+    let stored = stored(format);
+    let mut ran = record(&stored.container, "web", Some(stored.image));
+    ran.state = State::Exited(Exit::default());
+    stored.place.store.records.put_container(&ran, Durability::Committed).unwrap();
+    std::fs::remove_dir_all(stored.place.upper(&stored.container).parent().unwrap()).unwrap();
+    let stored = Stored { place: stored.place.reopen(), ..stored };
+    let report = stored.check(true);
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    assert_eq!(report.findings[0].state, FindingState::Lost);
+    assert_eq!(report.findings[0].containers, [stored.container.to_string()]);
+    let snapshots = &stored.place.store.snapshots;
+    let refused = snapshots.rootfs(&stored.container, false).unwrap_err();
+    assert!(refused.report().contains("writable layer"), "{}", refused.report());
+    assert_eq!(snapshots.usage(&stored.container).unwrap().writable, 0);
+    stored.place.store.records.delete_container(&stored.container, Durability::Committed).unwrap();
+    snapshots.remove(&stored.container).unwrap();
+    assert_eq!(stored.check(false).findings, []);
+}
+
+fn a_volume_that_lost_its_data_is_named_and_refused(format: LayerFormat) {
+    let stored = stored(format);
+    std::fs::remove_dir_all(stored.place.root().join("volumes/data/data")).unwrap();
+    let stored = Stored { place: stored.place.reopen(), ..stored };
+    let report = stored.check(true);
+    assert_eq!(report.findings.len(), 1, "{report:?}");
+    assert_eq!(report.findings[0].state, FindingState::Lost);
+    let volumes = &stored.place.store.volumes;
+    let refused = volumes.attach("data").unwrap_err();
+    assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
+    assert_eq!(volumes.usage("data").unwrap(), 0);
+    volumes.remove("data").unwrap();
+    assert_eq!(stored.check(false).findings, []);
+}
+
+fn an_image_without_its_configuration_is_named_and_not_used(format: LayerFormat) {
+    let stored = stored(format);
+    let blobs = stored.place.root().join("blobs/sha256");
+    let configuration = dhow_oci::Digest::hex(&stored.image);
+    std::fs::remove_file(blobs.join(configuration)).unwrap();
+    let report = stored.check(false);
+    let lost = report.findings.iter().find(|finding| finding.object.starts_with("configuration"));
+    let lost = lost.unwrap_or_else(|| panic!("{report:?}"));
+    assert_eq!((lost.state, &lost.images[..]), (FindingState::Lost, &["app:latest".to_owned()][..]));
+    let place = stored.place.reopen();
+    assert!(place.store.images.by_id(&stored.image).unwrap().is_none(), "it is not used");
 }

@@ -1,6 +1,7 @@
 //! Layers: their bytes, their indexes, their rows.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 
@@ -15,6 +16,9 @@ use crate::Core;
 use crate::error::Context as _;
 use crate::images::register::layer_rows;
 use crate::stack::size_on_disk;
+
+/// A file in a layer's directory: it is other bytes than its name says.
+const DAMAGED: &str = "damaged";
 
 impl Check<'_> {
     pub(super) fn layers(&mut self) -> Result<()> {
@@ -37,7 +41,7 @@ impl Check<'_> {
             Err(error) => return self.damaged(diff_id, object, &error),
         };
         self.report.bytes += bytes;
-        self.core.damaged().remove(diff_id);
+        self.core.unmark_damaged(diff_id)?;
         if !self.core.knows_tar_size(diff_id, bytes) {
             let problem = "layer.json does not say how many bytes its tar has".to_owned();
             self.mend(object.clone(), problem, |core| core.write_tar_size(diff_id, bytes));
@@ -56,7 +60,7 @@ impl Check<'_> {
 
     /// Set aside when it may be touched: then a load brings it again.
     fn damaged(&mut self, diff_id: &DiffId, object: String, error: &Error) -> Result<()> {
-        self.core.damaged().insert(*diff_id);
+        self.core.mark_damaged(diff_id);
         self.core.mounts.forget(diff_id);
         let mut problem = error.report();
         if self.repair
@@ -127,9 +131,31 @@ impl Core {
         Ok(None)
     }
 
+    /// Says in the layer itself that it is other bytes than its name says: no engine uses it, and who puts another
+    /// one in its place takes the mark away with it.
+    fn mark_damaged(&self, diff_id: &DiffId) {
+        let mark = self.layout.layer(diff_id).join(DAMAGED);
+        if let Err(error) = std::fs::File::create(&mark) {
+            tracing::error!(mark = %mark.display(), "a damaged layer cannot be marked: {error}");
+        }
+    }
+
+    fn unmark_damaged(&self, diff_id: &DiffId) -> Result<()> {
+        let mark = self.layout.layer(diff_id).join(DAMAGED);
+        match std::fs::remove_file(&mark) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).on("remove", &mark),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a check found it to be other bytes than its name says.
+    pub(crate) fn is_marked_damaged(&self, diff_id: &DiffId) -> bool {
+        self.layout.layer(diff_id).join(DAMAGED).exists()
+    }
+
     /// Why the layer is not used, if it is not.
     pub(crate) fn refuse_damaged(&self, diff_id: &DiffId) -> Result<()> {
-        if self.damaged().contains(diff_id) || !self.layout.layer(diff_id).is_dir() {
+        if self.is_marked_damaged(diff_id) || !self.layout.layer(diff_id).is_dir() {
             return Err(Error::new(
                 Kind::Corrupt,
                 format!("layer {diff_id} is damaged or lost: load its image again"),

@@ -13,8 +13,9 @@ use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use dhow_model::container::State;
 use dhow_model::ports::Durability;
-use dhow_model::{ContainerId, Kind, Result, Volume};
+use dhow_model::{Container, ContainerId, Kind, Result, Volume};
 use dhow_oci::Digest;
 
 use crate::Core;
@@ -57,7 +58,8 @@ pub(crate) fn sweep(core: &Core) -> Result<()> {
 }
 
 /// A snapshot without a container is of a `create` that did not end, or of a container that owed the
-/// disk nothing. A container without its directory lost it in a power cut, before it ever ran.
+/// disk nothing. A container without its directory lost it in a power cut before it ever ran, or it lost data: then
+/// it is left for a check to name, and starts no more.
 fn snapshots(core: &Core) -> Result<()> {
     let containers: HashSet<String> = core.database.read(|connection| {
         connection.prepare("SELECT id FROM container")?.query_map([], |row| row.get(0))?.collect()
@@ -68,7 +70,11 @@ fn snapshots(core: &Core) -> Result<()> {
         core.forget_snapshot(&id)?;
     }
     for id in lost(core, |id| !present.contains(OsStr::new(id)) || !is_whole(core, id)) {
-        tracing::warn!(container = %id, "its writable layer was lost; it has an empty one");
+        if has_run(core, &id)? {
+            tracing::error!(container = %id, "its writable layer is lost");
+            continue;
+        }
+        tracing::warn!(container = %id, "its writable layer was lost before it ran; it has an empty one");
         core.trash.discard(&core.layout.container(&id))?;
         let snapshot = core.snapshot(&id)?;
         core.make_snapshot(&id, &snapshot)?;
@@ -80,6 +86,19 @@ fn snapshots(core: &Core) -> Result<()> {
 /// The snapshots that `is_lost` names; mostly none.
 fn lost(core: &Core, is_lost: impl Fn(&str) -> bool) -> Vec<ContainerId> {
     core.catalog().snapshots.keys().filter(|id| is_lost(id.as_str())).cloned().collect()
+}
+
+/// One whose record cannot be read may have.
+fn has_run(core: &Core, id: &ContainerId) -> Result<bool> {
+    let container: Option<Container> = serde_json::from_str(&body(core, id)?).ok();
+    Ok(container.is_none_or(|container| !matches!(container.state, State::Created { .. })))
+}
+
+fn body(core: &Core, id: &ContainerId) -> Result<String> {
+    let text = id.to_string();
+    core.database.read(|connection| {
+        connection.query_row("SELECT body FROM container WHERE id = ?1", [text], |row| row.get(0))
+    })
 }
 
 /// To look into each directory is for when the machine went down.
@@ -96,11 +115,8 @@ fn adopt(core: &Core, containers: &HashSet<String>) -> Result<()> {
         unknown.filter_map(|id| id.parse().ok()).collect()
     };
     for id in unknown.into_iter().filter(|id| core.layout.container(id).join("rw").is_dir()) {
-        let text = id.to_string();
-        let body: String = core.database.read(|connection| {
-            connection.query_row("SELECT body FROM container WHERE id = ?1", [text], |row| row.get(0))
-        })?;
-        let container = serde_json::from_str(&body).context(|| format!("the record of {id} is damaged"))?;
+        let container =
+            serde_json::from_str(&body(core, &id)?).context(|| format!("the record of {id} is damaged"))?;
         if let Some(snapshot) = rebuild::snapshot(&core.layout, &container) {
             core.record_snapshot(&id, &snapshot)?;
             core.catalog_mut().snapshots.insert(id, snapshot);
@@ -109,10 +125,12 @@ fn adopt(core: &Core, containers: &HashSet<String>) -> Result<()> {
     Ok(())
 }
 
-/// Data are never deleted for want of a record.
+/// Data are never deleted for want of a record. A volume without any directory was made right before a power cut; one that
+/// lost its data only is left for a check to name.
 fn volumes(core: &Core) -> Result<()> {
     let known: Vec<Volume> = core.catalog().volumes.values().cloned().collect();
-    for volume in known.iter().filter(|volume| !volume.mountpoint.is_dir()) {
+    for volume in known.iter().filter(|volume| !core.layout.volume(&volume.name).is_dir()) {
+        tracing::warn!(volume = volume.name, "it was lost; it is forgotten");
         core.forget_volume(&volume.name)?;
     }
     for volume in known.iter().filter(|volume| volume.mountpoint.is_dir()) {

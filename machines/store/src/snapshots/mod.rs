@@ -23,7 +23,7 @@ use dhow_model::ports::{
     ArchiveOptions, ArchiveTarget, Change, Durability, MountedTree, PathStat, RootfsPlan, SnapshotUsage,
     Snapshots,
 };
-use dhow_model::{ContainerId, Error, ImageId, Result};
+use dhow_model::{ContainerId, Error, ImageId, Kind, Result};
 use dhow_oci::image::DiffId;
 use dhow_sys::trace::mark;
 use rustix::mount::MountAttrFlags;
@@ -66,6 +66,11 @@ impl Snapshots for SnapshotStore {
         let snapshot = self.core.snapshot(id)?;
         let directory = self.core.layout.container(id);
         let (upper, work) = (directory.join("rw"), directory.join("work"));
+        if !upper.is_dir() {
+            let words =
+                format!("the writable layer of container {} is lost: all it had changed is gone", id.short());
+            return Err(Error::new(Kind::Corrupt, words));
+        }
         self.core.renew_work(&work)?;
         let overlay = Overlay {
             lower: &self.core.lower(&snapshot.layers)?,
@@ -98,7 +103,8 @@ impl Snapshots for SnapshotStore {
 
     fn usage(&self, id: &ContainerId) -> Result<SnapshotUsage> {
         let snapshot = self.core.snapshot(id)?;
-        let writable = disk_usage(&self.core.layout.container(id).join("rw"))?;
+        let upper = self.core.layout.container(id).join("rw");
+        let writable = if upper.is_dir() { disk_usage(&upper)? } else { 0 };
         let catalog = self.core.catalog();
         let below: u64 = snapshot.layers.iter().filter_map(|layer| catalog.layers.get(layer)).sum();
         Ok(SnapshotUsage { writable, total: writable + below })
@@ -232,9 +238,8 @@ impl Core {
     fn renew_work(&self, work: &Path) -> Result<()> {
         if work.join("work/incompat/volatile").exists() {
             self.trash.discard(work)?;
-            make_directory(work, 0o700)?;
         }
-        Ok(())
+        if work.is_dir() { Ok(()) } else { make_directory(work, 0o700) }
     }
 }
 

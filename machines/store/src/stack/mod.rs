@@ -104,14 +104,14 @@ impl Core {
     /// The size of a layer that is here and whole; it must be pinned.
     pub(crate) fn layer_size(&self, diff_id: &DiffId) -> Option<u64> {
         let known = self.catalog().layers.get(diff_id).copied();
-        known.filter(|_| self.layout.layer(diff_id).is_dir() && !self.damaged().contains(diff_id))
+        known.filter(|_| self.layout.layer(diff_id).is_dir() && !self.is_marked_damaged(diff_id))
     }
 
     /// Puts a layer in its place; when another thread was faster, theirs stays. It must be pinned.
     /// Answers how many bytes it takes.
     pub(crate) fn publish_layer(&self, stage: &Stage, layer: &NewLayer) -> Result<u64> {
         let place = self.layout.layer(&layer.diff_id);
-        if self.damaged().remove(&layer.diff_id) {
+        if self.is_marked_damaged(&layer.diff_id) {
             self.trash.discard(&place)?;
             self.mounts.forget(&layer.diff_id);
         }
@@ -152,7 +152,6 @@ impl Core {
             }
             self.trash.discard(&self.layout.layer(diff_id))?;
             self.mounts.forget(diff_id);
-            self.damaged().remove(diff_id);
             self.catalog_mut().layers.remove(diff_id);
             gone.push(*diff_id);
         }

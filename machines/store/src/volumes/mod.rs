@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use dhow_model::ports::{Durability, VolumeCopy, VolumeRequest, Volumes};
 use dhow_model::volume::{check_name, check_options};
-use dhow_model::{ContainerId, Error, Result, Timestamp, Volume};
+use dhow_model::{ContainerId, Error, Kind, Result, Timestamp, Volume};
 use rusqlite::Connection;
 
 use crate::Core;
@@ -99,6 +99,9 @@ impl Volumes for VolumeStore {
 
     fn attach(&self, name: &str) -> Result<()> {
         let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
+        if !volume.mountpoint.is_dir() {
+            return Err(Error::new(Kind::Corrupt, format!("the data of volume {name} are lost: remove it")));
+        }
         volume.mount().map_or(Ok(()), |asked| attach::attach(&volume, &address::resolved(asked)?))
     }
 
@@ -111,7 +114,7 @@ impl Volumes for VolumeStore {
 
     fn usage(&self, name: &str) -> Result<u64> {
         let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
-        if volume.mount().is_some() {
+        if volume.mount().is_some() || !volume.mountpoint.is_dir() {
             return Ok(0);
         }
         disk_usage(&volume.mountpoint)
