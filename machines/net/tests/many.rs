@@ -171,6 +171,14 @@ fn published(number: u16, host_port: u16) -> Publication {
     Publication { bridge: BRIDGE.to_owned(), ipv4: Some(address(number)), ipv6: None, ports: vec![port] }
 }
 
+/// The hardware address that somebody finds an address at.
+fn neighbour(namespace: impl std::os::fd::AsFd + Sync, address: &str) -> Option<String> {
+    reaches(&namespace, address.parse().unwrap(), 80);
+    let known = within(namespace, || std::fs::read_to_string("/proc/thread-self/net/arp").unwrap());
+    let line = known.lines().find(|line| line.starts_with(address))?;
+    line.split_whitespace().nth(3).map(str::to_owned)
+}
+
 /// Every way that packets go, with and without a host that filters what bridges switch.
 fn talks(host: &Sandbox, spaces: &BTreeMap<u16, NetworkSpace>, talk: bool, filtered: bool) {
     let gateway = "10.9.0.1".parse().unwrap();
@@ -212,6 +220,8 @@ fn try_all(talk: bool) {
     });
     serve(&host);
     [1, 600, MANY].iter().for_each(|number| serve(spaces[number].handle()));
+    let [first, last] = [1, MANY].map(|number| neighbour(spaces[&number].handle(), "10.9.0.1"));
+    assert_eq!(first, last, "the host is met on the first bridge, past no rule");
     for filtered in [true, false] {
         if !filter_bridges(&host, filtered) {
             println!("this kernel shows the firewall nothing of what bridges switch");

@@ -72,15 +72,16 @@ fn is_view() -> io::Result<bool> {
     Ok(kind == OVERLAY || kind == TMPFS)
 }
 
-/// A tree with this program in it that cannot be written to, and its name there: a mount attached nowhere.
+/// A tree with this program in it that cannot be written to, and its name there: a mount attached nowhere. What runs from
+/// it runs for long: as with [`lasting_view`], nothing that is done to the installed file reaches it.
 ///
 /// # Errors
 /// The kernel's.
 pub fn tree() -> io::Result<(OwnedFd, String)> {
-    overlay().map(|(mount, _, name)| (mount, name)).or_else(|_| copied_tree())
+    copied_tree().or_else(|_| overlay().map(|(mount, _, name)| (mount, name)))
 }
 
-/// Where our file was replaced: what we run from is copied into memory.
+/// What we run from, copied into memory.
 fn copied_tree() -> io::Result<(OwnedFd, String)> {
     const NAME: &str = "dhow";
     let context = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;

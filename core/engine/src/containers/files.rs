@@ -87,10 +87,11 @@ impl Engine {
     /// of one layer are undefined behaviour. Whoever starts it waits, as with Docker.
     fn with_files<T>(&self, text: &str, kind: Work, work: impl FnOnce(&Container) -> Result<T>) -> Result<T> {
         let entry = self.container(text)?;
-        let record = entry.record();
-        let mounts = kind == Work::Write || !record.mounts.is_empty();
-        let turn = (mounts && record.state.running().is_none()).then(|| entry.turn());
-        let record = entry.record();
+        let before = entry.record();
+        let mounts = kind == Work::Write || !before.mounts.is_empty();
+        let turn = (mounts && before.state.running().is_none()).then(|| entry.turn());
+        // Who found it running works with its process, which is looked for, and no mount of its own.
+        let record = if turn.is_some() { entry.record() } else { before };
         let _turn = turn.filter(|_| record.state.running().is_none());
         let _held = self.hold_volumes(&record)?;
         work(&record)

@@ -72,7 +72,7 @@ fn variable<'a>(text: &'a str, env: &[String]) -> Result<(String, &'a str)> {
         return Ok((shown.to_owned(), &text[name.len()..]));
     };
     let wrong = || Error::invalid(format!("unsupported substitution: ${text}"));
-    let (inner, after) = braced.split_once('}').ok_or_else(wrong)?;
+    let (inner, after) = closed(braced).ok_or_else(wrong)?;
     let name = name(inner);
     let own = value(name);
     let word = match &inner[name.len()..] {
@@ -96,6 +96,30 @@ fn variable<'a>(text: &'a str, env: &[String]) -> Result<(String, &'a str)> {
     Ok((word, after))
 }
 
+/// Variables within variables.
+const DEEPEST: usize = 16;
+
+/// Splits at the brace that closes, behind those that open in between.
+fn closed(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0;
+    let mut before = '\0';
+    for (at, byte) in text.char_indices() {
+        match (before, byte) {
+            ('\\', _) => {
+                before = '\0';
+                continue;
+            }
+            ('$', '{') if depth == DEEPEST => return None,
+            ('$', '{') => depth += 1,
+            (_, '}') if depth == 0 => return Some((&text[..at], &text[at + 1..])),
+            (_, '}') => depth -= 1,
+            _ => {}
+        }
+        before = byte;
+    }
+    None
+}
+
 fn name(text: &str) -> &str {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     &text[..end]
@@ -117,10 +141,13 @@ mod tests {
             ("\"a\\nb\"", "a\\nb"),
             ("a\\ b", "a b"),
             ("5$", "5$"),
+            ("${PATH:-${E}}x", "/binx"),
+            ("${E:-${NONE:-a}b}c", "abc"),
         ] {
             assert_eq!(expand(word, &env).unwrap(), expected, "{word}");
         }
-        for wrong in ["${PATH", "${PATH:?x}", "${}", "\"x"] {
+        let deep = "${E:-".repeat(100_000);
+        for wrong in ["${PATH", "${PATH:?x}", "${}", "\"x", &deep] {
             assert!(expand(wrong, &env).is_err(), "{wrong}");
         }
     }

@@ -1,6 +1,6 @@
 //! A container is connected to a further network, or taken out of one, whether it runs or not.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network, Published};
 use dhow_model::ports::{LinkPlan, NetworkSpace};
@@ -16,6 +16,9 @@ use crate::{Engine, Entry};
 
 /// Bytes of a container's /etc/hosts that are read.
 const LONGEST_HOSTS: u64 = 1 << 20;
+
+/// Held by who changes a container's /etc/hosts: of two at once one would lose what it wrote.
+static HOSTS: Mutex<()> = Mutex::new(());
 
 impl Engine {
     /// Connects a container to a network. It is on record before it is done: what an engine did not come to, the next
@@ -58,9 +61,10 @@ impl Engine {
 
     /// Takes back as much as was done; what fails is told, and found by the next engine.
     fn undo_connect(&self, entry: &Entry, network: &Network, assigned: Option<&Assigned>) {
+        // Its address is nobody else's before its link is gone.
         let unlinked = assigned.map_or(Ok(()), |assigned| {
-            self.leave_network(network, assigned);
             self.unlink(assigned, entry.record().state.running().map(|running| running.pid))?;
+            self.leave_network(network, assigned);
             self.tell_hosts(&entry.record(), assigned, false)
         });
         if let Err(error) = unlinked.and_then(|()| self.put_endpoint(entry, network, None).map(drop)) {
@@ -146,12 +150,13 @@ impl Engine {
         self.put_endpoint(&entry, &network, None)?;
         if let Some(assigned) = &endpoint.assigned {
             self.leave_network(&network, assigned);
-            self.move_ports(&entry, &assigned.published)?;
         }
+        let lost = endpoint.assigned.as_ref().map(|assigned| &assigned.published);
+        let moved = lost.map_or(Ok(()), |lost| self.move_ports(&entry, lost));
         self.rename_in_networks(&entry.record());
         drop(turn);
         self.tell_network(&network, "disconnect", Some(&record));
-        Ok(())
+        moved
     }
 
     fn put_endpoint(
@@ -197,7 +202,13 @@ impl Engine {
                 return Err(error);
             }
         }
-        entry.change(&self.ports, |record| record.networks = endpoints).map(drop)
+        let now = endpoints.get(&name).and_then(|endpoint| endpoint.assigned.clone());
+        let changed = entry.change(&self.ports, |record| record.networks = endpoints);
+        if changed.is_err() {
+            now.iter().for_each(|now| self.unpublish_ports(&network, now));
+            before.map_or(Ok(()), |(network, before)| self.publish_again(&network, before))?;
+        }
+        changed.map(drop)
     }
 
     /// A container's names for itself, as far as its networks change while it runs.
@@ -216,8 +227,7 @@ impl Engine {
         goes: impl Fn(&str) -> bool,
     ) -> Result<()> {
         let file = self.ports.snapshots.directory(&record.id).join("hosts");
-        // Two that change it at once would lose what one of them wrote.
-        let _alone = lock(&self.networks);
+        let _alone = lock(&HOSTS);
         let read = self.ports.host.read_file(&file, LONGEST_HOSTS)?.unwrap_or_default();
         let before = String::from_utf8_lossy(&read);
         let is_there = |own: &String| before.split_inclusive('\n').any(|line| line == own);

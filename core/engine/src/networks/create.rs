@@ -218,7 +218,8 @@ fn check_bridge(known: &Known, network: &Network, default: &str) -> Result<()> {
         return Err(Error::invalid(format!("invalid bridge name: {name:?}")));
     }
     let of_default = |other: &Network| other.is_built_in() && name == default;
-    if known.networks.values().any(|other| other.bridge() == name || of_default(other)) {
+    let mut others = known.networks.values().filter(|other| !other.config_only);
+    if others.any(|other| other.bridge() == name || of_default(other)) {
         return Err(Error::conflict(format!("bridge {name} is used by another network already")));
     }
     Ok(())

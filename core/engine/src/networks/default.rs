@@ -107,15 +107,14 @@ impl Engine {
         if before.created == Timestamp::NEVER {
             network.created = Timestamp::now();
         }
+        if !before.pools.is_empty() {
+            // What it had is on the bridge still. Nobody is in it: a bridge that is gone is made again.
+            self.ports.networks.take_down(before)?;
+        }
         self.ports.records.put_network(&network)?;
         let network = Arc::new(network);
         known.networks.insert(network.id.clone(), Arc::clone(&network));
         known.ready.remove(&network.id);
-        drop(known);
-        if !before.pools.is_empty() {
-            // What it had is on the bridge still.
-            self.ports.networks.take_down(before)?;
-        }
         Ok(network)
     }
 

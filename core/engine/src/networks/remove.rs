@@ -49,7 +49,7 @@ impl Engine {
             known.ready.remove(&network.id);
             known.shares_parent(network)
         };
-        if !shared {
+        if !shared && network.driver.has_links() {
             self.ports.networks.take_down(network)?;
         }
         self.tell_network(network, "destroy", None);

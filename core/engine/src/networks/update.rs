@@ -65,8 +65,11 @@ impl Engine {
             done.push(Undo::Ports(self.update_ports(id, change.clone())?));
         }
         for (name, settings) in gone {
-            self.disconnect_network(&name, id, false)?;
-            done.push(Undo::Connect(name, settings));
+            let gone = self.disconnect_network(&name, id, false);
+            if !self.container(id)?.record().networks.contains_key(&name) {
+                done.push(Undo::Connect(name, settings));
+            }
+            gone?;
         }
         anew.into_iter().try_for_each(|(name, settings)| self.connect_step(id, name, settings, done))
     }

@@ -244,6 +244,8 @@ fn published() -> Vec<Vec<Term>> {
 fn forward(strangers: Strangers) -> Vec<Vec<Term>> {
     let mut rules = vec![
         vec![Term::In(WAY, &LOOPS), Term::Verdict(Verdict::Goto("neighbours"))],
+        // An annex switches, and never routes.
+        vec![Term::In(&[Field::From], &ANNEXES), DROP],
         vec![Term::In(&[Field::From], &INTERNAL_BOTH), DROP],
         vec![Term::In(&[Field::To], &INTERNAL_BOTH), DROP],
         vec![Term::In(&[Field::To], &BRIDGES), Term::Verdict(Verdict::Goto("inward"))],

@@ -45,6 +45,8 @@ impl Rooms {
         for number in std::iter::once(last).chain((0..=MOST).filter(|number| *number != last)) {
             match connect(number) {
                 Err(error) if is_full(&error) => full = Some(error),
+                // The one before it may be gone: those that are missing are made from the first on.
+                Err(_) if number == last && last > 0 => self.forget(first),
                 Ok(()) if number != last => {
                     self.lock().insert(first.to_owned(), number);
                     return Ok(());
@@ -53,6 +55,11 @@ impl Rooms {
             }
         }
         full.map_or(Ok(()), Err)
+    }
+
+    /// They are gone with the first.
+    pub(super) fn forget(&self, first: &str) {
+        self.lock().remove(first);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u8>> {
@@ -109,10 +116,9 @@ impl Annex {
         let mut found = Vec::new();
         for number in 1..=MOST {
             let annex = Self::of(first, number);
-            if links.find(&annex.bridge)?.is_none() {
-                break;
+            if links.find(&annex.bridge)?.is_some() {
+                found.push(annex);
             }
-            found.push(annex);
         }
         Ok(found)
     }
@@ -125,7 +131,8 @@ impl Annex {
             None => links.add_bridge(&self.bridge, self.mac(bridge), shape.mtu, mark)?,
         };
         ipv6::on_bridge(&self.bridge, false)?;
-        links.change(annex, &Change { up: Some(true), ..Change::default() })?;
+        // It switches, and is nobody's neighbour: what it took for the host would pass by the rules of its network.
+        links.change(annex, &Change { up: Some(true), resolves: Some(false), ..Change::default() })?;
         if links.find(&self.up)?.is_none() {
             let namespace = File::open("/proc/thread-self/ns/net")?;
             let (name, peer, namespace) = (self.up.as_str(), self.down.as_str(), namespace.as_fd());

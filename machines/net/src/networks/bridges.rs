@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
-use dhow_model::network::Network;
+use dhow_model::network::{Driver, Network};
 use dhow_model::ports::ShouldBe;
 
 use super::annex::{Annex, Known};
@@ -63,7 +63,9 @@ pub(super) fn make(links: &mut Links, network: &Network, (mark, guarded): (&str,
     if own {
         ipv6::on_bridge(&name, network.ipv6)?;
     }
-    let inhibited = |address: &IpAddr| address.is_ipv4() && network.inhibits_four();
+    let inhibited = |address: &IpAddr| {
+        network.is_isolated(address.is_ipv6()) || (address.is_ipv4() && network.inhibits_four())
+    };
     let gateways = network.pools.iter().filter_map(|pool| {
         let address = pool.gateway.filter(|address| !inhibited(address))?;
         Some(Address { address, prefix: pool.subnet.length })
@@ -81,6 +83,16 @@ pub(super) fn make(links: &mut Links, network: &Network, (mark, guarded): (&str,
         links.change(bridge, &Change { loopback: Some(true), ..Change::default() })?;
     }
     if network.ipv6 { links.take_loopback6(bridge) } else { Ok(()) }
+}
+
+/// Without rules no bridge of ours takes what is the loopback's.
+pub(super) fn close_loopbacks(links: &mut Links, networks: &[Network], mark: &str) -> io::Result<()> {
+    for network in networks.iter().filter(|network| network.driver == Driver::Bridge) {
+        if let Some(bridge) = links.find(&network.bridge())?.filter(|bridge| bridge.alias == mark) {
+            links.change(bridge.index, &Change { loopback: Some(false), ..Change::default() })?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a bridge of ours; one that somebody else made stays.

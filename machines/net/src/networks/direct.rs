@@ -100,8 +100,12 @@ pub(super) fn join(
         mac: plan.mac,
         mtu: plan.mtu,
     };
-    let alone = direct.kind == DirectKind::Macvlan(MacvlanMode::Passthru);
-    while_leaving(|error| alone && error.kind() == io::ErrorKind::InvalidInput, || links.add_child(&child))
+    links.add_child(&child)
+}
+
+/// Whether no other link may hang on its parent.
+pub(super) fn is_alone(direct: &Direct) -> bool {
+    direct.kind == DirectKind::Macvlan(MacvlanMode::Passthru)
 }
 
 /// Tries again while the link of a container that has ended may be in the way.

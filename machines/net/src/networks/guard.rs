@@ -80,7 +80,7 @@ impl Guard {
         }
         let removed = Firewall::open(&self.name, Ownership::Exclusive).and_then(Firewall::remove);
         if let Err(error) = removed {
-            tracing::debug!("remove rules of an earlier engine: {error}");
+            tracing::warn!("remove rules of an earlier engine: {error}");
         }
     }
 
@@ -171,7 +171,8 @@ impl Guard {
     /// A host that was no router before is none for others now.
     fn policy(&self, forwarding: &Forwarding) -> io::Result<Policy> {
         let ours = self.policy.forwarding && !self.policy.forwards_strangers;
-        let strangers = if ours && forwarding.was_off()? { Strangers::Drop } else { Strangers::Pass };
+        let was_off = forwarding.was_off()?;
+        let strangers = if ours && was_off { Strangers::Drop } else { Strangers::Pass };
         let (mut host, gate) = (Sandbox::at("/proc/thread-self/ns/net".into())?, gate(&self.name));
         let gate = match self.policy.publishing {
             PublishPolicy::HostRules => Some(Gate::open(&mut host, &gate)?),

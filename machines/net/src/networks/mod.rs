@@ -80,12 +80,21 @@ impl HostNetworks {
         self.guard.add(network, &self.forwarding)?;
         self.with_links(|links| bridges::make(links, network, (&self.mark, self.policy.rules)))?;
         let forwarded = self.policy.forwarding && !network.internal;
-        if forwarded { Forwarding::switch_on(network) } else { Ok(()) }
+        if !forwarded {
+            return Ok(());
+        }
+        // A later engine may want to know what the host was before.
+        self.forwarding.was_off()?;
+        Forwarding::switch_on(network)
     }
 
     /// A link that cannot be given its addresses does not stay.
     fn connect_direct(&self, space: &NetworkSpace, plan: &LinkPlan, direct: &Direct) -> io::Result<()> {
-        self.with_links(|links| direct::join(links, space, plan, direct))?;
+        let in_the_way =
+            |error: &io::Error| direct::is_alone(direct) && error.kind() == io::ErrorKind::InvalidInput;
+        direct::while_leaving(in_the_way, || {
+            self.with_links(|links| direct::join(links, space, plan, direct))
+        })?;
         // The link of a container that has ended has the address until the kernel comes to it.
         let in_the_way = |error: &io::Error| {
             matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::ResourceBusy)
@@ -99,6 +108,7 @@ impl HostNetworks {
 
     fn take_down_bridge(&self, network: &Network) -> io::Result<()> {
         let name = network.bridge();
+        self.rooms.forget(&name);
         let annexes = self.with_links(|links| {
             bridges::remove(links, &name, &self.mark)?;
             let annexes = Annex::all(links, &name)?;
@@ -213,6 +223,10 @@ impl Networks for HostNetworks {
         let missing = self
             .with_links(|links| bridges::tidy(links, should_be, &self.mark))
             .map_err(failed("cannot remove links that nobody needs"))?;
+        if !self.policy.rules {
+            self.with_links(|links| bridges::close_loopbacks(links, &should_be.known, &self.mark))
+                .map_err(failed("cannot keep others away from the loopback"))?;
+        }
         self.guard.clear_unwanted();
         if should_be.used.is_empty() {
             return Ok(missing);

@@ -174,8 +174,14 @@ fn configuration(tls: &SyslogTls) -> io::Result<ClientConfig> {
     } else {
         builder.with_root_certificates(authorities(tls.authorities.as_deref())?)
     };
-    let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) else {
-        return Ok(builder.with_no_client_auth());
+    let (certificate, key) = match (&tls.certificate, &tls.key) {
+        (None, None) => return Ok(builder.with_no_client_auth()),
+        (Some(certificate), Some(key)) => (certificate, key),
+        _ => {
+            return Err(io::Error::other(
+                "could not load X509 key pair: a certificate and its key are needed",
+            ));
+        }
     };
     let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, &error))?;
     let pair = builder.with_client_auth_cert(certificates(certificate)?, key);

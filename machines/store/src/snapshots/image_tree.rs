@@ -19,6 +19,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::Core;
 use crate::error::{Cause, Context as _};
+use crate::images::no_such;
 use crate::stack::{Lower, Overlay};
 
 /// Without a writable layer, overlayfs wants so many others.
@@ -96,8 +97,4 @@ fn refused(errno: Errno, below: &Path) -> Error {
             Error::internal(format!("cannot mount {below} of an image")).because(std::io::Error::from(errno))
         }
     }
-}
-
-fn no_such(image: &ImageId) -> Error {
-    Error::not_found(format!("No such image: {image}"))
 }

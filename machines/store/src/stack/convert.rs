@@ -39,13 +39,14 @@ impl Core {
         }
         let layers = self.layers_of(image)?;
         let mut converted = 0;
-        let done = layers.iter().try_for_each(|layer| {
+        let done: Result<()> = layers.iter().try_for_each(|layer| {
             converted += usize::from(self.convert(layer, format)?);
             Ok(())
         });
         // The image may have gone meanwhile.
-        self.collect_layers(&layers)?;
-        done.map(|()| converted)
+        let collected = self.collect_layers(&layers);
+        done?;
+        collected.map(|_| converted)
     }
 
     fn layers_of(&self, image: &ImageId) -> Result<Vec<DiffId>> {
@@ -138,7 +139,6 @@ impl Core {
         let (written, received) = std::thread::scope(|scope| {
             let writing = scope.spawn(move || {
                 let written = self.write_tar(diff_id, &mut writer);
-                // What is left unread is drained by nobody: the reader sees the end.
                 written.and_then(|_| writer.flush().context(|| "cannot write a layer"))
             });
             let mut reader = reader;

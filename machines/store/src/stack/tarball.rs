@@ -37,6 +37,7 @@ impl Core {
 
     /// How many bytes the layer's tar has.
     pub(crate) fn tar_size(&self, diff_id: &DiffId) -> Result<u64> {
+        let _reader = self.readers.pin(*diff_id);
         let directory = self.layout.layer(diff_id);
         match std::fs::metadata(directory.join(TAR)) {
             Ok(metadata) => Ok(metadata.len()),

@@ -24,7 +24,10 @@ impl Core {
             return Ok(directory.join("fs").is_dir());
         }
         let stage = Stage::new(&self.layout)?;
-        tarred::index_again(*diff_id, &directory, stage.path())?;
+        if let Err(error) = tarred::index_again(*diff_id, &directory, stage.path()) {
+            // It was made a directory meanwhile.
+            return if directory.join("fs").is_dir() { Ok(true) } else { Err(error) };
+        }
         same(&directory.join(tarred::INDEX), &stage.path().join(tarred::INDEX))
     }
 
@@ -35,6 +38,10 @@ impl Core {
         tarred::index_again(*diff_id, &directory, stage.path())?;
         self.sync_files()?;
         let place = directory.join(tarred::INDEX);
+        let _no_conversion = self.catalog_mut();
+        if directory.join("fs").is_dir() {
+            return Ok(());
+        }
         std::fs::rename(stage.path().join(tarred::INDEX), &place).on("put in its place", &place)?;
         self.mounts.forget(diff_id);
         Ok(())

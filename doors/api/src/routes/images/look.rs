@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dhow_engine::Engine;
-use dhow_model::{Error, Image, ImageId, Result};
+use dhow_model::{Error, Image, ImageId, Kind, Result};
 use dhow_oci::Digest;
 use serde_json::{Value, json};
 
@@ -47,8 +47,11 @@ pub(super) async fn list(call: Call) -> Answer {
 
 /// An image of ours has one manifest, or none where it was made here.
 fn with_manifests(engine: &Engine, image: &Image, mut shown: Value) -> Result<Value> {
-    if let Some(manifest) = engine.image_manifest(image)? {
-        shown["Manifests"] = json!([Manifest::new(image, manifest)]);
+    match engine.image_manifest(image) {
+        Ok(Some(manifest)) => shown["Manifests"] = json!([Manifest::new(image, manifest)]),
+        // It is being removed.
+        Err(error) if error.kind() != Kind::NotFound => return Err(error),
+        _ => {}
     }
     Ok(shown)
 }

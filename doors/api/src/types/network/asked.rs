@@ -169,15 +169,20 @@ pub(crate) fn endpoints_asked(networking: Value) -> Result<BTreeMap<String, Endp
 /// # Errors
 /// Invalid argument that names the member below `place`.
 pub(crate) fn endpoints_named(place: &str, asked: Value) -> Result<BTreeMap<String, EndpointSettings>> {
-    let Value::Object(endpoints) = asked else { return Ok(BTreeMap::new()) };
+    let endpoints = object(place, asked)?;
     let one = |(name, value): (String, Value)| {
-        let members = match value {
-            Value::Object(members) => members,
-            _ => Map::new(),
-        };
+        let members = object(&format!("{place}.{name}"), value)?;
         Ok((name.clone(), settings(&format!("{place}.{name}"), members)?))
     };
     endpoints.into_iter().map(one).collect()
+}
+
+fn object(place: &str, value: Value) -> Result<Map<String, Value>> {
+    match value {
+        Value::Object(members) => Ok(members),
+        Value::Null => Ok(Map::new()),
+        _ => Err(Error::invalid(format!("invalid JSON: {place} is no object"))),
+    }
 }
 
 fn settings(name: &str, mut members: Map<String, Value>) -> Result<EndpointSettings> {

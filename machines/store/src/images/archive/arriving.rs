@@ -29,6 +29,9 @@ pub(super) struct Arriving<'scope, 'env> {
     arrived: Vec<Arrived>,
 }
 
+/// Layers at once, however many processors there are: each has the tree of its files in memory.
+const MOST: usize = 4;
+
 impl<'scope, 'env> Arriving<'scope, 'env> {
     /// None yet; when this is dropped `stop` ends those that are under way.
     pub(super) fn new(
@@ -36,7 +39,7 @@ impl<'scope, 'env> Arriving<'scope, 'env> {
         stage: &'env Stage,
         stop: &'env AtomicBool,
     ) -> Self {
-        let most = available_parallelism().map_or(1, NonZero::get);
+        let most = available_parallelism().map_or(1, NonZero::get).min(MOST);
         Self { scope, stage, stop, under_way: VecDeque::new(), most, arrived: Vec::new() }
     }
 
