@@ -134,6 +134,18 @@ fn who_writes_on_when_nobody_reads_still_learns_the_exit_code() -> Result<()> {
 }
 
 #[test]
+fn only_what_goes_with_its_end_owes_the_disk_nothing() -> Result<()> {
+    let engine = engine()?;
+    let root = |flags: &[&str]| {
+        let run = [&["run"], flags, &["busybox", "grep", " / ", "/proc/mounts"]].concat();
+        engine.docker(&run).ok().to_owned()
+    };
+    ensure!(root(&["--rm"]).contains("volatile"), "its writable layer is synced for nobody");
+    ensure!(!root(&[]).contains("volatile"), "what is kept is lost in a power cut");
+    Ok(())
+}
+
+#[test]
 fn logs_are_kept_by_stream_and_time() -> Result<()> {
     let engine = engine()?;
     engine
