@@ -110,7 +110,7 @@ mod tests {
 
     use dhow_sys::mount::{Attributes, attribute, set_attributes};
     use rustix::fs::{AtFlags, statat};
-    use rustix::mount::MountAttrFlags;
+    use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
     use super::super::{LayerFormat, Lower, Overlay, choose, receive, tarred};
     use crate::layout::Layout;
@@ -137,24 +137,36 @@ mod tests {
     }
 
     #[test]
-    fn owners_of_a_mounted_layer_are_mapped_below_an_overlay() {
+    fn owners_of_a_stack_of_both_formats_are_mapped_below_an_overlay() {
         let directory = tempfile::tempdir().unwrap();
         let layout = Layout::create(directory.path()).unwrap();
         if !rustix::process::geteuid().is_root() || choose(&layout, Some(LayerFormat::Tar)).is_err() {
             eprintln!("not run: needs root and a kernel that mounts the index of a tar");
             return;
         }
-        let mut tar = Writer::new(Vec::new());
-        tar.append(&Entry { uid: 7, ..Entry::file("file", 1) }, &mut &b"x"[..]).unwrap();
         let stage = Stage::new(&layout).unwrap();
-        receive(&stage, "layer", LayerFormat::Tar, &*tar.finish().unwrap()).unwrap();
-        let mapped = tarred::mount(&stage.path().join("layer")).unwrap();
+        let layer = |name: &str, format, uid| {
+            let mut tar = Writer::new(Vec::new());
+            tar.append(&Entry { uid, ..Entry::file(name, 1) }, &mut &b"x"[..]).unwrap();
+            receive(&stage, name, format, &*tar.finish().unwrap()).unwrap();
+            stage.path().join(name)
+        };
+        let indexed = tarred::mount(&layer("indexed", LayerFormat::Tar, 7)).unwrap();
+        let plain = layer("plain", LayerFormat::Directory, 9).join("fs");
+        let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let plain = open_tree(rustix::fs::CWD, &plain, clone).unwrap();
         let namespace = user_namespace();
-        let attributes = Attributes { set: attribute::IDMAP, ..Attributes::default() };
-        set_attributes(&mapped, attributes, false, Some(std::os::fd::AsFd::as_fd(&namespace))).unwrap();
-        let lower = [Lower::Mounted(Arc::new(mapped)), Lower::Directory(layout.base())];
+        let mapped = [indexed, plain].map(|mount| {
+            let attributes = Attributes { set: attribute::IDMAP, ..Attributes::default() };
+            set_attributes(&mount, attributes, false, Some(std::os::fd::AsFd::as_fd(&namespace))).unwrap();
+            Lower::Mounted(Arc::new(mount))
+        });
+        let lower = [&mapped[..], &[Lower::Directory(layout.base())]].concat();
         let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
-        let stat = statat(overlay.mount().unwrap(), "file", AtFlags::empty()).unwrap();
-        assert_eq!((stat.st_uid, stat.st_gid), (100_007, 100_000));
+        let root = overlay.mount().unwrap();
+        for (name, owner) in [("indexed", 100_007), ("plain", 100_009)] {
+            let stat = statat(&root, name, AtFlags::empty()).unwrap();
+            assert_eq!((stat.st_uid, stat.st_gid), (owner, 100_000), "{name}");
+        }
     }
 }
