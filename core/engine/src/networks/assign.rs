@@ -144,7 +144,7 @@ pub(super) fn link(network: &Network, connection: Connection<'_>, place: usize) 
             None => Carrier::Bridge {
                 name: network.bridge(),
                 end: assigned.host_interface.clone(),
-                isolated: !network.flag("com.docker.network.bridge.enable_icc", true),
+                isolated: !network.members_talk(),
             },
         },
         interface: assigned.interface.clone(),

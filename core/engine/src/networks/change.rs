@@ -35,7 +35,6 @@ impl Engine {
         check(&network, &record)?;
         check_settings(&network, &settings)?;
         let mut endpoint = Endpoint { network: network.id.clone(), settings, assigned: None };
-        let place = next_interface(&record);
         if record.state.running().is_some() {
             endpoint.assigned = Some(self.assign(&network, &endpoint.settings, &record.networks)?);
         }
@@ -44,7 +43,7 @@ impl Engine {
                 match (record.state.running(), &endpoint.assigned) {
                     (Some(running), Some(assigned)) => {
                         let connection = (assigned, &endpoint.settings);
-                        self.connect_running((&entry, running.pid), &network, (connection, place))
+                        self.connect_running((&entry, running.pid), &network, connection)
                     }
                     _ => Ok(()),
                 }
@@ -90,11 +89,11 @@ impl Engine {
         &self,
         (entry, pid): (&Entry, i32),
         network: &Network,
-        (connection, place): (Connection<'_>, usize),
+        connection: Connection<'_>,
     ) -> Result<()> {
         let space = self.ports.networks.space_of(pid)?;
         let record = entry.record();
-        self.connect_late(&record, network, &space, link(network, connection, place)?)?;
+        self.connect_late(&record, network, &space, link(network, connection, 0)?)?;
         self.tell_hosts(&record, connection.0, true)?;
         self.begin_names(&record, &space)?;
         self.move_ports(entry, &[])
@@ -259,15 +258,4 @@ fn check(network: &Network, record: &Container) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// The lowest number that no link of the container ends with.
-fn next_interface(record: &Container) -> usize {
-    let names = record.networks.values().filter_map(|endpoint| Some(&endpoint.assigned.as_ref()?.interface));
-    let number = |name: &String| {
-        let digits = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
-        digits.parse::<usize>().ok()
-    };
-    let taken: Vec<usize> = names.filter_map(number).collect();
-    (0..).find(|number| !taken.contains(number)).unwrap_or_default()
 }

@@ -8,7 +8,6 @@ use dhow_model::ports::ShouldBe;
 use dhow_model::{Container, Result};
 
 use super::assign::link;
-use super::join::in_order;
 use super::publish::publication;
 use crate::Engine;
 use crate::registry::lock;
@@ -66,11 +65,8 @@ impl Engine {
 
     fn connect_missing(&self, record: &Container, missing: &[String]) -> Result<()> {
         let Some(running) = record.state.running() else { return Ok(()) };
-        for (place, name) in in_order(&record.networks).iter().enumerate() {
-            let Some(Endpoint { network, assigned: Some(assigned), settings }) = record.networks.get(name)
-            else {
-                continue;
-            };
+        for endpoint in record.networks.values() {
+            let Endpoint { network, assigned: Some(assigned), settings } = endpoint else { continue };
             let network = self.network(network)?;
             let direct = network.direct()?.is_some();
             if !direct && !missing.contains(&assigned.host_interface) {
@@ -79,7 +75,7 @@ impl Engine {
             let space = self.ports.networks.space_of(running.pid)?;
             // The host does not see the links that hang on its own.
             if !direct || !self.ports.networks.has_link(&space, &assigned.interface)? {
-                let link = link(&network, (assigned, settings), place)?;
+                let link = link(&network, (assigned, settings), 0)?;
                 self.connect_late(record, &network, &space, link)?;
             }
         }

@@ -148,6 +148,12 @@ impl Network {
         self.flag("com.docker.network.bridge.inhibit_ipv4", false)
     }
 
+    /// Whether its containers reach each other by other ways than published ports.
+    #[must_use]
+    pub fn members_talk(&self) -> bool {
+        self.flag("com.docker.network.bridge.enable_icc", true)
+    }
+
     /// A driver option that is true or false.
     #[must_use]
     pub fn flag(&self, option: &str, otherwise: bool) -> bool {

@@ -225,7 +225,7 @@ fn annex_of(network: &firewall::Network, annex: &str) -> firewall::Network {
 }
 
 fn rules_of(network: &Network) -> io::Result<firewall::Network> {
-    let talk = network.flag("com.docker.network.bridge.enable_icc", true);
+    let talk = network.members_talk();
     let trusted = network.options.get("com.docker.network.bridge.trusted_host_interfaces");
     let trusted = trusted.iter().flat_map(|names| names.split(':')).filter(|name| !name.is_empty());
     Ok(firewall::Network {

@@ -160,7 +160,7 @@ impl HostNetworks {
 
 /// Containers of the network reach each other by published ports only.
 fn isolated(network: &Network) -> bool {
-    !network.flag("com.docker.network.bridge.enable_icc", true)
+    !network.members_talk()
 }
 
 /// The name of the engine's table: two engines of one host have two.
