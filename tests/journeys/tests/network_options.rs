@@ -135,3 +135,34 @@ fn who_is_linked_to_a_container_hears_of_its_new_address() -> Result<()> {
     ensure!(told.len() == 1 && told[0].starts_with(&format!("{address}\t")), "{address}: {hosts}");
     Ok(())
 }
+
+#[test]
+fn settings_that_name_a_bridge_take_it_from_nobody() -> Result<()> {
+    let engine = engine()?;
+    docker(&engine, "run -d --init --name web busybox sleep 600").ok();
+    let name = "{{index .Options \"com.docker.network.bridge.name\"}}";
+    let bridge = engine.docker(&["network", "inspect", "bridge", "-f", name]);
+    let bridge = bridge.ok().to_owned();
+    let option = format!("com.docker.network.bridge.name={bridge}");
+    docker(&engine, &format!("network create --config-only -o {option} settings")).ok();
+    docker(&engine, "network rm settings").ok();
+    ensure!(ip(&engine, &format!("link show {bridge}"))?.contains("UP"), "the default bridge is gone");
+    docker(&engine, "exec web ping -c 1 -W 2 172.17.0.1").ok();
+    Ok(())
+}
+
+#[test]
+fn the_host_has_no_address_in_an_isolated_network_that_names_a_gateway() -> Result<()> {
+    let engine = engine()?;
+    let options =
+        "-o com.docker.network.bridge.gateway_mode_ipv4=isolated -o com.docker.network.bridge.name=apart";
+    docker(
+        &engine,
+        &format!("network create --internal --subnet 10.8.0.0/24 --gateway 10.8.0.1 {options} apart"),
+    )
+    .ok();
+    docker(&engine, "run --rm --network apart busybox true").ok();
+    let addresses = ip(&engine, "-4 -o address show apart")?;
+    ensure!(addresses.is_empty(), "{addresses}");
+    Ok(())
+}
