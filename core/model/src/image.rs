@@ -72,6 +72,23 @@ pub struct StoredLayer {
     pub size: u64,
 }
 
+/// Bytes of the files of all layers, as the file system has them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LayersUsage {
+    /// Of those in their place.
+    pub placed: u64,
+    /// Of those that `system check --repair` found damaged and set aside; a prune of images deletes them.
+    pub set_aside: u64,
+}
+
+impl LayersUsage {
+    /// Of all of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.placed + self.set_aside
+    }
+}
+
 /// What `load` made of one image of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {

@@ -41,8 +41,8 @@ pub(crate) struct Layout {
 }
 
 /// The directories below the root.
-const DIRECTORIES: [&str; 8] =
-    ["db", "blobs/sha256", "layers", "containers", "volumes", "base", "staging", "trash"];
+const DIRECTORIES: [&str; 9] =
+    ["db", "blobs/sha256", "layers", "containers", "volumes", "base", "staging", "damaged", "trash"];
 
 impl Layout {
     /// Makes what is missing of the directories.

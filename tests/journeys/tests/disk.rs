@@ -34,7 +34,8 @@ fn is_exact(engine: &Engine, when: &str) -> Result<()> {
     let (told, data) = (df(engine)?, engine.data());
     let list = |key: &str| told[key].as_array().cloned().unwrap_or_default();
     let mut sum = size(&told["LayersSize"])?;
-    assert_eq!(sum, bytes_below(&data.join("layers"))?, "layers {when}");
+    let layers = bytes_below(&data.join("layers"))? + bytes_below(&data.join("damaged"))?;
+    assert_eq!(sum, layers, "layers {when}");
     for container in list("Containers") {
         let id = container["Id"].as_str().context("an id")?;
         let writable = bytes_below(&data.join("containers").join(id).join("rw"))?;
@@ -128,4 +129,48 @@ fn an_image_costs_its_layers_and_a_percent() -> Result<()> {
     println!("a tar of {length} bytes takes {told}");
     assert!(told > length && told - length < length / 50, "a tar of {length} bytes takes {told}");
     is_exact(&engine, "with two images of one layer")
+}
+
+/// What a check sets aside is nobody's any more: it is counted, told by its own name, and deleted by a prune,
+/// but not from under a container.
+#[test]
+fn damaged_layers_are_counted_until_a_prune() -> Result<()> {
+    for format in ["tar", "directory"] {
+        let Ok(engine) = Engine::start_with(&["--layer-format", format]) else {
+            println!("not run with the format {format}");
+            continue;
+        };
+        engine.import_busybox()?;
+        let tar = engine.scratch().join("busybox.tar").display().to_string();
+        engine.docker(&["save", "-o", &tar, "busybox"]).ok();
+        engine.docker(&["run", "-d", "--name", "user", "busybox", "sleep", "1000"]).ok();
+        let layer = std::fs::read_dir(engine.data().join("layers"))?.next().context("a layer")??.path();
+        let files = [layer.join("layer.tar"), layer.join("fs/etc/passwd")];
+        let file = files.iter().find(|file| file.exists()).context("bytes to damage")?;
+        let mut bytes = std::fs::read(file)?;
+        // Longer than it was, too.
+        bytes.splice(20..20, [b'x'; 1000]);
+        std::fs::write(file, bytes)?;
+
+        assert_eq!(engine.dhow(&["system", "check"]).status, 1);
+        is_exact(&engine, "with a damaged layer")?;
+        assert_eq!(engine.dhow(&["system", "check", "--repair"]).status, 1);
+        is_exact(&engine, "with a layer set aside")?;
+        let set_aside = bytes_below(&engine.data().join("damaged"))?;
+        let told = engine.dhow(&["system", "df", "-v"]).ok().to_owned();
+        assert!(set_aside > 0 && told.contains("Damaged layers usage: "), "{set_aside} {told}");
+        engine.docker(&["load", "-i", &tar]).ok();
+        is_exact(&engine, "with the layer loaded again")?;
+
+        engine.docker(&["image", "prune", "-f"]).ok();
+        let kept = bytes_below(&engine.data().join("damaged"))?;
+        assert_eq!(kept, if format == "tar" { 0 } else { set_aside }, "with a container of it, {format}");
+        is_exact(&engine, "after a prune beside a container")?;
+        engine.docker(&["rm", "-f", "user"]).ok();
+        let pruned: Value = engine.connect()?.request("POST", "/v1.44/images/prune", &Value::Null)?.json()?;
+        assert_eq!(size(&pruned["SpaceReclaimed"])?, kept, "{pruned}");
+        assert_eq!(bytes_below(&engine.data().join("damaged"))?, 0);
+        is_exact(&engine, "after a prune of what was damaged")?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! How the layers of images lie on the disk: told, and changed.
 
 use dhow_model::Result;
-use dhow_model::image::{LayerFormat, StoredLayer};
+use dhow_model::image::{LayerFormat, LayersUsage, StoredLayer};
 
 use crate::Engine;
 
@@ -29,6 +29,14 @@ impl Engine {
     /// When they cannot be read.
     pub fn stored_layers(&self) -> Result<Vec<StoredLayer>> {
         self.ports.images.all_layers()
+    }
+
+    /// What all layers take on the disk.
+    ///
+    /// # Errors
+    /// When they cannot be measured.
+    pub fn layers_usage(&self) -> Result<LayersUsage> {
+        self.ports.images.layers_usage()
     }
 
     /// Makes the layers of an image ones of `format`.

@@ -1,6 +1,6 @@
 //! `rmi` and `prune`: takes names away, and images that nobody needs.
 
-use dhow_model::image::{Removed, size_of_layers};
+use dhow_model::image::Removed;
 use dhow_model::{Error, Image, Result};
 use dhow_oci::Reference;
 
@@ -107,12 +107,13 @@ impl Engine {
 
     /// Removes images that no container uses: those without a name, or all of them.
     ///
-    /// One that cannot be removed does not hold up the others: it is told in the log, as with Docker.
+    /// One that cannot be removed does not hold up the others: it is told in the log, as with Docker. Layers that
+    /// a check has set aside go, too: no image has them.
     ///
     /// # Errors
     /// When nothing was removed, the first failure.
     pub fn prune_images(&self, unnamed_only: bool, wanted: impl Fn(&Image) -> bool) -> Result<PrunedImages> {
-        let before = size_of_layers(&self.images()?);
+        let before = self.layers_usage()?.total();
         let mut pruned = PrunedImages::default();
         let mut failure = None;
         for image in self.images()? {
@@ -135,8 +136,8 @@ impl Engine {
         if let Some(failure) = failure.filter(|_| pruned.removed.is_empty()) {
             return Err(failure);
         }
-        let after = size_of_layers(&self.images()?);
-        pruned.reclaimed = before.saturating_sub(after);
+        self.ports.images.discard_set_aside()?;
+        pruned.reclaimed = before.saturating_sub(self.layers_usage()?.total());
         let more = [("reclaimed".to_owned(), pruned.reclaimed.to_string())].into();
         self.tell(dhow_model::event::EventKind::Image, "prune", "", more);
         Ok(pruned)

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use dhow_oci::{ImageConfig, Platform, Reference};
 
-use crate::image::{LayerFormat, Loaded, Removed, StoredLayer};
+use crate::image::{LayerFormat, LayersUsage, Loaded, Removed, StoredLayer};
 use crate::{ContainerId, Image, ImageId, Result};
 
 /// The images of this machine.
@@ -73,6 +73,12 @@ pub trait Images: Send + Sync {
 
     /// The layers of all images, each once.
     fn all_layers(&self) -> Result<Vec<StoredLayer>>;
+
+    /// What the layers take, those included that are nobody's or damaged.
+    fn layers_usage(&self) -> Result<LayersUsage>;
+
+    /// Deletes the layers that a check has set aside.
+    fn discard_set_aside(&self) -> Result<()>;
 
     /// Makes the layers of an image ones of `format`; tells how many have become it. Their tars are the same,
     /// byte for byte. A layer that cannot be indexed in proportion stays a directory.

@@ -122,7 +122,7 @@ fn images(engine: &Engine, version: ApiVersion) -> Result<Usage> {
     let images = engine.images()?;
     let users = Users::of(engine);
     let shared = SharedSizes::of(&images);
-    let size = size_of_layers(&images);
+    let size = engine.layers_usage()?.total();
     let used: Vec<&Image> = images.iter().filter(|image| users.count(&image.id) > 0).collect();
     let kept = size_of_layers(used.iter().copied());
     let item = |image: &Image| {

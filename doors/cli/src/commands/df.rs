@@ -118,11 +118,17 @@ fn layers(session: &Session) -> Result<String> {
     let listing = Listing::new("table {{.Format}}\\t{{.Layers}}\\t{{.Size}}");
     let blobs = stored.compressed_blobs;
     let policy = if blobs.count == 0 { "none is kept, layers are uncompressed" } else { "kept for pushes" };
-    Ok(format!(
+    let mut text = format!(
         "\nLayers space usage:\n\n{}\nCompressed blobs usage: {} ({policy})\n",
         listing.show(formats.into_values())?,
         units::human_size(units::float(blobs.size))
-    ))
+    );
+    if stored.set_aside > 0 {
+        let size = units::human_size(units::float(stored.set_aside));
+        text +=
+            &format!("Damaged layers usage: {size} (set aside by a check, deleted by `dhow image prune`)\n");
+    }
+    Ok(text)
 }
 
 #[derive(Default, Deserialize)]
@@ -130,6 +136,7 @@ fn layers(session: &Session) -> Result<String> {
 struct Stored {
     layers: Vec<Layer>,
     compressed_blobs: Blobs,
+    set_aside: i64,
 }
 
 #[derive(Default, Deserialize)]

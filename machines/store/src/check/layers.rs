@@ -1,24 +1,16 @@
 //! Layers: their bytes, their indexes, their rows.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::PathBuf;
 
-use dhow_model::{Error, Kind, Result, Timestamp};
+use dhow_model::{Error, Result};
 use dhow_oci::Digest;
 use dhow_oci::image::DiffId;
-use rustix::fs::{CWD, RenameFlags};
-use rustix::io::Errno;
 
 use super::Check;
 use crate::Core;
-use crate::error::Context as _;
 use crate::images::register::layer_rows;
+use crate::repair::entries;
 use crate::stack::size_on_disk;
-
-/// A file in a layer's directory: it is other bytes than its name says.
-const DAMAGED: &str = "damaged";
 
 impl Check<'_> {
     pub(super) fn layers(&mut self) -> Result<()> {
@@ -67,6 +59,7 @@ impl Check<'_> {
             && let Some(aside) = self.core.set_aside(diff_id)?
         {
             problem = format!("{problem}; it is set aside as {}", aside.display());
+            self.core.forget_size(diff_id)?;
         }
         let users = self.users(diff_id);
         self.lost(object, problem, users);
@@ -93,7 +86,7 @@ impl Check<'_> {
 
     /// What lies among the layers and is needed by nobody.
     fn strays(&mut self) -> Result<()> {
-        for (name, path) in crate::repair::entries(&self.core.layout.layers())? {
+        for (name, path) in entries(&self.core.layout.layers())? {
             let diff_id = name.to_str().and_then(|name| Digest::from_hex(name).ok());
             let needed = |core: &Core, id: &DiffId| {
                 core.pins.lock().contains_key(id) || core.catalog().needs_layer(id)
@@ -106,60 +99,6 @@ impl Check<'_> {
                 Some(id) => core.collect_layers(&[id]).map(drop),
                 None => core.trash.discard(&path).map(drop),
             });
-        }
-        Ok(())
-    }
-}
-
-impl Core {
-    /// Moves a damaged layer out of the way. Containers that have it mounted keep it.
-    fn set_aside(&self, diff_id: &DiffId) -> Result<Option<PathBuf>> {
-        let aside = self.layout.damaged();
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&aside).on("make", &aside)?;
-        let now = Timestamp::now().unix_seconds();
-        let from = self.layout.layer(diff_id);
-        // The same layer may be set aside more than once.
-        for number in 0.. {
-            let to = aside.join(format!("{}-{now}-{number}", diff_id.hex()));
-            match rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
-                Ok(()) => return Ok(Some(to)),
-                Err(Errno::EXIST) => {}
-                Err(Errno::NOENT) => break,
-                Err(error) => return Err(error).on("set aside", &from),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Says in the layer itself that it is other bytes than its name says: no engine uses it, and who puts another
-    /// one in its place takes the mark away with it.
-    fn mark_damaged(&self, diff_id: &DiffId) {
-        let mark = self.layout.layer(diff_id).join(DAMAGED);
-        if let Err(error) = std::fs::File::create(&mark) {
-            tracing::error!(mark = %mark.display(), "a damaged layer cannot be marked: {error}");
-        }
-    }
-
-    fn unmark_damaged(&self, diff_id: &DiffId) -> Result<()> {
-        let mark = self.layout.layer(diff_id).join(DAMAGED);
-        match std::fs::remove_file(&mark) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).on("remove", &mark),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether a check found it to be other bytes than its name says.
-    pub(crate) fn is_marked_damaged(&self, diff_id: &DiffId) -> bool {
-        self.layout.layer(diff_id).join(DAMAGED).exists()
-    }
-
-    /// Why the layer is not used, if it is not.
-    pub(crate) fn refuse_damaged(&self, diff_id: &DiffId) -> Result<()> {
-        if self.is_marked_damaged(diff_id) || !self.layout.layer(diff_id).is_dir() {
-            return Err(Error::new(
-                Kind::Corrupt,
-                format!("layer {diff_id} is damaged or lost: load its image again"),
-            ));
         }
         Ok(())
     }

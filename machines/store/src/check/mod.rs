@@ -16,6 +16,7 @@
 //! Everything goes on meanwhile: what is looked at is pinned, and a thing that comes or goes while the
 //! check runs is no finding.
 
+mod aside;
 mod blobs;
 mod layers;
 mod records;

@@ -12,7 +12,7 @@ mod remove;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use dhow_model::image::{LayerFormat, Loaded, Removed, StoredLayer};
+use dhow_model::image::{LayerFormat, LayersUsage, Loaded, Removed, StoredLayer};
 use dhow_model::ports::{
     CommitRequest, Durability, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem,
 };
@@ -114,6 +114,14 @@ impl Images for ImageStore {
 
     fn all_layers(&self) -> Result<Vec<StoredLayer>> {
         Ok(self.core.all_stored_layers())
+    }
+
+    fn layers_usage(&self) -> Result<LayersUsage> {
+        self.core.layers_usage()
+    }
+
+    fn discard_set_aside(&self) -> Result<()> {
+        self.core.discard_set_aside()
     }
 
     fn convert(&self, id: &ImageId, format: LayerFormat) -> Result<usize> {

@@ -159,7 +159,7 @@ impl Core {
 
 impl Catalog {
     /// A container whose root, or an image that it mounts, has the layer.
-    fn layer_user(&self, diff_id: &DiffId) -> Option<&ContainerId> {
+    pub(crate) fn layer_user(&self, diff_id: &DiffId) -> Option<&ContainerId> {
         let has =
             |image: &ImageId| self.images.get(image).is_some_and(|entry| entry.layers().contains(diff_id));
         let root = self.snapshots.iter().find(|(_, snapshot)| snapshot.layers.contains(diff_id));

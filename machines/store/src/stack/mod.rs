@@ -84,7 +84,7 @@ pub(crate) fn receive(
 }
 
 /// What the layer in this directory is.
-fn format_of(directory: &Path) -> LayerFormat {
+pub(crate) fn format_of(directory: &Path) -> LayerFormat {
     if directory.join(tarred::INDEX).exists() { LayerFormat::Tar } else { LayerFormat::Directory }
 }
 

@@ -18,9 +18,10 @@ pub(in crate::routes) fn route(call: Call, rest: &[&str]) -> Handling {
 
 /// `GET /dhow/layers`: those of all images.
 pub(in crate::routes) async fn all(call: Call) -> Answer {
-    let layers = call.run(|engine| engine.stored_layers()).await?;
+    let (layers, usage) = call.run(|engine| Ok((engine.stored_layers()?, engine.layers_usage()?))).await?;
     Ok(answer::ok(&json!({
         "Layers": layers.iter().map(shown).collect::<Vec<_>>(),
+        "SetAside": usage.set_aside,
         // What was compressed is not kept: decision 9.
         "CompressedBlobs": {"Count": 0, "Size": 0},
     })))
