@@ -202,6 +202,12 @@ impl Entry {
     pub(crate) fn advance(&self, ports: &Ports, edit: impl FnOnce(&mut Container)) -> Result<Arc<Container>> {
         let mut changed = (*self.record()).clone();
         edit(&mut changed);
+        if changed.host_config.auto_remove && matches!(changed.state, State::Exited(_) | State::Removing) {
+            // Its end and its removal are one change, the last: an engine that finds it on record before that
+            // removes it, whatever its state.
+            changed.intent = self.intent();
+            return Ok(self.replace(changed));
+        }
         let durability = match durability(&changed) {
             Durability::Committed => Durability::Soon,
             less => less,
