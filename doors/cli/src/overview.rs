@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::commands::{COMMANDS, Command, GROUPS, ROLES};
+use crate::commands::{self, Command, GROUPS, ROLES};
 use crate::flags::help;
 use crate::session::GLOBAL_FLAGS;
 
@@ -14,9 +14,7 @@ pub(crate) fn of_program() -> String {
     let mut page = String::from("Usage:  dhow [OPTIONS] COMMAND\n\nContainers and images in one program\n");
     let plain = |command: &&Command| command.paths.iter().any(|path| !path.contains(' '));
     let name = |command: &Command| command.paths.iter().rev().find(|path| !path.contains(' ')).copied();
-    let mut commands: Vec<(&str, &str)> = COMMANDS
-        .iter()
-        .copied()
+    let mut commands: Vec<(&str, &str)> = commands::all()
         .filter(plain)
         .filter(|command| !command.about.is_empty())
         .filter_map(|command| Some((name(command)?, command.about)))
@@ -36,8 +34,7 @@ pub(crate) fn of_program() -> String {
 /// The page of a group such as `container`.
 pub(crate) fn of_group(group: &str) -> Option<String> {
     let (_, about) = GROUPS.iter().find(|(name, _)| *name == group)?;
-    let mut commands: Vec<(&str, &str)> = COMMANDS
-        .iter()
+    let mut commands: Vec<(&str, &str)> = commands::all()
         .filter_map(|command| {
             let path = command.paths.iter().find_map(|path| path.strip_prefix(group)?.strip_prefix(' '))?;
             Some((path, command.about))
@@ -58,7 +55,7 @@ pub(crate) fn of_command(command: &Command, path: &str) -> String {
         let names: Vec<String> = command.paths.iter().map(|path| format!("dhow {path}")).collect();
         let _ = writeln!(page, "\nAliases:\n  {}", names.join(", "));
     }
-    if command.flags.iter().any(|table| !table.is_empty()) {
+    if command.flags.iter().any(|table| table.iter().any(|flag| !flag.hidden)) {
         let _ = write!(page, "\nOptions:\n{}", help::options(command.flags));
     }
     page

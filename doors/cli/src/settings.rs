@@ -21,9 +21,13 @@ pub(crate) struct Settings {
     pub(crate) images_format: String,
     pub(crate) volumes_format: String,
     pub(crate) networks_format: String,
+    pub(crate) plugins_format: String,
     pub(crate) stats_format: String,
     pub(crate) prune_filters: Vec<String>,
     proxies: BTreeMap<String, Proxies>,
+    auths: Map<String, Json>,
+    creds_store: String,
+    cred_helpers: Map<String, Json>,
 }
 
 /// The proxies that containers are told of.
@@ -64,6 +68,18 @@ impl Settings {
 }
 
 impl Settings {
+    /// What is known of registries, and is kept in the file itself.
+    pub(crate) fn credentials(&self) -> Map<String, Json> {
+        let says_something = |known: &Json| known.as_object().is_some_and(|known| !known.is_empty());
+        let known = self.auths.iter().filter(|(_, known)| says_something(known));
+        known.map(|(registry, known)| (registry.clone(), known.clone())).collect()
+    }
+
+    /// Whether other programs keep what is known of registries.
+    pub(crate) fn has_credential_helpers(&self) -> bool {
+        !self.creds_store.is_empty() || !self.cred_helpers.is_empty()
+    }
+
     /// The variables by which containers of this engine learn of proxies, in both spellings.
     pub(crate) fn proxy_variables(&self, host: &str) -> Vec<(String, &str)> {
         let Some(proxies) = self.proxies.get(host).or_else(|| self.proxies.get("default")) else {

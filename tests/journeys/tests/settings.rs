@@ -395,3 +395,28 @@ fn lists_of_groups_are_bounded() -> Result<()> {
     ensure!(answer.status == 125 && answer.stderr.contains("/etc/group"), "{answer:?}");
     Ok(())
 }
+
+/// A container that builds or starts others speaks to the engine by the socket that is put where clients look for it,
+/// and to registries by what the user's own file of settings knows.
+#[test]
+fn a_container_may_be_given_the_engine_and_the_credentials_of_its_user() -> Result<()> {
+    let engine = engine()?;
+    let settings = engine.scratch().join("settings");
+    std::fs::create_dir(&settings)?;
+    let folder = settings.display().to_string();
+    let file = settings.join("config.json");
+    let look = "test -S /var/run/docker.sock; stat -c %a,%u $DOCKER_CONFIG/config.json; cat $DOCKER_CONFIG/config.json";
+    let run = |variable: &[&str], script: &str| {
+        let run = ["--config", &folder, "run", "--rm", "--use-api-socket"];
+        engine.dhow(&[&run[..], variable, &["busybox", "sh", "-ec", script]].concat())
+    };
+    std::fs::write(&file, r#"{"auths":{"registry.example":{"auth":"dTpw"},"empty.example":{}}}"#)?;
+    ensure!(run(&[], look).ok() == "600,0\n{\"auths\":{\"registry.example\":{\"auth\":\"dTpw\"}}}");
+    let own = run(&["-e", "DOCKER_CONFIG=/own"], "test ! -e /run/secrets/docker; echo $DOCKER_CONFIG");
+    ensure!(own.ok() == "/own");
+    std::fs::write(&file, r#"{"auths":{"registry.example":{}},"credsStore":"desktop"}"#)?;
+    let kept = run(&[], "true");
+    ensure!(kept.status == 125 && kept.stderr.contains("credentials that a helper keeps"), "{kept:?}");
+    ensure!(engine.docker(&["ps", "-aq"]).ok().is_empty(), "what was refused left a container");
+    Ok(())
+}

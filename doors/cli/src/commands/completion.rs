@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::builder::StyledStr;
 
-use super::{Arity, COMMANDS, Command, GROUPS, ROLES};
+use super::{Arity, Command, GROUPS, ROLES};
 use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::session::{GLOBAL_FLAGS, Session};
@@ -60,7 +60,7 @@ fn program() -> clap::Command {
         .args(arguments(GLOBAL_FLAGS))
         .subcommands(ROLES.iter().map(|(name, about)| clap::Command::new(*name).about(*about)));
     for (group, about) in GROUPS {
-        let inside = COMMANDS.iter().filter_map(|command| {
+        let inside = super::all().filter_map(|command| {
             let mut paths =
                 command.paths.iter().filter_map(|path| path.strip_prefix(group)?.strip_prefix(' '));
             let name = paths.next()?;
@@ -68,7 +68,7 @@ fn program() -> clap::Command {
         });
         program = program.subcommand(clap::Command::new(*group).about(*about).subcommands(inside));
     }
-    let plain = COMMANDS.iter().filter_map(|command| {
+    let plain = super::all().filter_map(|command| {
         let name = command.paths.iter().find(|path| !path.contains(' '))?;
         Some(tree_of(command, name).hide(command.about.is_empty()))
     });

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use dhow_api::client::{self, Client, Request};
 use serde::Deserialize;
 
-use super::{Arity, Command};
+use super::{Arity, Command, api_socket};
 use crate::error::{Error, Result};
 use crate::flags::create::CreateRequest;
 use crate::flags::{Flag, Parsed, container};
@@ -67,9 +67,8 @@ struct Created {
 /// Creates the container, pulling its image where that is wanted; gives its id.
 pub(crate) fn create(session: &Session, parsed: &Parsed, request: &mut CreateRequest) -> Result<String> {
     let client = session.client()?;
-    if parsed.is_on("use-api-socket") {
-        return Err(Error::said("--use-api-socket: not served yet"));
-    }
+    let credentials =
+        parsed.is_on("use-api-socket").then(|| api_socket::prepare(session, request)).transpose()?;
     let mut id_file = IdFile::create(parsed.text_or_empty("cidfile"))?;
     if parsed.text("pull") == Some("always") {
         pull(client, parsed, &request.config.image)?;
@@ -91,6 +90,7 @@ pub(crate) fn create(session: &Session, parsed: &Parsed, request: &mut CreateReq
         eprintln!("WARNING: {warning}");
     }
     id_file.write(&created.id)?;
+    credentials.map_or(Ok(()), |credentials| credentials.hand_over(client, &created.id))?;
     Ok(created.id)
 }
 

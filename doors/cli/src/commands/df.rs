@@ -10,9 +10,10 @@ use super::images::Image;
 use super::ps::{Container, ContainerRow};
 use super::volume::Volume;
 use super::{Arity, Command};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flags::{Parsed, STRING, SWITCH, flag};
-use crate::format::{Listing, Row, units};
+use crate::format::go::values;
+use crate::format::{Listing, Row, template, units};
 use crate::session::Session;
 
 pub(crate) const COMMAND: Command = Command {
@@ -56,8 +57,8 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     if parsed.is_on("verbose") && matches!(format, "" | "table") {
         return session.print(&(in_full(usage)? + &logs(session)? + &layers(session)?));
     }
-    if parsed.is_on("verbose") && matches!(format, "json" | "{{json .}}") {
-        return session.print(&as_json(usage)?);
+    if parsed.is_on("verbose") {
+        return session.print(&by_template(usage, format)?);
     }
     let listing = match format {
         "" | "table" => {
@@ -70,6 +71,20 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         custom => Listing::new(custom),
     };
     session.print(&listing.show(totals(&usage))?)
+}
+
+/// By a template over the rows of each kind: `{{range .Images}}{{.Repository}}{{end}}`.
+fn by_template(usage: Usage, format: &str) -> Result<String> {
+    let source = format.strip_prefix("table").unwrap_or(format).trim_matches(' ');
+    if matches!(source, "json" | "{{json .}}") {
+        return as_json(usage);
+    }
+    let source = source.replace("\\t", "\t").replace("\\n", "\n");
+    let unreadable = |why| Error::said(format!("template parsing error: {why}"));
+    let template = template::read(&source).map_err(unreadable)?;
+    let rows: Json = serde_json::from_str(&as_json(usage)?).map_err(|why| Error::said(why.to_string()))?;
+    let rows = values::typed(Some(&rows), "*formatter.diskUsageContext");
+    template::run_typed(&template, &rows).map_err(Error::said)
 }
 
 /// Every row of every kind in one document.

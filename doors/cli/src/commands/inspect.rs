@@ -66,6 +66,16 @@ pub(crate) const NETWORK: Command = Command {
     run: |session, parsed| show(session, parsed, &[NETWORKS]),
 };
 
+pub(crate) const PLUGIN: Command = Command {
+    paths: &["plugin inspect"],
+    usage: "[OPTIONS] PLUGIN [PLUGIN...]",
+    about: "Show everything about plugins",
+    arity: Arity::AtLeast(1),
+    arguments_end_flags: false,
+    flags: &[&[FORMAT]],
+    run: |session, parsed| show(session, parsed, &[PLUGINS]),
+};
+
 /// A type of object, and the paths around its name.
 #[derive(Clone, Copy)]
 struct Kind {
@@ -90,23 +100,28 @@ const NETWORKS: Kind = Kind { name: "network", before: "networks", after: None, 
 const VOLUMES: Kind = Kind { name: "volume", before: "volumes", after: None, of: "volume.Volume" };
 /// In the order in which a bare name is looked up.
 const KINDS: &[Kind] = &[CONTAINERS, IMAGES, NETWORKS, VOLUMES];
-/// The types that docker has and this engine has no objects of.
-const OTHERS: &[&str] = &["config", "node", "plugin", "secret", "service", "task"];
+const PLUGINS: Kind = Kind { name: "plugin", before: "plugins", after: Some("json"), of: "any" };
+/// The types that engines of ours have no objects of: they are looked for when they are asked for by name.
+const OTHERS: &[Kind] = &[
+    Kind { name: "config", before: "configs", after: None, of: "any" },
+    Kind { name: "node", before: "nodes", after: None, of: "any" },
+    PLUGINS,
+    Kind { name: "secret", before: "secrets", after: None, of: "any" },
+    Kind { name: "service", before: "services", after: None, of: "any" },
+    Kind { name: "task", before: "tasks", after: None, of: "any" },
+];
 
 fn any(session: &Session, parsed: &Parsed) -> Result<()> {
     let names = || {
-        let mut names: Vec<&str> = KINDS.iter().map(|kind| kind.name).chain(OTHERS.iter().copied()).collect();
+        let mut names: Vec<&str> = KINDS.iter().chain(OTHERS).map(|kind| kind.name).collect();
         names.sort_unstable();
         names.join("\", \"")
     };
     match parsed.text("type") {
         None => show(session, parsed, KINDS),
         Some("") => Err(Error::said(format!("type is empty: must be one of \"{}\"", names()))),
-        Some(name) => match KINDS.iter().find(|kind| kind.name == name) {
+        Some(name) => match KINDS.iter().chain(OTHERS).find(|kind| kind.name == name) {
             Some(kind) => show(session, parsed, &[*kind]),
-            None if OTHERS.contains(&name) => {
-                Err(Error::said(format!("inspect --type {name}: not served yet")))
-            }
             None => Err(Error::said(format!("unknown type: \"{name}\": must be one of \"{}\"", names()))),
         },
     }

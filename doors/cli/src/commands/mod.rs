@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Flag, Parsed};
 use crate::session::Session;
 
+mod api_socket;
 mod attach;
 mod check;
 mod commit;
@@ -34,6 +35,7 @@ mod logs;
 mod network;
 mod network_create;
 mod network_verbs;
+mod plugin;
 mod port;
 mod prune;
 mod ps;
@@ -44,6 +46,7 @@ mod save;
 mod start;
 mod stats;
 mod stop;
+mod swarm;
 mod top;
 mod tree;
 mod unserved;
@@ -81,7 +84,11 @@ pub(crate) enum Arity {
 }
 
 /// Every command.
-pub(crate) const COMMANDS: &[&Command] = &[
+pub(crate) fn all() -> impl Iterator<Item = &'static Command> {
+    COMMANDS.iter().chain(plugin::COMMANDS).chain(swarm::COMMANDS).copied()
+}
+
+const COMMANDS: &[&Command] = &[
     &attach::COMMAND,
     &check::COMMAND,
     &commit::COMMAND,
@@ -121,6 +128,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &network_verbs::DISCONNECT,
     &network_verbs::REMOVE,
     &port::COMMAND,
+    &prune::BUILDS,
     &prune::CONTAINERS,
     &prune::IMAGES,
     &prune::NETWORKS,
@@ -148,6 +156,7 @@ pub(crate) const COMMANDS: &[&Command] = &[
     &volume::CREATE,
     &volume::LIST_THEM,
     &volume::REMOVE,
+    &volume::UPDATE,
     &volume_whole::CLONE,
     &volume_whole::EXPORT,
     &volume_whole::IMPORT,
@@ -158,10 +167,18 @@ pub(crate) const COMMANDS: &[&Command] = &[
 
 /// The groups, and what they are about.
 pub(crate) const GROUPS: &[(&str, &str)] = &[
+    ("builder", "Manage what builds leave"),
+    ("config", "Manage configs of a swarm, which no engine of ours is in"),
     ("container", "Manage containers"),
     ("context", "Manage contexts"),
     ("image", "Manage images"),
     ("network", "Manage networks"),
+    ("node", "Manage nodes of a swarm"),
+    ("plugin", "Manage plugins, of which engines of ours have none"),
+    ("secret", "Manage secrets of a swarm"),
+    ("service", "Manage services of a swarm"),
+    ("stack", "Manage stacks of a swarm"),
+    ("swarm", "Manage a swarm"),
     ("system", "Manage the engine"),
     ("volume", "Manage volumes"),
 ];
@@ -175,7 +192,7 @@ pub(crate) const ROLES: &[(&str, &str)] = &[
 
 /// Finds a command by the words with which it was called.
 pub(crate) fn find(path: &str) -> Option<&'static Command> {
-    COMMANDS.iter().copied().find(|command| command.paths.contains(&path))
+    all().find(|command| command.paths.contains(&path))
 }
 
 impl Arity {

@@ -7,13 +7,35 @@ use super::rmi::Removed;
 use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::filter::Filters;
-use crate::flags::{FILTER, Flag, Parsed, SWITCH, flag};
+use crate::flags::{BYTES, FILTER, Flag, Parsed, SWITCH, bytes, flag};
 use crate::format::units;
 use crate::session::Session;
 use crate::stream::prompt;
 
 const FORCE: Flag = flag("force", SWITCH, "Do not ask").short('f');
 const FILTERED: Flag = flag("filter", FILTER, "Remove only what meets the condition (until=…, label=…)");
+
+pub(crate) const BUILDS: Command = Command {
+    paths: &["builder prune"],
+    usage: "[OPTIONS]",
+    about: "Remove what builds keep to be faster next time",
+    arity: Arity::None,
+    arguments_end_flags: false,
+    flags: &[&[
+        FORCE,
+        FILTERED,
+        flag("all", SWITCH, "Remove all of it, not only what is dangling").short('a'),
+        flag("keep-storage", BYTES, "Leave so much of it"),
+    ]],
+    run: |session, parsed| {
+        let warning = match parsed.is_on("all") {
+            true => "This will remove all build cache.",
+            false => "This will remove all dangling build cache.",
+        };
+        confirm(parsed, warning)?;
+        finish(session, &build_cache(session, parsed)?)
+    },
+};
 
 pub(crate) const CONTAINERS: Command = Command {
     paths: &["container prune"],
@@ -171,8 +193,11 @@ fn networks(session: &Session, parsed: &Parsed) -> Result<Report> {
 }
 
 fn build_cache(session: &Session, parsed: &Parsed) -> Result<Report> {
+    let kept =
+        parsed.text("keep-storage").and_then(|size| bytes::binary(size).ok()).map(|size| size.to_string());
     let request = Request::post(&["build", "prune"])
         .query_flag("all", parsed.is_on("all"))
+        .query_some("keep-storage", kept.as_deref())
         .query_some("filters", filters(session, parsed).to_query().as_deref());
     let answer: Answer = session.send(request)?.json()?;
     Ok(report("Deleted build cache objects", answer.deleted, answer.space_reclaimed))

@@ -10,7 +10,7 @@ use super::each::one_by_one;
 use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::filter::Filters;
-use crate::flags::{FILTER, LABEL, MAP, Parsed, STRING, SWITCH, environment, flag};
+use crate::flags::{FILTER, LABEL, MAP, Parsed, STRING, SWITCH, UNREAD, environment, flag};
 use crate::format::{Listing, Row, units};
 use crate::session::Session;
 
@@ -52,6 +52,20 @@ pub(crate) const REMOVE: Command = Command {
     arguments_end_flags: false,
     flags: &[&[flag("force", SWITCH, "Do not mind volumes that are not there").short('f')]],
     run: remove,
+};
+
+/// Docker's updates volumes of a swarm's cluster alone.
+pub(crate) const UPDATE: Command = Command {
+    paths: &["volume update"],
+    usage: "[OPTIONS] VOLUME",
+    about: "Update a volume of a cluster, which no volume of ours is",
+    arity: Arity::Exactly(1),
+    arguments_end_flags: false,
+    flags: &[&[UNREAD]],
+    run: |session, parsed| {
+        session.send(Request::get(&["volumes", parsed.argument(0)]))?;
+        Err(Error::said("can only update cluster volumes"))
+    },
 };
 
 /// A volume as the engine lists it.

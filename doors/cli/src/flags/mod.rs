@@ -81,6 +81,10 @@ pub(crate) const fn flag(long: &'static str, kind: Kind, help: &'static str) -> 
     Flag { long, short: None, kind, help, hidden: false, stands_for: None }
 }
 
+/// Stands for whatever flags a command has that nobody will look at: they are read over. A value that is a word of its
+/// own counts as an argument then.
+pub(crate) const UNREAD: Flag = flag("", SWITCH, "").hidden();
+
 impl Flag {
     pub(crate) const fn short(mut self, short: char) -> Flag {
         self.short = Some(short);

@@ -1,7 +1,7 @@
 //! Reads a command's arguments by the POSIX and GNU rules that docker's users know: `-it`,
 //! `-eKEY=1`, `--rm=false`, `--` ends the flags; for `run` and `exec` the first argument does too.
 
-use super::{Flag, csv, number};
+use super::{Flag, UNREAD, csv, number};
 
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +62,9 @@ impl Syntax<'_> {
                 parsed.help = true;
                 return Ok(());
             }
+            if self.reads_over() {
+                return Ok(());
+            }
             return Err(format!("unknown flag: --{name}"));
         };
         let value = match value {
@@ -86,6 +89,9 @@ impl Syntax<'_> {
                     parsed.help = true;
                     return Ok(());
                 }
+                if self.reads_over() {
+                    return Ok(());
+                }
                 return Err(format!("unknown shorthand flag: '{letter}' in -{letter}{rest}"));
             };
             if let Some(value) = rest.strip_prefix('=').filter(|_| rest.len() > 1) {
@@ -103,6 +109,11 @@ impl Syntax<'_> {
             return parsed.set(flag, value);
         }
         Ok(())
+    }
+
+    /// Whether flags that are not in the tables are of no interest.
+    fn reads_over(self) -> bool {
+        self.find(|flag| flag.long == UNREAD.long).is_some()
     }
 
     fn find(self, mut wanted: impl FnMut(&Flag) -> bool) -> Option<&'static Flag> {
@@ -197,6 +208,16 @@ mod tests {
     fn parse(line: &str, arguments_end_flags: bool) -> Result<Parsed, String> {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         Syntax { tables: &[FLAGS], arguments_end_flags }.parse(&words)
+    }
+
+    #[test]
+    fn flags_that_nobody_looks_at_are_read_over() {
+        const LOOSE: &[&[Flag]] = &[&[UNREAD]];
+        let words: Vec<String> = ["--replicas=3", "-dx", "IMAGE", "--name"].map(str::to_owned).into();
+        let parsed = Syntax { tables: LOOSE, arguments_end_flags: false }.parse(&words).unwrap();
+        assert_eq!(parsed.arguments, ["IMAGE"]);
+        let strict = Syntax { tables: &[], arguments_end_flags: false }.parse(&words);
+        assert_eq!(strict.unwrap_err(), "unknown flag: --replicas");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod offers;
 
 use std::fmt::Write as _;
 
-use super::{COMMANDS, Command, GROUPS};
+use super::{Command, GROUPS};
 use crate::flags::parse::Syntax;
 use crate::flags::{Flag, Parsed};
 use crate::session::{GLOBAL_FLAGS, Session};
@@ -179,7 +179,7 @@ fn names(group: Option<&str>) -> Vec<Candidate> {
         Some(group) => path.strip_prefix(group).and_then(|rest| rest.strip_prefix(' ')),
         None => Some(*path).filter(|path| !path.contains(' ')),
     };
-    let commands = COMMANDS.iter().filter(|command| !command.about.is_empty());
+    let commands = super::all().filter(|command| !command.about.is_empty());
     let commands =
         commands.filter_map(|command| Some((command.paths.iter().find_map(inside)?, command.about)));
     let groups = GROUPS.iter().copied().chain(super::ROLES.iter().copied()).filter(|_| group.is_none());

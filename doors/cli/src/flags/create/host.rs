@@ -82,6 +82,13 @@ pub(super) struct RestartPolicy {
     maximum_retry_count: i64,
 }
 impl HostConfig {
+    /// Shows a file of the host in the container.
+    pub(crate) fn bind(&mut self, source: &str, target: &str) -> Result<(), String> {
+        let quoted = source.replace('"', "\"\"");
+        self.mounts.push(Mount::parse(&format!("type=bind,\"source={quoted}\",target={target}"))?);
+        Ok(())
+    }
+
     pub(super) fn of(parsed: &Parsed) -> Result<HostConfig, String> {
         let text = |name: &str| parsed.text_or_empty(name).to_owned();
         let list = |name: &str| some(parsed.list(name));

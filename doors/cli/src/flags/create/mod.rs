@@ -125,11 +125,15 @@ impl Config {
     /// Adds variables that the command line did not set itself.
     pub(crate) fn add_variables(&mut self, variables: Vec<(String, &str)>) {
         for (name, value) in variables {
-            let is_set = |known: &String| known.split('=').next() == Some(&name);
-            if !self.env.iter().flatten().any(is_set) {
+            if !self.has_variable(&name) {
                 self.env.get_or_insert_default().push(format!("{name}={value}"));
             }
         }
+    }
+
+    /// Whether the environment has this variable.
+    pub(crate) fn has_variable(&self, name: &str) -> bool {
+        self.env.iter().flatten().any(|known| known.split('=').next() == Some(name))
     }
 }
 /// An empty list of docker's is null.

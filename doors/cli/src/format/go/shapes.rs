@@ -218,6 +218,26 @@ const SHAPES: &[(&str, &str)] = &[
     ("docker.EndpointMeta", "Host SkipTLSVerify:bool"),
     ("store.StorageInfo", "MetadataPath TLSPath"),
     ("events.Actor", "ID Attributes:{}text"),
+    (
+        "formatter.diskUsageContext",
+        "Images:[]*formatter.imageContext Containers:[]*formatter.containerContext \
+         Volumes:[]*formatter.volumeContext BuildCache:[]*formatter.buildCacheContext",
+    ),
+    (
+        "formatter.imageContext",
+        "Containers CreatedAt CreatedSince Digest ID Repository SharedSize Size Tag UniqueSize VirtualSize",
+    ),
+    (
+        "formatter.containerContext",
+        "Command CreatedAt ID Image Labels LocalVolumes Mounts Names Networks Platform:any Ports RunningFor Size \
+         State Status",
+    ),
+    ("formatter.volumeContext", "Availability Driver Group Labels Links Mountpoint Name Scope Size Status"),
+    (
+        "formatter.buildCacheContext",
+        "CacheType CreatedAt CreatedSince Description ID InUse LastUsedAt LastUsedSince Parent Shared Size \
+         UsageCount",
+    ),
 ];
 
 /// A field of a struct, or a struct embedded in it.
