@@ -21,6 +21,7 @@ in_both_formats! {
     what_a_container_changed_is_not_replaced_by_nothing,
     a_volume_that_lost_its_data_is_named_and_refused,
     an_image_without_its_configuration_is_named_and_not_used,
+    a_manifest_that_is_lost_is_let_go_and_another_written,
     what_can_be_made_again_is,
     what_nobody_needs_is_removed,
 }
@@ -132,6 +133,36 @@ fn what_can_be_made_again_is(format: LayerFormat) {
     }
     assert_eq!(stored.check(false).findings, []);
     stored.place.run(&stored.container, "grep -q hello etc/motd");
+}
+
+fn a_manifest_that_is_lost_is_let_go_and_another_written(format: LayerFormat) {
+    let source = stored(format);
+    let item = || SaveItem { id: source.image, references: vec![reference("app:latest")] };
+    let mut saved = Vec::new();
+    source.place.store.images.save(&[item()], SaveFormat::Both, &mut saved).unwrap();
+    for damage in ["removed", "altered"] {
+        let place = place(format);
+        let store = &place.store;
+        store.images.load(&mut &saved[..], None, &mut |_| {}).unwrap();
+        let manifest = store.images.manifest_bytes(&source.image).unwrap().expect("it came with one");
+        let blob = place.root().join("blobs/sha256").join(dhow_oci::Digest::of(&manifest).hex());
+        match damage {
+            "removed" => std::fs::remove_file(&blob).unwrap(),
+            _ => std::fs::write(&blob, b"{}").unwrap(),
+        }
+        store.images.manifest_bytes(&source.image).expect_err("what is damaged is not handed out");
+        let found = store.upkeep.check(false).unwrap().findings;
+        assert_eq!(found.len(), 1, "{damage}: {found:?}");
+        assert!(found[0].object.starts_with("manifest sha256:"), "{found:?}");
+        assert_eq!(found[0].state, FindingState::Repairable);
+
+        store.upkeep.check(true).unwrap();
+        assert_eq!(store.upkeep.check(false).unwrap().findings, []);
+        assert_eq!(store.images.manifest_bytes(&source.image).unwrap(), None);
+        let mut again = Vec::new();
+        store.images.save(&[item()], SaveFormat::Both, &mut again).unwrap();
+        assert_eq!(again, saved, "{damage}");
+    }
 }
 
 fn what_nobody_needs_is_removed(format: LayerFormat) {
