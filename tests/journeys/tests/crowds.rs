@@ -218,3 +218,46 @@ fn a_container_that_may_not_have_the_processes_it_needs_is_refused() -> Result<(
     ensure!(refused.stderr.contains("resource temporarily unavailable"), "{}", refused.stderr);
     Ok(())
 }
+
+/// Starts that hang, in a runtime of their own, hold up nobody: no lock is kept over a start.
+#[test]
+fn starts_that_hang_hold_up_no_other() -> Result<()> {
+    const HANGING: usize = 8;
+    let engine = engine()?;
+    let place = engine.scratch().display().to_string();
+    // It hangs for a minute at most: a test that fails must end.
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *' create '*) touch {place}/hangs-$$; n=0\n\
+         while ! test -e {place}/go && test $n -lt 3000; do sleep 0.02; n=$((n+1)); done;; esac\n\
+         exec {} runtime \"$@\"\n",
+        engine.binary().display()
+    );
+    let runtime = engine.scratch().join("slow-runtime");
+    std::fs::write(&runtime, script)?;
+    must(Command::new("chmod").arg("755").arg(&runtime))?;
+    let hangs = || -> Result<usize> {
+        let names = std::fs::read_dir(engine.scratch())?.flatten().map(|entry| entry.file_name());
+        Ok(names.filter(|name| name.to_string_lossy().starts_with("hangs-")).count())
+    };
+    std::thread::scope(|scope| -> Result<()> {
+        let start = |number: usize| {
+            let line =
+                format!("run --rm --runtime {} --name slow{number} busybox echo slow", runtime.display());
+            docker(&engine, &line)
+        };
+        let hanging: Vec<_> = (0..HANGING).map(|number| scope.spawn(move || start(number))).collect();
+        until("all of them hang", || hangs().is_ok_and(|count| count == HANGING))?;
+        for number in 0..20 {
+            let name = format!("quick{number}");
+            docker(&engine, &format!("run -d --name {name} busybox sleep 1000")).ok();
+            assert_eq!(docker(&engine, &format!("exec {name} echo here")).ok(), "here");
+            docker(&engine, &format!("rm -f {name}")).ok();
+        }
+        assert_eq!(hangs()?, HANGING);
+        std::fs::write(engine.scratch().join("go"), b"")?;
+        for one in hanging {
+            assert_eq!(one.join().map_err(|_| anyhow!("a client panicked"))?.ok(), "slow");
+        }
+        Ok(())
+    })
+}

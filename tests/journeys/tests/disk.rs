@@ -174,3 +174,34 @@ fn damaged_layers_are_counted_until_a_prune() -> Result<()> {
     }
     Ok(())
 }
+
+/// A load goes through bounded buffers: what the engine takes at its highest does not grow with the image.
+#[test]
+fn a_load_takes_no_more_memory_for_a_large_image() -> Result<()> {
+    let engine = Engine::start()?;
+    let pid = engine.pid().context("the engine runs")?;
+    let highest = || -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("the peak")?;
+        line.split_whitespace().nth(1).context("a number")?.parse().context("a number of kB")
+    };
+    let place = engine.scratch().display().to_string();
+    let mut peaks = Vec::new();
+    for (name, megabytes) in [("small", 8), ("large", 160)] {
+        let script = format!(
+            "cd {place} && mkdir {name} && for n in 1 2 3; do mkdir -p t/d && head -c {megabytes}M /dev/urandom >t/d/$n && \
+             tar -cf {name}/$n.tar -C t d && rm -r t; done && cd {name} && printf '{{\"architecture\":\"amd64\",\"os\":\"linux\",\
+             \"rootfs\":{{\"type\":\"layers\",\"diff_ids\":[\"sha256:%s\",\"sha256:%s\",\"sha256:%s\"]}}}}' \
+             $(sha256sum 1.tar 2.tar 3.tar | cut -d' ' -f1) >c.json && printf '[{{\"Config\":\"c.json\",\"RepoTags\":[\"{name}:1\"],\
+             \"Layers\":[\"1.tar\",\"2.tar\",\"3.tar\"]}}]' >manifest.json && tar -cf ../{name}.tar * && rm -r ../{name}"
+        );
+        process::must(Command::new("sh").args(["-c", &script]))?;
+        std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?;
+        engine.docker(&["load", "-i", &format!("{place}/{name}.tar")]).ok();
+        peaks.push(highest()?);
+        std::fs::remove_file(format!("{place}/{name}.tar"))?;
+    }
+    let more = peaks[1].saturating_sub(peaks[0]);
+    assert!(more < 32 << 10, "peaks of {peaks:?} kB");
+    Ok(())
+}
