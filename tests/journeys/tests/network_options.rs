@@ -136,6 +136,32 @@ fn who_is_linked_to_a_container_hears_of_its_new_address() -> Result<()> {
     Ok(())
 }
 
+/// `CONTAINER/ALIAS` is the name of a link: it goes, and both containers stay.
+#[test]
+fn a_link_is_taken_away_by_its_own_name() -> Result<()> {
+    let engine = engine()?;
+    docker(&engine, "run -d --init --name db busybox sleep 1000").ok();
+    docker(&engine, "run -d --init --name web --link db:data --link db:more busybox sleep 1000").ok();
+    for (name, words) in [
+        ("web", "Conflict, cannot remove the default link name of the container"),
+        ("nope", "No such container: nope"),
+        ("web/nope", "No such container: web/nope"),
+        ("nope/data", "No such container: nope/data"),
+    ] {
+        let refused = docker(&engine, &format!("rm --link {name}"));
+        ensure!(refused.status == 1 && refused.stderr.contains(words), "{refused:?}");
+    }
+    ensure!(docker(&engine, "rm --link web/data").ok() == "web/data");
+    ensure!(docker(&engine, "inspect -f {{.HostConfig.Links}} web").ok() == "[/db:/web/more]");
+    let hosts = docker(&engine, "exec web cat /etc/hosts").ok().to_owned();
+    ensure!(!hosts.contains("data") && hosts.contains("more"), "{hosts}");
+    ensure!(engine.dhow(&["rm", "--link", "/web/more"]).ok() == "/web/more");
+    docker(&engine, "restart -t 0 web").ok();
+    ensure!(!docker(&engine, "exec web cat /etc/hosts").ok().contains("more"));
+    ensure!(docker(&engine, "exec db true").status == 0);
+    Ok(())
+}
+
 #[test]
 fn settings_that_name_a_bridge_take_it_from_nobody() -> Result<()> {
     let engine = engine()?;

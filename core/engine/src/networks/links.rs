@@ -104,6 +104,33 @@ impl Engine {
         links.filter_map(|(id, alias)| Some((self.container(id).ok()?.record(), alias)))
     }
 
+    /// Takes a link away that is known as `CONTAINER/ALIAS`; neither container goes.
+    ///
+    /// # Errors
+    /// In Docker's words: the name of a container alone, or of no link.
+    pub fn remove_link(&self, name: &str) -> Result<()> {
+        let unknown = || Error::not_found(format!("No such container: {name}"));
+        let Some((parent, alias)) = name.trim_start_matches('/').rsplit_once('/') else {
+            self.container(name)?;
+            return Err(Error::internal("Conflict, cannot remove the default link name of the container"));
+        };
+        let entry = self.container(parent).map_err(|_| unknown())?;
+        let _turn = entry.turn();
+        let record = entry.record();
+        let (other, _) = self.old_links(&record).find(|(_, known)| *known == alias).ok_or_else(unknown)?;
+        let gone = format!("{}:{alias}", other.id);
+        entry.change(&self.ports, |record| {
+            let links = Arc::make_mut(&mut record.host_config).links.as_mut();
+            links.map(|links| links.retain(|link| *link != gone));
+        })?;
+        if record.state.running().is_some() {
+            let names = names_of(&other, alias);
+            let told = self.change_hosts(&record, &[], |line| is_of(line, &names));
+            told.unwrap_or_else(|error| tracing::warn!(container = record.id.short(), "{}", error.report()));
+        }
+        Ok(())
+    }
+
     /// What a container that is started is told of those that it is linked to.
     ///
     /// # Errors
@@ -135,7 +162,7 @@ impl Engine {
             let own = self.old_links(&record).filter(|(other, _)| other.id == started.id);
             for names in own.map(|(other, alias)| names_of(&other, alias)) {
                 let line = files::host_line(address, &names);
-                let old = |line: &str| line.split_once('\t').is_some_and(|(_, of)| of.trim_end() == names);
+                let old = |line: &str| is_of(line, &names);
                 if let Err(error) = self.change_hosts(&record, &[line], old) {
                     tracing::warn!(
                         container = record.id.short(),
@@ -146,6 +173,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether a line of /etc/hosts is for these names.
+fn is_of(line: &str, names: &str) -> bool {
+    line.split_once('\t').is_some_and(|(_, of)| of.trim_end() == names)
 }
 
 /// What /etc/hosts calls a container that another is linked to.

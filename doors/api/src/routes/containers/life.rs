@@ -5,7 +5,7 @@ use dhow_engine::containers::create::CreateRequest;
 use dhow_engine::containers::remove::Removal;
 use dhow_engine::containers::stop::StopRequest;
 use dhow_engine::containers::wait::WaitCondition;
-use dhow_model::{Error, Result};
+use dhow_model::Result;
 use serde_json::json;
 
 use crate::server::answer::{self, Answer};
@@ -97,7 +97,8 @@ pub(super) async fn wait(call: Call, id: String) -> Answer {
 
 pub(super) async fn remove(call: Call, id: String) -> Answer {
     if call.query.is_set("link") {
-        return Err(Error::not_implemented("removing a link is not supported"));
+        call.run(move |engine| engine.remove_link(&id)).await?;
+        return Ok(answer::no_content());
     }
     let removal = Removal { force: call.query.is_set("force"), volumes: call.query.is_set("v") };
     call.run(move |engine| engine.remove_container(&id, removal)).await?;

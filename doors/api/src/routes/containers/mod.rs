@@ -17,7 +17,11 @@ pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
         ["json"] if call.is("GET") => Box::pin(look::list(call)),
         ["create"] if call.is("POST") => Box::pin(life::create(call)),
         ["prune"] if call.is("POST") => Box::pin(life::prune(call)),
-        [id] if call.is("DELETE") => Box::pin(life::remove(call, id.into())),
+        // A link is known by two names.
+        [_] | [_, _] if call.is("DELETE") => {
+            let name = rest.join("/");
+            Box::pin(life::remove(call, name))
+        }
         [id, "attach", "ws"] if call.is("GET") => Box::pin(streams::attach_websocket(call, id.into())),
         [_, "checkpoints", ..] => unserved("checkpointing"),
         [id, verb] => one(call, id, verb),

@@ -163,7 +163,7 @@ impl Place {
         match offer.words(&session, last) {
             Err(_) => (Vec::new(), FAILED),
             Ok(words) => {
-                let open = !words.is_empty() && words.iter().all(|(word, _)| word.ends_with(['=', ':']));
+                let open = !words.is_empty() && words.iter().all(|(word, _)| word.ends_with(['=', ':', '-']));
                 let files =
                     if matches!(offer, Offer::Files | Offer::CopyEnds | Offer::Links) { 0 } else { NO_FILES };
                 let words = words.into_iter().map(|(word, about)| (format!("{prefix}{word}"), about));
@@ -210,6 +210,9 @@ mod tests {
         assert_eq!(complete("run --env-file "), [":0"]);
         assert_eq!(complete("run -it --name "), [":4"]);
         assert_eq!(complete("events --filter cont"), ["container=", ":6"]);
+        assert_eq!(complete("ps --filter st"), ["status=", ":6"]);
+        assert_eq!(complete("run --detach-keys "), ["ctrl-", ":6"]);
+        assert_eq!(complete("swarm le"), ["leave", ":4"]);
         assert_eq!(complete("nothing "), [":0"]);
         assert_eq!(complete("run busybox -"), [":4"]);
         assert_eq!(complete("logs --tail "), [":4"]);

@@ -159,17 +159,51 @@ const EVENT_FILTERS: &[&str] = &[
     "type=",
     "volume=",
 ];
-const TYPES: &[&str] = &["container", "image", "network", "volume"];
+const TYPES: &[&str] =
+    &["config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume"];
+const NETWORK_DRIVERS: &[&str] = &["bridge", "ipvlan", "macvlan"];
+
+/// What lists and prunes are narrowed by, where it is more than labels and times.
+fn filters(command: &str) -> &'static [&'static str] {
+    match command {
+        "ps" => &[
+            "ancestor=",
+            "before=",
+            "expose=",
+            "exited=",
+            "health=",
+            "id=",
+            "is-task=",
+            "label=",
+            "name=",
+            "network=",
+            "publish=",
+            "since=",
+            "status=",
+            "volume=",
+        ],
+        "images" => &["before=", "dangling=", "label=", "reference=", "since=", "until="],
+        "volume ls" | "volume list" => &["dangling=", "driver=", "label=", "name="],
+        "network ls" | "network list" => {
+            &["dangling=", "driver=", "id=", "label=", "name=", "scope=", "type="]
+        }
+        "events" => EVENT_FILTERS,
+        "plugin ls" | "plugin list" => &["capability=", "enabled="],
+        _ => &["label=", "label!=", "until="],
+    }
+}
 
 /// What stands behind a flag of a command.
 pub(super) fn of_flag(command: &str, flag: &str) -> Offer {
     match (command, flag) {
         ("run" | "create" | "update", "restart") => Offer::Words(RESTARTS),
+        (_, "detach-keys") => Offer::Words(&["ctrl-"]),
         ("run" | "create", _) => of_creation(flag),
         ("exec", "env") => Offer::Variables,
         ("kill" | "stop" | "restart", "signal") => Offer::Words(SIGNALS),
         ("inspect", "type") => Offer::Words(TYPES),
-        ("events", "filter") => Offer::Words(EVENT_FILTERS),
+        (command, "filter") => Offer::Words(filters(command)),
+        ("network create", "driver") => Offer::Words(NETWORK_DRIVERS),
         ("image convert", "layers") => Offer::Words(&["directory", "tar"]),
         ("", "context") => Offer::Contexts,
         ("", "log-level") => Offer::Words(&["debug", "info", "warn", "error", "fatal"]),
