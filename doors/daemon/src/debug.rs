@@ -46,8 +46,12 @@ enum Debug {
 
 #[derive(clap::Subcommand)]
 enum Trace {
-    /// The steps of a start: `run --rm --network none` in an engine of its own.
+    /// The steps of a start: `run --rm` in an engine of its own.
     Start {
+        /// The network that it is in. An engine that is to make one belongs into a namespace of networks of its own
+        /// (`unshare --net`): it makes this machine a router.
+        #[arg(long, default_value = "none")]
+        network: String,
         /// How often.
         #[arg(long, default_value_t = 30)]
         rounds: usize,
@@ -66,8 +70,8 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::from(error.use_stderr()) * 125);
         }
     };
-    let Debug::Trace(Trace::Start { rounds, most }) = command;
-    match trace_start(rounds, most) {
+    let Debug::Trace(Trace::Start { network, rounds, most }) = command;
+    match trace_start(&network, rounds, most) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dhow debug: {error:#}");
@@ -76,11 +80,14 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn trace_start(rounds: usize, most: Option<u32>) -> Result<()> {
+fn trace_start(network: &str, rounds: usize, most: Option<u32>) -> Result<()> {
     let bench = Bench::start()?;
     let image = bench.image()?;
+    if !matches!(network, "none" | "host" | "bridge") {
+        bench.dhow(&["network", "create", network])?;
+    }
     for _ in 0..rounds + WARM {
-        bench.dhow(&["run", "--rm", "--network", "none", &image])?;
+        bench.dhow(&["run", "--rm", "--network", network, &image])?;
     }
     let marks = std::fs::read_to_string(bench.marks()).context("read the marks")?;
     drop(bench);

@@ -32,7 +32,7 @@ const SIX: u8 = 10;
 
 /// A link of this namespace, by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Index(u32);
+pub struct Index(pub(crate) u32);
 
 impl Index {
     /// The number.
@@ -181,12 +181,13 @@ impl Links {
         made.map(|link| link.index).ok_or_else(|| io::Error::other(format!("the link {name} is gone")))
     }
 
-    /// Makes a pair of links; the end here is up.
+    /// Makes a pair of links; the end here is up when it has a bridge.
     ///
     /// # Errors
     /// The kernel's.
     pub fn add_pair(&mut self, pair: &Pair<'_>) -> io::Result<()> {
-        let mut request = Message::new(libc::RTM_NEWLINK, EXCLUSIVE, &start(None, UP, UP));
+        let up = if pair.master.is_some() { UP } else { 0 };
+        let mut request = Message::new(libc::RTM_NEWLINK, EXCLUSIVE, &start(None, up, up));
         request.text(libc::IFLA_IFNAME, pair.name);
         pair.mtu.map(|mtu| request.number(libc::IFLA_MTU, mtu));
         pair.master.map(|master| request.number(libc::IFLA_MASTER, master.0));
@@ -206,6 +207,15 @@ impl Links {
     pub fn change(&mut self, link: Index, change: &Change<'_>) -> io::Result<()> {
         let message = changed(link, change);
         self.socket.request(&message).map_err(told(format!("change the link {}", link.0)))
+    }
+
+    /// Changes a link, step by step, in one packet.
+    ///
+    /// # Errors
+    /// The kernel's: the first.
+    pub fn change_all(&mut self, link: Index, steps: &[Change<'_>]) -> io::Result<()> {
+        let steps: Vec<Message> = steps.iter().map(|step| changed(link, step)).collect();
+        self.socket.batch(&steps).map_err(told(format!("change the link {}", link.0)))
     }
 
     /// Gives a link its addresses, puts it up, and adds routes, all in one packet.
@@ -297,6 +307,8 @@ pub struct Change<'a> {
     pub master: Option<Index>,
     /// Its hardware address.
     pub mac: Option<Mac>,
+    /// Bytes of a packet.
+    pub mtu: Option<u32>,
     /// It takes packets of the host's loopback addresses (`route_localnet`), of which a port that is published
     /// on 127.0.0.1 needs those that come back. The firewall drops all others: it comes first.
     pub loopback: Option<bool>,
@@ -335,6 +347,7 @@ fn changed(link: Index, change: &Change<'_>) -> Message {
     change.name.map(|name| message.text(libc::IFLA_IFNAME, name));
     change.master.map(|master| message.number(libc::IFLA_MASTER, master.0));
     change.mac.map(|mac| message.put(libc::IFLA_ADDRESS, &mac));
+    change.mtu.map(|mtu| message.number(libc::IFLA_MTU, mtu));
     let of_four = change.loopback.is_some() || change.loose.is_some();
     if of_four || change.names_itself.is_some() {
         message.nest(libc::IFLA_AF_SPEC, |families| {

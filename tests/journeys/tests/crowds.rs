@@ -70,7 +70,11 @@ fn held(engine: &Engine) -> Result<BTreeSet<String>> {
         all.extend(told.split_whitespace().map(str::to_owned));
     }
     let links = must(engine.within_network(Path::new("ip")).args(["-o", "link"]))?;
-    all.extend(links.lines().filter_map(|line| line.split(": ").nth(1)).map(str::to_owned));
+    // A few ends wait for the next containers, on no bridge.
+    let waits = |line: &&str| line.contains(": veth") && !line.contains(" master ");
+    ensure!(links.lines().filter(waits).count() <= 4, "{links}");
+    let links = links.lines().filter(|line| !waits(line));
+    all.extend(links.filter_map(|line| line.split(": ").nth(1)).map(str::to_owned));
     Ok(all)
 }
 

@@ -43,6 +43,7 @@ impl Engine {
     }
 
     fn join_all(&self, record: &Container, joined: &mut Joined) -> Result<()> {
+        let names = self.needs_names(record, &joined.endpoints)?;
         for (place, name) in in_order(&joined.endpoints).into_iter().enumerate() {
             let network = self.complete_default(&self.network(&name)?)?;
             configuration::check_joins(&network)?;
@@ -55,16 +56,20 @@ impl Engine {
             if network.driver.has_links() {
                 let space = match &joined.space {
                     Some(space) => space.clone(),
-                    None => joined.space.insert(self.ports.networks.space()?).clone(),
+                    None => joined.space.insert(self.ports.networks.space(network.driver, names)?).clone(),
                 };
+                if let Some(end) = space.spare_end() {
+                    // It was made before anybody wanted it, and is not renamed.
+                    assigned.host_interface = end;
+                }
                 let connection = (&*assigned, &endpoint.settings);
                 self.connect_space(&network, &space, &link(&network, connection, place)?)?;
             }
             self.tell_network(&network, "connect", Some(record));
         }
         if let Some(space) = &joined.space {
-            joined.names = self.needs_names(record, &joined.endpoints)?;
-            if joined.names {
+            joined.names = names;
+            if names {
                 self.serve_names(record, &joined.endpoints, space)?;
             }
         }

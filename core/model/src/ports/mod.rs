@@ -26,7 +26,9 @@ pub use logs::{
     LogStream, Syslog, SyslogAddress, SyslogFormat, SyslogTls,
 };
 pub use names::{Addresses, Names, Servers, Upstreams};
-pub use networks::{Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, Way};
+pub use networks::{
+    Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, SpareListeners, SparePair, Way,
+};
 pub use records::{Durability, Records};
 pub use runtime::{
     Adopted, AttachOptions, ExecPlan, MountedTree, RootfsPlan, Runtime, RuntimeEvent, RuntimeProgram,

@@ -1,11 +1,11 @@
 //! Networks of containers on the host: bridges, links, addresses, rules.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::network::{Direct, Network, Prefix, Published};
+use crate::network::{Direct, Driver, Network, Prefix, Published};
 use crate::{ContainerId, Result};
 
 /// What the rules of networks reach the world by.
@@ -30,8 +30,9 @@ pub trait Networks: Send + Sync {
     /// Puts ends of connections that there are on the network's bridge; those that are on it stay.
     fn attach(&self, network: &Network, interfaces: &[String]) -> Result<()>;
 
-    /// A space of its own, with a loopback interface.
-    fn space(&self) -> Result<NetworkSpace>;
+    /// A space of its own, with a loopback interface, for a first connection by this driver; with `names` questions for
+    /// names will be answered in it.
+    fn space(&self, driver: Driver, names: bool) -> Result<NetworkSpace>;
 
     /// The space that a process is in.
     fn space_of(&self, pid: i32) -> Result<NetworkSpace>;
@@ -92,13 +93,77 @@ pub struct NetworkSpace {
     handle: Arc<OwnedFd>,
     path: PathBuf,
     socket: Arc<OwnedFd>,
+    spare: Arc<Mutex<Spare>>,
+}
+
+/// What was made for a space in advance, and is nobody's yet.
+#[derive(Debug, Default)]
+struct Spare {
+    pair: Option<SparePair>,
+    listeners: Option<SpareListeners>,
+}
+
+/// Links that lead into a space and are nobody's connection yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SparePair {
+    /// The name of the end on the host.
+    pub name: String,
+    /// Its number.
+    pub end: u32,
+    /// The number of the end in the space.
+    pub inside: u32,
+}
+
+/// Where questions for names will arrive in a space.
+#[derive(Debug)]
+pub struct SpareListeners {
+    /// By datagrams.
+    pub datagrams: UdpSocket,
+    /// By connections.
+    pub streams: TcpListener,
 }
 
 impl NetworkSpace {
     /// A namespace by its handle, the path by which other processes open it, and a socket of rtnetlink(7) in it.
     #[must_use]
     pub fn new(handle: OwnedFd, path: PathBuf, socket: OwnedFd) -> Self {
-        Self { handle: Arc::new(handle), path, socket: Arc::new(socket) }
+        Self { handle: Arc::new(handle), path, socket: Arc::new(socket), spare: Arc::default() }
+    }
+
+    /// The same with a pair of links for the first connection.
+    #[must_use]
+    pub fn with_spare(self, pair: SparePair) -> Self {
+        self.lock_spare().pair = Some(pair);
+        self
+    }
+
+    /// The same with sockets for the server of names.
+    #[must_use]
+    pub fn with_listeners(self, listeners: SpareListeners) -> Self {
+        self.lock_spare().listeners = Some(listeners);
+        self
+    }
+
+    /// What the pair's end on the host is called, while nobody has it.
+    #[must_use]
+    pub fn spare_end(&self) -> Option<String> {
+        self.lock_spare().pair.as_ref().map(|pair| pair.name.clone())
+    }
+
+    /// The pair, for who asks first.
+    #[must_use]
+    pub fn take_spare(&self) -> Option<SparePair> {
+        self.lock_spare().pair.take()
+    }
+
+    /// The sockets, for who asks first.
+    #[must_use]
+    pub fn take_listeners(&self) -> Option<SpareListeners> {
+        self.lock_spare().listeners.take()
+    }
+
+    fn lock_spare(&self) -> MutexGuard<'_, Spare> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The handle.

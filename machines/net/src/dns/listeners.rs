@@ -10,6 +10,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use dhow_model::ports::SpareListeners;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
@@ -33,6 +34,21 @@ pub struct Listeners {
 }
 
 impl Listeners {
+    /// Those that were opened in advance, in this namespace.
+    ///
+    /// # Errors
+    /// The kernel's: no descriptor is left.
+    pub fn from_spare(spare: SpareListeners, namespace: impl AsFd) -> io::Result<Self> {
+        let SpareListeners { datagrams, streams } = spare;
+        Ok(Self { datagrams, streams, namespace: namespace.as_fd().try_clone_to_owned()? })
+    }
+
+    /// Them without the namespace, which does not live longer for them.
+    #[must_use]
+    pub fn into_spare(self) -> SpareListeners {
+        SpareListeners { datagrams: self.datagrams, streams: self.streams }
+    }
+
     /// Opens them in a namespace in which `lo` is up.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod guard;
 mod ipv6;
 mod pool;
 mod ports;
+mod spare;
 mod sysctls;
 mod ways;
 
@@ -21,8 +22,9 @@ use std::sync::{Mutex, PoisonError};
 use dhow_model::network::{Direct, Driver, Network, Prefix};
 use dhow_model::ports::{Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, Way};
 use dhow_model::{ContainerId, Error, Kind, Result};
+use dhow_sys::trace::mark;
 
-use crate::dns::Server;
+use crate::dns::{Listeners, Server};
 use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
 use annex::{Annex, Rooms, Shape};
@@ -44,7 +46,8 @@ pub struct HostNetworks {
     forwarding: Forwarding,
     policy: HostPolicy,
     server: Server,
-    pool: Pool,
+    plain: Pool,
+    named: Pool,
     rooms: Rooms,
 }
 
@@ -60,7 +63,8 @@ impl HostNetworks {
             forwarding: Forwarding::new(exec_root.join("forwarding-was-off")),
             policy,
             server,
-            pool: Pool::default(),
+            plain: Pool::of(spare::pair),
+            named: Pool::of(spare::pair_and_listeners),
             rooms: Rooms::default(),
         }
     }
@@ -132,7 +136,13 @@ impl HostNetworks {
     fn join(&self, space: &NetworkSpace, plan: &LinkPlan, first: &str, isolated: bool) -> io::Result<()> {
         let made = Cell::new(false);
         let put = |links: &mut Links, bridge: &str| {
-            if made.replace(true) { move_to(links, plan, bridge) } else { join(links, space, plan, bridge) }
+            if made.replace(true) {
+                return move_to(links, plan, bridge);
+            }
+            match space.take_spare() {
+                Some(spare) => spare::adopt(links, space, plan, (bridge, &spare)),
+                None => join(links, space, plan, bridge),
+            }
         };
         self.rooms.find(first, |number| {
             if number == 0 {
@@ -244,8 +254,13 @@ impl Networks for HostNetworks {
         attached.map_err(failed(format!("cannot connect to the bridge {name} again")))
     }
 
-    fn space(&self) -> Result<NetworkSpace> {
-        self.pool.take().map_err(failed("cannot make a network namespace"))
+    fn space(&self, driver: Driver, names: bool) -> Result<NetworkSpace> {
+        let pool = if names { &self.named } else { &self.plain };
+        // What waits has an end of a pair of links in it, for which only a bridge has a use.
+        let space = if driver == Driver::Bridge { pool.take() } else { pool::new() };
+        let space = space.map_err(failed("cannot make a network namespace"))?;
+        mark("network space taken");
+        Ok(space)
     }
 
     fn space_of(&self, pid: i32) -> Result<NetworkSpace> {
@@ -260,7 +275,10 @@ impl Networks for HostNetworks {
             Carrier::Bridge { name, isolated, .. } => {
                 let what = || format!("cannot connect to the bridge {name}");
                 self.join(space, plan, name, *isolated).map_err(failed(what()))?;
-                configure(space, plan).map_err(failed(what()))
+                mark("on its bridge");
+                configure(space, plan).map_err(failed(what()))?;
+                mark("addressed");
+                Ok(())
             }
             Carrier::Direct(direct) => {
                 let what = || format!("cannot connect to the parent interface {}", direct.parent);
@@ -296,8 +314,14 @@ impl Networks for HostNetworks {
     }
 
     fn serve_names(&self, container: &ContainerId, space: &NetworkSpace) -> Result<()> {
-        let opened = self.server.open(container, space.handle().as_fd());
-        opened.map_err(failed("cannot serve names to the container"))
+        let opened = match space.take_listeners() {
+            Some(spare) => Listeners::from_spare(spare, space.handle())
+                .and_then(|listeners| self.server.serve(container, listeners)),
+            None => self.server.open(container, space.handle().as_fd()),
+        };
+        opened.map_err(failed("cannot serve names to the container"))?;
+        mark("names served");
+        Ok(())
     }
 
     fn stop_names(&self, container: &ContainerId) {
