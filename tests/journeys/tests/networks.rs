@@ -2,11 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use dhow_testkit::{Engine, network};
+use dhow_testkit::{Engine, network, process};
 
 /// Answers every connection to port 80 with its name, and who asked.
 const SERVE: &str = "mkdir -p /www/cgi-bin; printf '#!/bin/sh\necho; hostname; echo $REMOTE_ADDR' > /www/cgi-bin/who; \
@@ -312,7 +313,18 @@ fn an_internal_network_leads_nowhere() -> Result<()> {
 fn networks_are_refused_and_removed_in_dockers_words() -> Result<()> {
     let engine = engine()?;
     engine.docker(&["network", "create", "--subnet", "10.77.0.0/16", "one"]).ok();
+    let host = "ip link add lan0 type dummy 2>/dev/null || ip link add lan0 type veth peer lan1; \
+                ip addr add 10.66.5.1/24 dev lan0; ip addr add fd00:66::1/64 dev lan0";
+    process::must(engine.within_network(Path::new("sh")).args(["-c", host]))?;
     for (arguments, words) in [
+        (
+            &["create", "--subnet", "10.66.0.0/16", "two"][..],
+            "10.66.0.0/16 overlaps with the host's own address 10.66.5.1 of lan0",
+        ),
+        (
+            &["create", "--ipv6", "--subnet", "fd00:66::/48", "two"],
+            "the host's own address fd00:66::1 of lan0",
+        ),
         (&["create", "one"][..], "network with name one already exists"),
         (&["create", "host"], "operation is not permitted on predefined host network"),
         (

@@ -155,3 +155,29 @@ fn what_cannot_be_is_refused_and_all_is_as_it_was() -> Result<()> {
     ensure!(fetch(&engine, 8080)? == "port 80");
     Ok(())
 }
+
+/// A container that was stopped while its network was removed is taken out of it by name, as with Docker, and
+/// starts in another.
+#[test]
+fn a_stopped_container_leaves_a_network_that_was_removed() -> Result<()> {
+    let engine = engine()?;
+    for (number, leave) in
+        [&["network", "disconnect", "gone", "web"][..], &["update", "--network-rm", "gone", "web"]]
+            .into_iter()
+            .enumerate()
+    {
+        engine.docker(&["network", "create", "gone"]).ok();
+        engine.docker(&["create", "--name", "web", "--network", "gone", "busybox", "sleep", "1000"]).ok();
+        engine.docker(&["network", "rm", "gone"]).ok();
+        let refused = engine.docker(&["start", "web"]);
+        ensure!(refused.stderr.contains("network gone not found"), "{refused:?}");
+        engine.dhow(leave).ok();
+        engine.docker(&["network", "connect", "bridge", "web"]).ok();
+        engine.docker(&["start", "web"]).ok();
+        ensure!(networks(&engine) == "bridge", "{number}: {}", networks(&engine));
+        let refused = engine.docker(&["network", "disconnect", "gone", "web"]);
+        ensure!(refused.stderr.contains("network gone not found"), "{refused:?}");
+        engine.docker(&["rm", "-f", "web"]).ok();
+    }
+    Ok(())
+}

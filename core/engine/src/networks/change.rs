@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network, Published};
 use dhow_model::ports::{LinkPlan, NetworkSpace};
-use dhow_model::{Container, Error, Result};
+use dhow_model::{Container, Error, Kind, Result};
 
 use super::assign::{Connection, link, ways};
 use super::check::check_settings;
@@ -123,9 +123,14 @@ impl Engine {
     /// # Errors
     /// In Docker's words: it is not in it.
     pub fn disconnect_network(&self, network: &str, container: &str, force: bool) -> Result<()> {
-        let network = self.network(network)?;
+        let network = match self.network(network) {
+            Err(error) if error.kind() == Kind::NotFound => {
+                return if self.forget_gone(network, container)? { Ok(()) } else { Err(error) };
+            }
+            found => found?,
+        };
         let entry = match self.container(container) {
-            Err(error) if force && error.kind() == dhow_model::Kind::NotFound => {
+            Err(error) if force && error.kind() == Kind::NotFound => {
                 return Err(Error::not_found(format!("endpoint {container} not found")));
             }
             found => found?,
@@ -156,6 +161,19 @@ impl Engine {
         drop(turn);
         self.tell_network(&network, "disconnect", Some(&record));
         moved
+    }
+
+    /// A container that does not run is taken out of a network that was removed; whether it was in one of that name
+    /// or id.
+    fn forget_gone(&self, network: &str, container: &str) -> Result<bool> {
+        let Ok(entry) = self.container(container) else { return Ok(false) };
+        let _turn = entry.turn();
+        let record = entry.record();
+        let named = |(name, endpoint): &(&String, &Endpoint)| *name == network || endpoint.network == network;
+        let found = record.networks.iter().find(named).map(|(name, _)| name.clone());
+        let Some(name) = found.filter(|_| record.state.running().is_none()) else { return Ok(false) };
+        entry.change(&self.ports, |record| drop(record.networks.remove(&name)))?;
+        Ok(true)
     }
 
     fn put_endpoint(

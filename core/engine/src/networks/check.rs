@@ -41,12 +41,27 @@ fn addresses(network: &Network, settings: &EndpointSettings) -> Vec<String> {
             None => problems.push(format!("invalid {version} address: {text}")),
         }
     }
-    let wrong = ipam.link_local.iter().filter(|text| parse(text).is_none());
-    problems.extend(wrong.map(|text| format!("invalid link-local IP address: {text}")));
+    for text in &ipam.link_local {
+        match parse(text) {
+            None => problems.push(format!("invalid link-local IP address: {text}")),
+            Some(address) if !is_of_link(address) => {
+                problems.push(format!("invalid link local IP address: {address}"));
+            }
+            Some(_) => {}
+        }
+    }
     let has = |address: &IpAddr| network.pools.iter().any(|pool| pool.subnet.contains(*address));
     let outside = good.iter().filter(|address| !network.is_built_in() && !has(address));
     problems.extend(outside.map(|address| format!("no configured subnet contains IP address {address}")));
     problems
+}
+
+/// RFC 3927, RFC 4291: any other would be somebody else's, at times the gateway's.
+fn is_of_link(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }
 
 /// An address that can be somebody's; of version 4 also where it is written as one of version 6.
@@ -125,6 +140,10 @@ mod tests {
                     "invalid link-local IP address: abc",
                     "invalid link-local IP address: ",
                 ],
+            ),
+            (
+                serde_json::json!({"LinkLocalIPs": ["fe80::7", "10.66.0.1", "fd00:66::1"]}),
+                &["invalid link local IP address: 10.66.0.1", "invalid link local IP address: fd00:66::1"],
             ),
             (serde_json::json!({"IPv4Address": "0.0.0.0"}), &["invalid IPv4 address: 0.0.0.0"]),
             (

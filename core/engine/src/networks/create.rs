@@ -1,6 +1,7 @@
 //! A new network: its addresses are chosen or checked, and it is recorded.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use dhow_model::network::{self, Driver, Network, Pool, Prefix};
@@ -63,7 +64,7 @@ impl Engine {
         if known.networks.values().any(|network| network.name == request.name) {
             return Err(Error::conflict(format!("network with name {} already exists", request.name)));
         }
-        let used: Vec<Prefix> = used_by_host.into_iter().map(|(prefix, _)| prefix).collect();
+        let used: Vec<Prefix> = used_by_host.iter().map(|(prefix, _)| *prefix).collect();
         let mut network = Network {
             id: ContainerId::from_random(self.ports.host.random()).to_string(),
             driver: if request.config_only { configuration::DRIVER } else { driver },
@@ -85,6 +86,7 @@ impl Engine {
         } else {
             options::check(&network)?;
             network.pools = self.pools(&known, &request, (&network, &used))?;
+            check_host(&network, &used_by_host)?;
             check_bridge(&known, &network, &self.settings().bridge())?;
             known.check_parent(&network)?;
         }
@@ -175,6 +177,24 @@ impl Engine {
 
 fn chosen(subnet: Prefix) -> Pool {
     Pool { subnet, range: None, gateway: None, reserved: BTreeMap::new() }
+}
+
+/// Containers among which the host has an address already, on another link, would be reached by one of the two only.
+fn check_host(network: &Network, used: &[(Prefix, String)]) -> Result<()> {
+    let is_own = |prefix: &Prefix| match prefix.address {
+        IpAddr::V4(_) => *prefix != prefix.network(),
+        IpAddr::V6(address) => *prefix != prefix.network() && !address.is_unicast_link_local(),
+    };
+    let others = used.iter().filter(|(prefix, link)| is_own(prefix) && *link != network.bridge());
+    for (prefix, link) in others.filter(|_| network.driver == Driver::Bridge) {
+        if let Some(pool) = network.pools.iter().find(|pool| pool.subnet.contains(prefix.address)) {
+            return Err(Error::forbidden(format!(
+                "invalid pool request: {} overlaps with the host's own address {} of {link}",
+                pool.subnet, prefix.address
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Where nobody stands between the containers and the world, an address is kept for him only when it was asked for.

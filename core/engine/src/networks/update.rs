@@ -94,12 +94,16 @@ impl Engine {
     ) -> Result<BTreeMap<String, EndpointSettings>> {
         let record = self.container(id)?.record();
         let settings = networks.iter().map(|name| {
-            let network = self.network(name)?;
-            let endpoint = record.networks.get(&network.name).ok_or_else(|| {
-                let words = format!("container {} is not connected to network {}", record.id, network.name);
+            let name = match self.network(name) {
+                // One that was removed is known to the container alone.
+                Err(_) if record.networks.contains_key(name) => name.clone(),
+                found => found?.name.clone(),
+            };
+            let endpoint = record.networks.get(&name).ok_or_else(|| {
+                let words = format!("container {} is not connected to network {name}", record.id);
                 Error::forbidden(words)
             })?;
-            Ok((network.name.clone(), endpoint.settings.clone()))
+            Ok((name, endpoint.settings.clone()))
         });
         settings.collect()
     }
