@@ -55,9 +55,9 @@ fn containers(store: &Store, image: ImageId) -> Result<()> {
                 times[at].push(start.elapsed());
                 Ok(())
             };
-            step(0, &|| store.snapshots.prepare(&id, Some(&image), durability))?;
+            step(0, &|| store.snapshots.prepare(&id, Some(&image), durability, 0))?;
             step(1, &|| store.records.put_container(&container(&id, image), durability))?;
-            step(2, &|| store.snapshots.rootfs(&id, true).map(drop))?;
+            step(2, &|| store.snapshots.rootfs(&id, true, 0).map(drop))?;
             step(3, &|| store.snapshots.read_file(&id, None, Path::new("/etc/passwd"), 1 << 20).map(drop))?;
             step(4, &|| {
                 store.records.delete_container(&id, durability)?;
@@ -76,7 +76,7 @@ fn containers(store: &Store, image: ImageId) -> Result<()> {
 fn many(store: Store, root: &Path, options: Options, image: ImageId) -> Result<()> {
     for number in 0..1_000 {
         let id = id(number);
-        store.snapshots.prepare(&id, Some(&image), Durability::Relaxed)?;
+        store.snapshots.prepare(&id, Some(&image), Durability::Relaxed, 0)?;
         store.records.put_container(&container(&id, image), Durability::Relaxed)?;
     }
     drop(store);
@@ -96,7 +96,7 @@ fn images(root: &Path, options: Options, archive: &Path) -> Result<(), Box<dyn s
     let item = SaveItem { id: first.id, references: first.references.clone() };
     measured("save", || store.images.save(&[item], SaveFormat::Both, &mut std::io::sink()))?;
     let id = id(5_000);
-    store.snapshots.prepare(&id, Some(&first.id), Durability::Relaxed)?;
+    store.snapshots.prepare(&id, Some(&first.id), Durability::Relaxed, 0)?;
     let upper = root.join("containers").join(id.as_str()).join("rw");
     for number in 0..5_000 {
         std::fs::write(upper.join(format!("file{number}")), vec![b'x'; 40_000])?;

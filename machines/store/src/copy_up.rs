@@ -51,6 +51,8 @@ impl Core {
         let stage = Stage::new(&self.layout)?;
         let staged = stage.path().join(WHOLE);
         make_directory(&staged, 0o700)?;
+        // What is not of the volume's project could not be moved there.
+        self.quotas.join(&staged, &volume.mountpoint)?;
         let into = File::open(&staged).on("open", &staged)?;
         let copied =
             copy_tree(from.as_fd(), into.as_fd()).map_err(|error| Error::internal(told()).because(error))?;

@@ -5,7 +5,8 @@
 //! held in memory, so that listing and looking reads no disk. Then the four ports: [`images`],
 //! [`snapshots`], [`records`], [`volumes`]. [`blobs`] and [`stack`] hold what images are made of;
 //! [`mod@tar`] and [`layer`] turn layers into tars and back, [`erofs`] makes a tar a file system;
-//! [`repair`] is what each start mends, and [`check`] what is looked through when somebody asks.
+//! [`quota`] limits what volumes and writable layers take; [`repair`] is what each start mends, and [`check`] what is
+//! looked through when somebody asks.
 //!
 //! What must never be:
 //! - a name that points to something not whole: files first, then a sync, then the record;
@@ -24,6 +25,7 @@ mod images;
 pub mod layer;
 mod layout;
 mod networks;
+mod quota;
 mod records;
 mod repair;
 mod side_by_side;
@@ -52,6 +54,7 @@ use catalog::Catalog;
 use database::Database;
 use error::Context as _;
 use layout::Layout;
+use quota::Quotas;
 use stack::{Formats, Mounts, Pins};
 use staging::Trash;
 
@@ -96,7 +99,8 @@ impl Store {
     pub fn open_with(root: &Path, options: Options) -> Result<Self> {
         let layout = Arc::new(Layout::create(root)?);
         let lock = acquire(&layout)?;
-        let trash = Trash::start(Arc::clone(&layout))?;
+        let quotas = Arc::new(Quotas::new(layout.root(), layout.staging()));
+        let trash = Trash::start(Arc::clone(&layout), Arc::clone(&quotas))?;
         trash.take_over()?;
         let database = repair::open_database(&layout)?;
         if database.was_looked_through() {
@@ -117,6 +121,7 @@ impl Store {
             small_files: snapshots::SmallFiles::default(),
             turns: snapshots::Turns::default(),
             copy_ups: Mutex::new(()),
+            quotas,
             trash,
             layout,
             _lock: lock,
@@ -156,6 +161,7 @@ pub(crate) struct Core {
     turns: snapshots::Turns,
     /// Held by whoever fills an empty volume.
     copy_ups: Mutex<()>,
+    quotas: Arc<Quotas>,
     trash: Trash,
     layout: Arc<Layout>,
     /// Dropped last: nothing of ours touches the directory after it.

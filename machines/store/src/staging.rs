@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 
 use crate::error::{Context as _, Result};
 use crate::layout::{Layout, make_directory};
+use crate::quota::Quotas;
 
 /// A directory in which something is made; deleted when dropped.
 #[derive(Debug)]
@@ -69,11 +70,11 @@ pub(crate) struct Trash {
 }
 
 impl Trash {
-    pub(crate) fn start(layout: Arc<Layout>) -> Result<Self> {
+    pub(crate) fn start(layout: Arc<Layout>, quotas: Arc<Quotas>) -> Result<Self> {
         let (work, incoming) = channel();
         let thread = std::thread::Builder::new()
             .name("store-trash".into())
-            .spawn(move || empty(&incoming))
+            .spawn(move || empty(&incoming, &quotas))
             .context(|| "cannot start the thread that deletes")?;
         Ok(Self { layout, work: Some(work), thread: Some(thread) })
     }
@@ -121,11 +122,13 @@ impl Drop for Trash {
     }
 }
 
-fn empty(incoming: &Receiver<PathBuf>) {
+fn empty(incoming: &Receiver<PathBuf>, quotas: &Quotas) {
     for path in incoming {
+        let projects = quotas.of(&path);
         if let Err(error) = delete_tree(&path) {
             tracing::warn!(path = %path.display(), %error, "cannot delete; the next start tries again");
         }
+        quotas.release(projects);
     }
 }
 

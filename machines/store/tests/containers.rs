@@ -302,7 +302,7 @@ fn a_container_that_nobody_recorded_is_cleared_away(format: LayerFormat) {
     let id = place.container(1, Some(&image));
     std::fs::write(place.upper(&id).join("file"), "2").unwrap();
     assert_eq!(place.store.snapshots.list().unwrap(), std::slice::from_ref(&id));
-    let refused = place.store.snapshots.prepare(&id, Some(&image), Durability::Relaxed).unwrap_err();
+    let refused = place.store.snapshots.prepare(&id, Some(&image), Durability::Relaxed, 0).unwrap_err();
     assert_eq!(refused.kind(), Kind::Conflict);
     let place = place.reopen();
     assert!(place.store.snapshots.list().unwrap().is_empty());

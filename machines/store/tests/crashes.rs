@@ -48,7 +48,7 @@ fn child(root: &Path, format: LayerFormat) -> ! {
         random[..4].copy_from_slice(&round.to_le_bytes());
         random[4..8].copy_from_slice(&std::process::id().to_le_bytes());
         let container = ContainerId::from_random(random);
-        store.snapshots.prepare(&container, Some(&id), Durability::Committed).unwrap();
+        store.snapshots.prepare(&container, Some(&id), Durability::Committed, 0).unwrap();
         store.records.put_container(&record(&container, "web", Some(id)), Durability::Committed).unwrap();
         println!("container {container}");
         let upper = root.join("containers").join(container.as_str()).join("rw");

@@ -195,7 +195,7 @@ fn a_damaged_index_is_named_and_shows_nothing_wrong() {
         std::fs::write(&index, damage).unwrap();
         let id = dhow_model::ContainerId::from_random([9; 32]);
         let prepared =
-            place.store.snapshots.prepare(&id, Some(&image), dhow_model::ports::Durability::Relaxed);
+            place.store.snapshots.prepare(&id, Some(&image), dhow_model::ports::Durability::Relaxed, 0);
         let error = prepared.unwrap_err();
         assert_eq!(error.kind(), Kind::Corrupt, "{}", error.report());
         assert!(error.report().contains(&layer.to_string()), "{}", error.report());

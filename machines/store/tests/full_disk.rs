@@ -68,7 +68,7 @@ fn story(root: &Path, format: LayerFormat) {
     assert!(error.report().contains("No space left on device"), "{}", error.report());
 
     let id = ContainerId::from_random([1; 32]);
-    store.snapshots.prepare(&id, Some(&base), Durability::Committed).unwrap();
+    store.snapshots.prepare(&id, Some(&base), Durability::Committed, 0).unwrap();
     store.records.put_container(&record(&id, "web", Some(base)), Durability::Committed).unwrap();
     let upper = root.join("containers").join(id.as_str()).join("rw");
     std::fs::write(upper.join("file"), &large[..3_500_000]).unwrap();

@@ -6,6 +6,7 @@
 //! a held directory; [`procfs`] writes to /proc only after it has made sure that it is /proc;
 //! [`identity`] sets users, groups and capabilities; [`channel`] passes messages and descriptors;
 //! [`inherit`] takes the sockets that the service manager opened;
+//! [`quota`] limits what trees take;
 //! [`process`] has what a process does to itself before it executes another program, and [`descriptors`]
 //! what it leaves that program; [`features`] tells what a kernel lacks; [`trace`] tells where the time of a
 //! start goes.
@@ -23,6 +24,7 @@ pub mod netlink;
 pub mod path;
 pub mod process;
 pub mod procfs;
+pub mod quota;
 pub mod seccomp;
 pub mod signal;
 pub mod signalfd;

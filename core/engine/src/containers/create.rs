@@ -1,7 +1,6 @@
 //! `create`: adds a writable layer and settings to an image; nothing runs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use dhow_model::container::{Config, HostConfig, Intent, State};
@@ -15,9 +14,6 @@ use crate::plan::{conflicts, discard, merge, storage, validate};
 use crate::registry::durability;
 use crate::volumes::Claims;
 use crate::{Engine, names};
-
-/// The most that is read of the list of mounts.
-const MOST_MOUNTS: u64 = 16 << 20;
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -63,7 +59,7 @@ impl Engine {
         merge::limit_swap(&mut host_config);
         self.check_donors(&host_config)?;
         self.runtime_program(&host_config.runtime)?;
-        self.check_storage(&host_config)?;
+        storage::layer_size(&host_config.storage_opt)?;
         let id = ContainerId::from_random(self.ports.host.random());
         let name = self.take_name(&name, &id)?;
         let mut record = Container {
@@ -94,20 +90,12 @@ impl Engine {
         }
     }
 
-    fn check_storage(&self, host: &HostConfig) -> Result<()> {
-        if host.storage_opt.is_empty() {
-            return Ok(());
-        }
-        let mounts = self.ports.host.read_file(Path::new("/proc/self/mountinfo"), MOST_MOUNTS)?;
-        let mounts = String::from_utf8_lossy(mounts.as_deref().unwrap_or_default()).into_owned();
-        storage::check(&host.storage_opt, &mounts, &self.settings().data_root)
-    }
-
     /// Makes the writable layer and the volumes, and writes the record last: a crash before that leaves
     /// what the next start clears.
     fn prepare(&self, mut record: Container) -> Result<()> {
         let durability = durability(&record);
-        self.ports.snapshots.prepare(&record.id, record.image.as_ref(), durability)?;
+        let size = storage::layer_size(&record.host_config.storage_opt)?;
+        self.ports.snapshots.prepare(&record.id, record.image.as_ref(), durability, size)?;
         let mut claims = Claims::new(self);
         let made = self.resolve_mounts(&mut record, &mut claims).and_then(|()| {
             self.populate(&record, durability)?;

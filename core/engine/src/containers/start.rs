@@ -10,7 +10,7 @@ use dhow_model::{Container, Error, Kind, Result, Timestamp};
 
 use super::refused;
 use crate::networks::Joined;
-use crate::plan::{Facts, cdi, files, logs, spec};
+use crate::plan::{Facts, cdi, files, logs, spec, storage};
 use crate::restart::policy::Backoff;
 use crate::{Engine, Entry, health};
 
@@ -125,7 +125,11 @@ impl Engine {
             id: record.id.clone(),
             spec: Arc::new(spec),
             trees: self.image_trees(record)?,
-            rootfs: self.ports.snapshots.rootfs(&record.id, record.host_config.auto_remove)?,
+            rootfs: self.ports.snapshots.rootfs(
+                &record.id,
+                record.host_config.auto_remove,
+                storage::layer_size(&record.host_config.storage_opt)?,
+            )?,
             stdio: stdio(record),
             log: logs::options(&record.host_config.log_config, &logs::Source::of(record, &facts.host.name))?,
             directory,

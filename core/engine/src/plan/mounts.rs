@@ -252,6 +252,7 @@ fn volume(mut point: MountPoint, name: String, options: VolumeOptions) -> Wanted
         driver: driver.name,
         labels: options.labels,
         options: driver.options,
+        size: 0,
     };
     Wanted { point: Some(point), make_source: false, volume: Some(request) }
 }

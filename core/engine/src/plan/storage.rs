@@ -1,58 +1,46 @@
-//! `StorageOpt`: the size of the writable layer. It needs project quotas, which we do not set yet; who asks
-//! for it hears what is missing, in Docker's words where it is the file system.
+//! `StorageOpt`: the size of the writable layer.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use dhow_model::{Error, Result};
 
 use super::logs::size;
 
-/// Refuses options: those that are none, and those that cannot be had.
+/// Bytes that the writable layer may take; 0 is no limit.
 ///
 /// # Errors
-/// Invalid argument or not implemented.
-pub fn check(options: &BTreeMap<String, String>, mountinfo: &str, data_root: &Path) -> Result<()> {
-    let Some((name, value)) = options.iter().next() else { return Ok(()) };
+/// Invalid argument for options that are none, and for what is no size.
+pub fn layer_size(options: &BTreeMap<String, String>) -> Result<u64> {
     if let Some(other) = options.keys().find(|name| !name.eq_ignore_ascii_case("size")) {
         return Err(Error::invalid(format!("Unknown option {other}")));
     }
-    size(value)
-        .map_err(|_| Error::invalid(format!("invalid size of the storage option {name}: {value:?}")))?;
-    if has_project_quotas(mountinfo, data_root) {
-        return Err(Error::not_implemented("HostConfig.StorageOpt is not supported yet"));
-    }
-    Err(Error::invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option"))
+    let Some((name, value)) = options.iter().next() else { return Ok(0) };
+    or_zero(value)
+        .map_err(|_| Error::invalid(format!("invalid size of the storage option {name}: {value:?}")))
 }
 
-/// Whether the file system that a directory is on counts by project (proc_pid_mountinfo(5)).
-fn has_project_quotas(mountinfo: &str, directory: &Path) -> bool {
-    let mounts = mountinfo.lines().filter_map(|line| {
-        let (place, rest) = (line.split(' ').nth(4)?, line.split(" - ").nth(1)?);
-        directory.starts_with(place).then(|| (place.len(), rest.split(' ').nth(2).unwrap_or_default()))
-    });
-    let options = mounts.max_by_key(|(length, _)| *length).map(|(_, options)| options);
-    options.is_some_and(|options| options.split(',').any(|option| matches!(option, "prjquota" | "pquota")))
+/// A size of which 0 is none.
+///
+/// # Errors
+/// As those of [`size`].
+pub fn or_zero(text: &str) -> Result<u64> {
+    if text == "0" { Ok(0) } else { size(text) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PLAIN: &str = "21 1 8:1 / / rw - ext4 /dev/sda rw,discard\n";
-
-    fn words(name: &str, value: &str, mountinfo: &str) -> String {
-        let options = BTreeMap::from([(name.to_owned(), value.to_owned())]);
-        check(&options, mountinfo, Path::new("/var/lib/dhow")).unwrap_err().to_string()
-    }
-
     #[test]
-    fn who_asks_for_a_size_hears_what_is_missing() {
-        let quotas = format!("{PLAIN}22 21 8:2 / /var/lib rw - xfs /dev/sdb rw,attr2,prjquota\n");
-        assert!(check(&BTreeMap::new(), PLAIN, Path::new("/")).is_ok());
-        assert!(words("size", "1G", PLAIN).contains("only for overlay over xfs with 'pquota'"));
-        assert_eq!(words("size", "1G", &quotas), "HostConfig.StorageOpt is not supported yet");
-        assert_eq!(words("foo", "1G", PLAIN), "Unknown option foo");
-        assert_eq!(words("size", "much", PLAIN), "invalid size of the storage option size: \"much\"");
+    fn a_size_is_the_only_option() {
+        let read = |name: &str, value: &str| {
+            layer_size(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+                .map_or_else(|error| error.to_string(), |size| size.to_string())
+        };
+        assert_eq!(layer_size(&BTreeMap::new()).unwrap(), 0);
+        assert_eq!(read("size", "1G"), "1073741824");
+        assert_eq!(read("Size", "0"), "0");
+        assert_eq!(read("foo", "1G"), "Unknown option foo");
+        assert_eq!(read("size", "much"), "invalid size of the storage option size: \"much\"");
     }
 }

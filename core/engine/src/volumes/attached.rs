@@ -24,6 +24,10 @@ pub(crate) struct Held<'a> {
 impl Engine {
     /// Mounts what a container's volumes stand for, until [`detach_volumes`](Self::detach_volumes).
     pub(crate) fn attach_volumes(&self, record: &Container) -> Result<()> {
+        for volume in self.known_volumes(record).filter(|volume| volume.size != 0) {
+            // Its data may have been carried to another disk.
+            self.ports.volumes.attach(&volume.name)?;
+        }
         self.hold(self.mounted_volumes(record), record.id.to_string()).map(Held::keep)
     }
 
@@ -75,8 +79,12 @@ impl Engine {
     }
 
     fn mounted_volumes(&self, record: &Container) -> Vec<String> {
-        let found = record.volumes().filter_map(|mount| self.ports.volumes.get(&mount.name).ok().flatten());
-        found.filter(|volume| volume.mount().is_some()).map(|volume| volume.name).collect()
+        let mounted = self.known_volumes(record).filter(|volume| volume.mount().is_some());
+        mounted.map(|volume| volume.name).collect()
+    }
+
+    fn known_volumes(&self, record: &Container) -> impl Iterator<Item = Volume> {
+        record.volumes().filter_map(|mount| self.ports.volumes.get(&mount.name).ok().flatten())
     }
 
     fn users_of(&self, name: &str) -> Arc<Mutex<BTreeSet<String>>> {

@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use dhow_model::event::EventKind;
 use dhow_model::ports::VolumeRequest;
 use dhow_model::volume::{self, ANONYMOUS};
-use dhow_model::{ContainerId, Error, Result, Volume};
+use dhow_model::{ContainerId, Error, Kind, Result, Volume};
 
 pub(crate) use attached::Attached;
 pub(crate) use claims::Claims;
 
 use crate::Engine;
-use crate::plan::logs::size;
+use crate::plan::storage;
 use crate::registry::{lock, shorten};
 
 /// What `prune` removed.
@@ -59,9 +59,10 @@ impl Engine {
         let known = self.ports.volumes.get(&request.name)?.is_some();
         if !known {
             // One that is there is answered as it is, whatever is asked of it now, as with Docker.
-            check_options(&request.name, &request.options)?;
+            request.size = checked_size(&request.name, &request.options)?;
         }
-        let volume = self.ports.volumes.create(request)?;
+        let name = request.name.clone();
+        let volume = self.ports.volumes.create(request).map_err(|error| in_words(&name, error))?;
         claim(&mut claimed, &volume.name);
         if !known {
             self.tell_volume("create", &volume);
@@ -160,11 +161,18 @@ impl Engine {
     }
 }
 
-fn check_options(name: &str, options: &BTreeMap<String, String>) -> Result<()> {
-    let size = options.get("size").map_or(Ok(0), |size| if size == "0" { Ok(0) } else { size::size(size) });
-    let checked = volume::check_options(options).and(size).and_then(|size| match size {
-        0 => Ok(()),
-        _ => Err(Error::invalid("quota size requested but no quota support")),
-    });
-    checked.map_err(|error| Error::new(error.kind(), format!("create {name}: {error}")))
+/// Docker names the volume where its driver did not make it.
+fn in_words(name: &str, error: Error) -> Error {
+    match error.kind() {
+        Kind::InvalidArgument => Error::invalid(format!("create {name}: {error}")),
+        _ => error,
+    }
+}
+
+/// Checks the options, and answers the size that they limit the volume to.
+fn checked_size(name: &str, options: &BTreeMap<String, String>) -> Result<u64> {
+    let size = options.get("size").map_or(Ok(0), |size| storage::or_zero(size));
+    volume::check_options(options)
+        .and(size)
+        .map_err(|error| Error::new(error.kind(), format!("create {name}: {error}")))
 }

@@ -37,4 +37,4 @@ pub use runtime::{
 pub use sample::{BlockCount, CpuSample, DirectionCounts, InterfaceCounts, MemorySample, Sample};
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
 pub use upkeep::{CheckReport, Finding, FindingState, Upkeep};
-pub use volumes::{VolumeCopy, VolumeRequest, Volumes};
+pub use volumes::{VolumeCopy, VolumeLimit, VolumeRequest, Volumes};

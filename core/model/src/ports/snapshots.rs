@@ -16,11 +16,21 @@ use crate::{ContainerId, ImageId, Result, Timestamp};
 /// container's own init attaches them in its own mount namespace, and what the engine itself must
 /// look at (`cp`, `export`) stays detached.
 pub trait Snapshots: Send + Sync {
-    /// Makes an empty writable layer on the stack of `image`; none is an empty root.
-    fn prepare(&self, id: &ContainerId, image: Option<&ImageId>, durability: Durability) -> Result<()>;
+    /// Makes an empty writable layer on the stack of `image`; none is an empty root. It may take `size` bytes; 0 is no
+    /// limit.
+    ///
+    /// # Errors
+    /// Invalid argument, in Docker's words, for a size where the file system keeps no limits.
+    fn prepare(
+        &self,
+        id: &ContainerId,
+        image: Option<&ImageId>,
+        durability: Durability,
+        size: u64,
+    ) -> Result<()>;
 
-    /// Mounts its root file system, for one start.
-    fn rootfs(&self, id: &ContainerId, volatile: bool) -> Result<RootfsPlan>;
+    /// Mounts its root file system, for one start, and makes sure of its limit.
+    fn rootfs(&self, id: &ContainerId, volatile: bool, size: u64) -> Result<RootfsPlan>;
 
     /// Keeps images that a container mounts beside its own: they cannot be removed before the container is.
     ///

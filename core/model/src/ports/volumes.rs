@@ -12,7 +12,8 @@ pub trait Volumes: Send + Sync {
     /// Makes a volume, or answers the one of that name.
     ///
     /// # Errors
-    /// Not found for a driver that is not there; invalid argument for options of a new one.
+    /// Not found for a driver that is not there; invalid argument for options of a new one, and for a size where the
+    /// file system keeps no limits.
     fn create(&self, request: VolumeRequest) -> Result<Volume>;
 
     /// The volume of that name.
@@ -59,7 +60,8 @@ pub trait Volumes: Send + Sync {
     /// What is wrong with it; what was unpacked until then stays.
     fn import(&self, name: &str, tar: &mut dyn Read) -> Result<()>;
 
-    /// Mounts what a volume stands for, where its data are; nothing, when that is mounted already.
+    /// Mounts what a volume stands for, where its data are; nothing, when that is mounted already. Makes sure of its
+    /// limit.
     ///
     /// # Errors
     /// In Docker's words, with the kernel's.
@@ -70,6 +72,12 @@ pub trait Volumes: Send + Sync {
     /// # Errors
     /// The kernel's.
     fn detach(&self, name: &str) -> Result<()>;
+
+    /// Its limit, as the file system keeps it; nothing, when there is none.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn limit(&self, name: &str) -> Result<Option<VolumeLimit>>;
 
     /// Bytes that its files take of this store: nothing, for what is mounted from elsewhere.
     fn usage(&self, name: &str) -> Result<u64>;
@@ -97,4 +105,17 @@ pub struct VolumeRequest {
     pub options: BTreeMap<String, String>,
     /// Made by a container that did not name it.
     pub anonymous: bool,
+    /// Bytes that it may take; 0 is no limit.
+    pub size: u64,
+}
+
+/// The limit of a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VolumeLimit {
+    /// Bytes that it may take.
+    pub size: u64,
+    /// Bytes that it takes, directories with it.
+    pub used: u64,
+    /// The number by which the file system counts them.
+    pub project: u32,
 }

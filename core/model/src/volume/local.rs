@@ -46,6 +46,11 @@ pub fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
         }
     }
     let Some(mount) = VolumeMount::of(options) else { return Ok(()) };
+    if options.get("size").is_some_and(|size| size != "0") {
+        return Err(Error::invalid(
+            "invalid option: \"size\": it limits a directory; what is mounted takes a size among its own options (o=size=…)",
+        ));
+    }
     if mount.kind == "cifs" && has_port(&mount.device) {
         return Err(Error::invalid("port not allowed in CIFS device URL, include 'port' in 'o='"));
     }
@@ -76,6 +81,11 @@ mod tests {
         for (options, wanted) in [
             (&[][..], "good"),
             (&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m")], "good"),
+            (&[("size", "1m")], "good"),
+            (
+                &[("type", "tmpfs"), ("device", "tmpfs"), ("size", "1m")],
+                "invalid option: \"size\": it limits a directory; what is mounted takes a size among its own options (o=size=…)",
+            ),
             (&[("bogus", "1")], "invalid option: \"bogus\""),
             (&[("type", "tmpfs")], "missing required option: \"device\""),
             (&[("device", "/x")], "missing required option: \"type\""),

@@ -40,6 +40,14 @@ pub struct Volume {
     /// The volume that it was copied from.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub origin: String,
+    /// Bytes that it may take; 0 is no limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub size: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+const fn is_zero(size: &u64) -> bool {
+    *size == 0
 }
 
 impl Volume {

@@ -142,6 +142,7 @@ async fn create(mut call: Call) -> Answer {
         labels: body.labels.unwrap_or_default(),
         options: body.driver_opts.unwrap_or_default(),
         anonymous: false,
+        size: 0,
     };
     let volume = call.run(move |engine| engine.create_volume(request)).await?;
     Ok(answer::created(&Shown::from(volume)))

@@ -49,6 +49,7 @@ pub(crate) fn open_database(layout: &Layout) -> Result<Database> {
 pub(crate) fn sweep(core: &Core) -> Result<()> {
     snapshots(core)?;
     volumes(core)?;
+    core.quotas.sweep()?;
     if core.catalog().damaged > 0 {
         // Which layers a damaged image needs is not known: loading it again will tell.
         return Ok(());

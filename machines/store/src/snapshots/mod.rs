@@ -48,11 +48,20 @@ pub struct SnapshotStore {
 impl Snapshots for SnapshotStore {
     /// Nobody waits for the record: the container's is written after it by the same thread, and
     /// without that the next start would clear it away.
-    fn prepare(&self, id: &ContainerId, image: Option<&ImageId>, _durability: Durability) -> Result<()> {
+    fn prepare(
+        &self,
+        id: &ContainerId,
+        image: Option<&ImageId>,
+        _durability: Durability,
+        size: u64,
+    ) -> Result<()> {
         mark("create asked");
         let snapshot = self.core.admit(id, image)?;
-        let made =
-            self.core.make_snapshot(id, &snapshot).and_then(|()| self.core.record_snapshot(id, &snapshot));
+        let made = self
+            .core
+            .make_snapshot(id, &snapshot)
+            .and_then(|()| self.core.limit_snapshot(id, size))
+            .and_then(|()| self.core.record_snapshot(id, &snapshot));
         if made.is_err() {
             self.core.catalog_mut().snapshots.remove(id);
             drop(self.core.trash.discard(&self.core.layout.container(id)));
@@ -61,7 +70,7 @@ impl Snapshots for SnapshotStore {
         made
     }
 
-    fn rootfs(&self, id: &ContainerId, volatile: bool) -> Result<RootfsPlan> {
+    fn rootfs(&self, id: &ContainerId, volatile: bool, size: u64) -> Result<RootfsPlan> {
         mark("start planned");
         let snapshot = self.core.snapshot(id)?;
         let directory = self.core.layout.container(id);
@@ -72,6 +81,7 @@ impl Snapshots for SnapshotStore {
             return Err(Error::new(Kind::Corrupt, words));
         }
         self.core.renew_work(&work)?;
+        self.core.limit_snapshot(id, size)?;
         let overlay = Overlay {
             lower: &self.core.lower(&snapshot.layers)?,
             writable: Some(Writable { upper: &upper, work: &work, volatile }),
@@ -239,7 +249,23 @@ impl Core {
         if work.join("work/incompat/volatile").exists() {
             self.trash.discard(work)?;
         }
-        if work.is_dir() { Ok(()) } else { make_directory(work, 0o700) }
+        if work.is_dir() {
+            return Ok(());
+        }
+        make_directory(work, 0o700)?;
+        // Overlayfs makes files here and moves them to the writable layer, which takes those of its own project only.
+        self.quotas.join(work, &work.with_file_name("rw"))
+    }
+
+    /// Overlayfs' own directory counts too: what is made there is moved to the writable layer.
+    fn limit_snapshot(&self, id: &ContainerId, size: u64) -> Result<()> {
+        if size == 0 {
+            return Ok(());
+        }
+        self.quotas
+            .available("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")?;
+        let directory = self.layout.container(id);
+        self.quotas.limit(&[&directory.join("rw"), &directory.join("work")], size)
     }
 }
 

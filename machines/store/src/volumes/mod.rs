@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use dhow_model::ports::{Durability, VolumeCopy, VolumeRequest, Volumes};
+use dhow_model::ports::{Durability, VolumeCopy, VolumeLimit, VolumeRequest, Volumes};
 use dhow_model::volume::{check_name, check_options};
 use dhow_model::{ContainerId, Error, Kind, Result, Timestamp, Volume};
 use rusqlite::Connection;
@@ -44,6 +44,7 @@ impl Volumes for VolumeStore {
             anonymous: request.anonymous,
             read_only: false,
             origin: String::new(),
+            size: request.size,
         };
         self.make(&volume)?;
         Ok(volume)
@@ -102,6 +103,7 @@ impl Volumes for VolumeStore {
         if !volume.mountpoint.is_dir() {
             return Err(Error::new(Kind::Corrupt, format!("the data of volume {name} are lost: remove it")));
         }
+        self.core.limit_volume(&volume.mountpoint, volume.size)?;
         volume.mount().map_or(Ok(()), |asked| attach::attach(&volume, &address::resolved(asked)?))
     }
 
@@ -110,6 +112,15 @@ impl Volumes for VolumeStore {
             Some(volume) if volume.mount().is_some() => attach::detach(&volume),
             _ => Ok(()),
         }
+    }
+
+    fn limit(&self, name: &str) -> Result<Option<VolumeLimit>> {
+        let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
+        if volume.size == 0 || !volume.mountpoint.is_dir() {
+            return Ok(None);
+        }
+        let found = self.core.quotas.usage(&volume.mountpoint)?;
+        Ok(found.map(|found| VolumeLimit { size: found.limit, used: found.space, project: found.id }))
     }
 
     fn usage(&self, name: &str) -> Result<u64> {
@@ -130,6 +141,7 @@ impl VolumeStore {
         let staged = stage.path().join("volume");
         make_directory(&staged, 0o700)?;
         make_directory(&staged.join("data"), 0o755)?;
+        core.limit_volume(&staged.join("data"), volume.size)?;
         std::fs::write(staged.join("volume.json"), &body).on("write", &staged)?;
         // What lies there without a record is no volume: a start would have adopted it.
         core.trash.discard(&core.layout.volume(&volume.name))?;
@@ -141,6 +153,15 @@ impl VolumeStore {
 }
 
 impl Core {
+    /// Nothing, for a volume without a limit.
+    fn limit_volume(&self, data: &Path, size: u64) -> Result<()> {
+        if size == 0 {
+            return Ok(());
+        }
+        self.quotas.available("quota size requested but no quota support")?;
+        self.quotas.limit(&[data], size)
+    }
+
     pub(crate) fn record_volume(&self, volume: &Volume, durability: Durability) -> Result<()> {
         let owned = volume.clone();
         self.database.write(durability, move |connection| volume_row(connection, &owned))?;

@@ -60,19 +60,27 @@ impl VolumeStore {
         let staged = stage.path().join("volume");
         make_directory(&staged, 0o700)?;
         make_directory(&staged.join("data"), 0o755)?;
+        if source.size != 0 {
+            // What is copied counts; its limit comes after it.
+            core.quotas.available("no quota support")?;
+            core.quotas.assign(&[&staged.join("data")])?;
+        }
         let (from, into) = (open(&source.mountpoint)?, open(&staged.join("data"))?);
         let told = || Error::internal(format!("cannot copy volume {name}"));
         copy_tree(from.as_fd(), into.as_fd()).map_err(|error| told().because(error))?;
+        core.limit_volume(&staged.join("data"), source.size)?;
         let mut copy = Volume {
             name: to.to_owned(),
             driver: "local".into(),
             mountpoint: core.layout.volume(to).join("data"),
             created: Timestamp::now(),
             labels: source.labels,
-            options: std::collections::BTreeMap::new(),
+            // What it stood for was copied; how large it may be stays.
+            options: source.options.into_iter().filter(|(key, _)| key == "size").collect(),
             anonymous: false,
             read_only: kind == VolumeCopy::Snapshot,
             origin: source.name,
+            size: source.size,
         };
         copy.labels.remove(ANONYMOUS);
         write_down(&staged, &copy)?;

@@ -112,7 +112,7 @@ impl Place {
 
     pub fn container(&self, number: u8, image: Option<&ImageId>) -> ContainerId {
         let id = ContainerId::from_random([number; 32]);
-        self.store.snapshots.prepare(&id, image, Durability::Committed).unwrap();
+        self.store.snapshots.prepare(&id, image, Durability::Committed, 0).unwrap();
         id
     }
 
@@ -130,7 +130,7 @@ impl Place {
 
     /// Starts a command that has the container's tree as its directory, in a mount namespace of its own.
     pub fn spawn(&self, id: &ContainerId, command: Command) -> Child {
-        let RootfsPlan::Mounted { tree, .. } = self.store.snapshots.rootfs(id, false).unwrap() else {
+        let RootfsPlan::Mounted { tree, .. } = self.store.snapshots.rootfs(id, false, 0).unwrap() else {
             panic!("a mount is wanted")
         };
         let target = self.directory.path().join("mounted");
