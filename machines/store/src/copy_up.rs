@@ -39,6 +39,7 @@ impl Core {
         if !is_empty(&volume.mountpoint)? {
             return Ok(());
         }
+        let _bound = self.quotas.obey()?;
         if volume.mount().is_some() {
             return self.copy_into(volume, id, path);
         }

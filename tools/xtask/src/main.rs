@@ -9,6 +9,7 @@
 //! - `cargo xtask many`: how long the engine takes when it knows of thousands.
 //! - `cargo xtask fuzz`: every fuzz target for a while.
 //! - `cargo xtask pure-v2`: containers in an emulated machine whose cgroups are version 2 alone.
+//! - `cargo xtask quotas`: limits of size in an emulated machine whose kernel has project quotas.
 //! - `cargo xtask bench`: the same work on Dhow and on every peer that is installed.
 
 mod bench;
@@ -20,6 +21,7 @@ mod fuzz;
 mod layering;
 mod many;
 mod pure_v2;
+mod quotas;
 mod setup;
 mod shell;
 mod soak;
@@ -74,6 +76,8 @@ enum Task {
     },
     /// Containers in an emulated machine whose cgroups are version 2 alone.
     PureV2,
+    /// Limits of size in an emulated machine whose kernel has project quotas.
+    Quotas,
     /// The same work on Dhow and on every peer that is installed.
     Bench {
         /// Only the cases whose name contains this.
@@ -97,6 +101,7 @@ fn main() -> Result<()> {
         Task::Many { containers, images } => many::run(containers, images),
         Task::Soak { count } => soak::run(count),
         Task::PureV2 => pure_v2::run(),
+        Task::Quotas => quotas::run(),
         Task::Bench { only, rounds } => bench::run(only.as_deref(), rounds),
     }
 }

@@ -7,7 +7,7 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts pts /dev/pts
 mount -t tmpfs shm /dev/shm
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-insmod /overlay.ko
+while read -r module; do insmod "/mods/$module"; done </mods/order
 echo 1 >/proc/sys/kernel/printk
 
 failures=0

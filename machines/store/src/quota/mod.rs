@@ -14,7 +14,10 @@
 //! number: so they are not those of other programs, nor of another engine on the same file system.
 
 mod give;
+mod obeying;
 mod words;
+
+pub(crate) use obeying::Obeying;
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -32,8 +35,9 @@ use crate::error::{Context as _, Error, Result};
 const OURS: std::ops::Range<u32> = 0x4400_0000..0x4500_0000;
 /// So many numbers are tried.
 const TRIES: usize = 64;
-/// What directories and overlayfs' own files take, and a little.
-const LEAST: u64 = 64 << 10;
+/// With less, the first file may be refused: XFS asks for room for many when it makes one, and overlayfs makes some
+/// of its own.
+const LEAST: u64 = 256 << 10;
 
 /// Where the limited directory is, in what the trash deletes: of a volume, a container, and what was staged.
 const INSIDE: [&str; 3] = ["data", "rw", "volume/data"];
@@ -126,6 +130,14 @@ impl Quotas {
             Some(_) => quota::set_project(open(directory)?, project).on("set the project of", directory),
             None => Ok(()),
         }
+    }
+
+    /// Until this is dropped, the thread is bound by limits.
+    pub(crate) fn obey(&self) -> Result<Option<Obeying>> {
+        if !self.used.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        Obeying::begin().context(|| "cannot lower a capability").map(Some)
     }
 
     /// What a directory's project has and may have.

@@ -88,6 +88,7 @@ impl Core {
             no_overwrite_dir_non_dir: options.no_overwrite_dir_non_dir,
             ..ExtractOptions::copy_in()
         };
+        let _bound = self.quotas.obey()?;
         Ok(extract_unhashed(tar, into.as_fd(), &extract_options).map(drop)?)
     }
 }

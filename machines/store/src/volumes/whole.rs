@@ -65,6 +65,7 @@ impl VolumeStore {
             core.quotas.available("no quota support")?;
             core.quotas.assign(&[&staged.join("data")])?;
         }
+        let _bound = core.quotas.obey()?;
         let (from, into) = (open(&source.mountpoint)?, open(&staged.join("data"))?);
         let told = || Error::internal(format!("cannot copy volume {name}"));
         copy_tree(from.as_fd(), into.as_fd()).map_err(|error| told().because(error))?;
@@ -102,6 +103,7 @@ impl VolumeStore {
 
     pub(super) fn read_tar(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
         let directory = open(&self.must_get(name)?.mountpoint)?;
+        let _bound = self.core.quotas.obey()?;
         let options = ExtractOptions { root_attributes: true, ..ExtractOptions::copy_in() };
         extract_unhashed(tar, directory.as_fd(), &options).map(drop)?;
         self.core.sync_files()
