@@ -291,13 +291,10 @@ fn numbers_of_others_are_not_taken_and_many_at_once_are_all_different() {
         let store = open(root);
         let names: Vec<String> = (0..40).map(|number| format!("volume{number}")).collect();
         std::thread::scope(|scope| {
+            let store = &store;
             for chunk in names.chunks(10) {
-                let store = store.clone();
-                scope.spawn(move || {
-                    for name in chunk {
-                        store.volumes.create(sized(name, MEGABYTE)).unwrap();
-                    }
-                });
+                let make = |name: &String| store.volumes.create(sized(name, MEGABYTE)).map(drop).unwrap();
+                scope.spawn(move || chunk.iter().for_each(make));
             }
         });
         let projects: std::collections::BTreeSet<u32> =
