@@ -28,6 +28,7 @@ fn judged(engine: &Engine, body: &Value, parent: &str, field: &str, value: &Valu
             "invalid isolation",
             "No such container",
             "is supported only for",
+            "Maximum IO Bandwidth or Maximum IO IOps",
         ];
         let named = words.iter().any(|words| text.contains(words));
         let refused =
@@ -35,7 +36,8 @@ fn judged(engine: &Engine, body: &Value, parent: &str, field: &str, value: &Valu
         return Ok(refused());
     }
     // What is told to be said elsewhere now is shown there.
-    if text.contains("discarded") || text.contains(&format!("{field} field is now deprecated")) {
+    if text.to_lowercase().contains("discarded") || text.contains(&format!("{field} field is now deprecated"))
+    {
         return Ok(Taken::Served);
     }
     let id = told["Id"].as_str().unwrap_or_default();
@@ -95,7 +97,8 @@ fn members_of_a_mount_are_honoured_or_refused_by_name() -> Result<()> {
             400,
             "must be a relative path within the volume",
         ),
-        (json!({"Type": "cluster", "Source": "x", "Target": "/x"}), 501, "\"cluster\" is not supported yet"),
+        (json!({"Type": "cluster", "Source": "x", "Target": "/x"}), 400, "\"cluster\": mount type unknown"),
+        (json!({"Type": "npipe", "Source": "x", "Target": "/x"}), 400, "\"npipe\": mount type unknown"),
         (json!({"Type": "nope", "Target": "/x"}), 400, "mount type unknown"),
         (
             json!({"type": "tmpfs", "target": "/x", "tmpfsoptions": {"options": [["nope"]]}}),

@@ -49,6 +49,16 @@ fn a_setting_that_cannot_be_is_refused_by_name() -> Result<()> {
         ),
         (json!({"Binds": ["/tmp:/x:ro,rw"]}), "invalid mode: ro,rw"),
         (json!({"VolumesFrom": ["nobody:nocopy"]}), "invalid mode: nocopy"),
+        (json!({"VolumesFrom": [""]}), "volumes-from specification cannot be an empty string"),
+        (
+            json!({"Devices": [{"PathOnHost": "/etc/passwd", "PathInContainer": "/dev/x"}]}),
+            "adding custom device \\\"/etc/passwd\\\": not a device node",
+        ),
+        (
+            json!({"Devices": [{"PathOnHost": "/dev/null", "CgroupPermissions": "z"}]}),
+            "invalid permissions of a device: z",
+        ),
+        (json!({"Mounts": [{"Type": "npipe", "Source": "x", "Target": "/x"}]}), "mount type unknown"),
         (json!({"CpusetCpus": "1-0"}), "Invalid value 1-0 for cpuset cpus"),
         (json!({"CpusetMems": "x"}), "Invalid value x for cpuset mems"),
         (json!({"Binds": ["/tmp:/proc"]}), "/proc cannot be mounted because it is not of type proc"),
@@ -182,5 +192,59 @@ fn a_container_that_cannot_be_created_takes_no_volume_of_another_with_it() -> Re
     let (status, said) = run(&engine, &body)?;
     assert!(status == 400 && said.contains("does not exist"), "{status} {said}");
     assert_eq!(volumes(&engine), before);
+    Ok(())
+}
+
+#[test]
+fn a_platform_that_is_none_is_refused_in_dockers_words() -> Result<()> {
+    let engine = engine()?;
+    for (platform, status, words) in [
+        ("foo", 400, "\\\"foo\\\": unknown operating system or architecture: invalid argument"),
+        ("linux%2F", 400, "platform specifier component must match"),
+        ("a%2Fb%2Fc%2Fd", 400, "cannot parse platform specifier"),
+        ("windows%2Famd64", 404, "does not provide the specified platform (windows/amd64)"),
+    ] {
+        let path = format!("/containers/create?platform={platform}");
+        let answer = engine.connect()?.request("POST", &path, &json!({"Image": "busybox"}))?;
+        let said = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status == status && said.contains(words), "{platform}: {} {said}", answer.status);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_older_client_creates_in_one_network_alone() -> Result<()> {
+    let engine = engine()?;
+    let networks = json!({"EndpointsConfig": {"bridge": {}, "other": {}}});
+    let body = json!({"Image": "busybox", "NetworkingConfig": networks});
+    let answer = engine.connect()?.request("POST", "/v1.43/containers/create", &body)?;
+    let said = String::from_utf8_lossy(&answer.body);
+    let words = "Container cannot be created with multiple network endpoints: bridge, other";
+    assert!(answer.status == 400 && said.contains(words), "{said}");
+    Ok(())
+}
+
+/// What the machine cannot give is told, and what there is is given.
+#[test]
+fn a_limit_that_cannot_be_had_is_told_and_lowered() -> Result<()> {
+    let engine = engine()?;
+    let run = engine.docker(&[
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--ulimit",
+        "nofile=9000000000",
+        "busybox",
+        "sh",
+        "-c",
+        "ulimit -Hn",
+    ]);
+    let most: u64 = run.ok().trim().parse()?;
+    let told = format!("Ulimit nofile of 9000000000 cannot be had here. It is {most}.");
+    assert!(run.stderr.contains(&told), "{}", run.stderr);
+    let body = json!({"Image": "busybox", "HostConfig": {"KernelMemory": 1, "CpuPercent": 5}});
+    let created = engine.connect()?.request("POST", "/v1.41/containers/create", &body)?.json()?;
+    assert_eq!(created["Warnings"].as_array().map(Vec::len), Some(2), "{created}");
     Ok(())
 }

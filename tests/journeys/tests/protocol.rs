@@ -65,7 +65,7 @@ fn a_field_that_is_not_served_is_refused_by_name() -> Result<()> {
     let engine = engine()?;
     for (body, field) in [
         (json!({"Image": "busybox", "HostConfig": {"CpuCount": 2}}), "HostConfig.CpuCount"),
-        (json!({"Image": "busybox", "HostConfig": {"IOMaximumIOps": 2}}), "HostConfig.IOMaximumIOps"),
+        (json!({"Image": "busybox", "HostConfig": {"IOMaximumIOps": 2}}), "Maximum IO IOps"),
     ] {
         let response = engine.connect()?.request("POST", "/containers/create", &body)?;
         let text = String::from_utf8_lossy(&response.body);
@@ -208,5 +208,39 @@ fn answers_have_the_shape_of_the_version_asked_for() -> Result<()> {
     let (old, new) = (get("/v1.43/images/busybox/json".into())?, get("/v1.56/images/busybox/json".into())?);
     assert!(old.get("VirtualSize").is_some() && old.get("ContainerConfig").is_some());
     assert!(new.get("VirtualSize").is_none() && new.get("ContainerConfig").is_none());
+    Ok(())
+}
+
+/// The head of what is answered to these bytes, and its body.
+fn answer_to(engine: &Engine, request: &str) -> Result<String> {
+    let mut socket = UnixStream::connect(engine.socket())?;
+    socket.write_all(request.as_bytes())?;
+    socket.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[test]
+fn requests_that_no_operation_is_for_are_answered_as_go_answers_them() -> Result<()> {
+    let engine = Engine::start()?;
+    for (request, head, body) in [
+        ("GET /_ping HTTP/1.1\r\n\r\n", "HTTP/1.1 400 ", "400 Bad Request: missing required Host header"),
+        ("GET /_ping HTTP/1.1\r\nHost: a b\r\n\r\n", "HTTP/1.1 400 ", "malformed Host header"),
+        ("GET /_ping HTTP/1.0\r\n\r\n", "HTTP/1.0 200 ", "OK"),
+        ("OPTIONS /nowhere HTTP/1.1\r\nHost: d\r\n\r\n", "HTTP/1.1 200 ", ""),
+        ("GET /containers//json?all=1 HTTP/1.1\r\nHost: d\r\n\r\n", "HTTP/1.1 301 ", ""),
+        ("GET /containers/json/ HTTP/1.1\r\nHost: d\r\n\r\n", "HTTP/1.1 404 ", "page not found"),
+        (
+            "GET /containers/json?a=1;b HTTP/1.1\r\nHost: d\r\n\r\n",
+            "HTTP/1.1 400 ",
+            "invalid semicolon separator",
+        ),
+    ] {
+        let answer = answer_to(&engine, request)?;
+        assert!(answer.starts_with(head) && answer.contains(body), "{request:?}: {answer}");
+    }
+    let moved = answer_to(&engine, "GET /v1.41/./containers//json?all=1 HTTP/1.1\r\nHost: d\r\n\r\n")?;
+    assert!(moved.contains("Location: /v1.41/containers/json?all=1\r\n"), "{moved}");
     Ok(())
 }

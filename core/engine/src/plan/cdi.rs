@@ -226,7 +226,7 @@ fn device(spec: &Spec, node: &DeviceNode, host: &dyn Host) -> Result<Device> {
 }
 
 fn look(host: &dyn Host, path: &Path) -> Result<HostNode> {
-    let found = host.devices(path)?.into_iter().next();
+    let found = host.devices(path)?.into_iter().flatten().next();
     found.ok_or_else(|| {
         failed(&format!("failed to stat CDI host device {:?}: no such file or directory", path))
     })

@@ -15,7 +15,24 @@ pub fn discard(host: &mut HostConfig, facts: &HostFacts) -> Vec<String> {
     processors(host, has("cpu"), has("cpuset"), &mut warnings);
     block(host, has("blkio"), has("blkio.weight"), &mut warnings);
     profile(host, facts, &mut warnings);
+    processes(host, facts, &mut warnings);
     warnings
+}
+
+/// Docker's runtime fails at the start. What there is is more than nothing, but less than what was asked for.
+fn processes(host: &mut HostConfig, facts: &HostFacts, warnings: &mut Vec<String>) {
+    if host.oom_score_adj < facts.least_oom_score {
+        let (asked, least) = (host.oom_score_adj, facts.least_oom_score);
+        warnings.push(format!("OOM score {asked} cannot be had here. It is {least}."));
+        host.oom_score_adj = least;
+    }
+    for limit in host.ulimits.iter_mut().flatten() {
+        let most = facts.hard_limits.get(&limit.name).and_then(|most| i64::try_from(*most).ok());
+        let Some(most) = most.filter(|most| limit.hard < 0 || limit.hard > *most) else { continue };
+        warnings.push(format!("Ulimit {} of {} cannot be had here. It is {most}.", limit.name, limit.hard));
+        limit.hard = most;
+        limit.soft = if limit.soft < 0 { most } else { limit.soft.min(most) };
+    }
 }
 
 /// Docker says nothing here; whoever asks for confinement should know that there is none.
@@ -105,6 +122,8 @@ fn block(host: &mut HostConfig, throttled: bool, weighed: bool, warnings: &mut V
 
 #[cfg(test)]
 mod tests {
+    use dhow_model::container::Ulimit;
+
     use super::*;
 
     fn asked() -> HostConfig {
@@ -144,6 +163,22 @@ mod tests {
         let told = discard(&mut host, &facts(&["memory", "cpu", "pids", "blkio"], 2));
         assert_eq!(told.len(), 3, "{told:?}");
         assert_eq!((host.memory, host.blkio_weight, host.memory_swappiness), (64 << 20, 0, None));
+
+        let mut poor = facts(&["memory", "cpu", "pids", "blkio", "blkio.weight"], 1);
+        poor.hard_limits = [("nofile".to_owned(), 1024), ("nproc".to_owned(), 50)].into();
+        let limit = |name: &str, soft, hard| Ulimit { name: name.into(), soft, hard };
+        let limits = [limit("nofile", -1, -1), limit("nproc", 9, 50), limit("core", -1, -1)];
+        let mut host = HostConfig { oom_score_adj: -5, ulimits: Some(limits.into()), ..asked() };
+        let told = discard(&mut host, &poor);
+        assert_eq!(
+            told,
+            [
+                "OOM score -5 cannot be had here. It is 0.",
+                "Ulimit nofile of -1 cannot be had here. It is 1024."
+            ]
+        );
+        let lowered = [limit("nofile", 1024, 1024), limit("nproc", 9, 50), limit("core", -1, -1)];
+        assert_eq!((host.oom_score_adj, host.ulimits), (0, Some(lowered.into())));
 
         let mut host = asked();
         let told = discard(&mut host, &facts(&[], 1));

@@ -123,13 +123,13 @@ impl Engine {
             wanted.push("/dev");
         }
         let look = |path: &str| -> Result<(String, Vec<DeviceNode>)> {
-            let found = self.ports.host.devices(Path::new(path))?;
-            if found.is_empty() {
-                return Err(Error::invalid(format!(
-                    "error gathering device information while adding custom device {path:?}: no such file or directory"
-                )));
+            let gathering = "error gathering device information while adding custom device";
+            let wrong = |why: &str| Err(Error::invalid(format!("{gathering} {path:?}: {why}")));
+            match self.ports.host.devices(Path::new(path))? {
+                None => wrong("no such file or directory"),
+                Some(found) if found.is_empty() => wrong("not a device node"),
+                Some(found) => Ok((path.to_owned(), found)),
             }
-            Ok((path.to_owned(), found))
         };
         wanted.into_iter().map(look).collect()
     }

@@ -100,6 +100,9 @@ impl Engine {
 
     /// `container[:ro|rw]`: all its mounts but tmpfs.
     fn volumes_from(&self, text: &str) -> Result<Vec<MountPoint>> {
+        if text.is_empty() {
+            return Err(Error::invalid("volumes-from specification cannot be an empty string"));
+        }
         let (name, mode) = text.split_once(':').unwrap_or((text, ""));
         let mode = if mode.is_empty() { "rw" } else { mode };
         let of_source = |option: &str| option == "nocopy" || PROPAGATIONS.contains(&option);
@@ -316,9 +319,6 @@ fn parse_mount(mount: &Mount) -> Result<Wanted> {
                 return Err(wrong("subpath must be a relative path within the volume"));
             }
             Ok(image_mount(mount, destination, subpath))
-        }
-        other @ ("npipe" | "cluster") => {
-            Err(Error::not_implemented(format!("mount type {other:?} is not supported yet")))
         }
         _ => Err(wrong("mount type unknown")),
     }

@@ -29,6 +29,10 @@ pub fn check(config: &Config, host: &HostConfig, facts: &HostFacts) -> Result<()
     rights::capability_set(host, facts.capabilities)?;
     logs::check(&host.log_config)?;
     host.device_cgroup_rules.iter().flatten().try_for_each(|rule| resources::parse_rule(rule).map(drop))?;
+    let access = host.devices.iter().flatten().map(|device| &device.cgroup_permissions);
+    if let Some(odd) = access.into_iter().find(|access| !access.bytes().all(|b| b"rwm".contains(&b))) {
+        return Err(Error::invalid(format!("invalid permissions of a device: {odd}")));
+    }
     if !(-1000..=1000).contains(&host.oom_score_adj) {
         return Err(Error::invalid(format!(
             "Invalid value {}, range for oom score adj is [-1000, 1000]",

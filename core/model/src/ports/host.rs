@@ -1,5 +1,6 @@
 //! The host: what it is, and the few of its files that the engine's rules are about.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,8 +33,9 @@ pub trait Host: Send + Sync {
     /// Writes a file made for a container (`hostname`, `hosts`, `resolv.conf`), mode 0644.
     fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<()>;
 
-    /// The device at a path; for a directory all devices below it.
-    fn devices(&self, path: &Path) -> Result<Vec<DeviceNode>>;
+    /// The device at a path; for a directory all devices below it. None of them where something else is there, and
+    /// nothing where nothing is.
+    fn devices(&self, path: &Path) -> Result<Option<Vec<DeviceNode>>>;
 
     /// Runs `ps` of the host with these arguments, for `top`: what it prints.
     fn processes(&self, arguments: &[String]) -> Result<String>;
@@ -141,6 +143,10 @@ pub struct HostFacts {
     pub selinux: bool,
     /// The highest id of a group: few there are in a user namespace.
     pub last_group: u32,
+    /// The highest hard limits of processes that can be had, by the names of ulimits; others have no end.
+    pub hard_limits: BTreeMap<String, u64>,
+    /// The lowest score that a process can be given for the time when memory is short.
+    pub least_oom_score: i64,
     /// Bit n: capability n can be handed to containers.
     pub capabilities: u64,
     /// What cannot be had here, each in one sentence.

@@ -16,8 +16,8 @@ use crate::server::accept::Service;
 use crate::server::answer::{Answer, Response};
 use crate::server::call::Call;
 use crate::server::end::End;
-use crate::server::problem;
 use crate::server::version::ApiVersion;
+use crate::server::{manners, problem};
 
 mod containers;
 mod disk;
@@ -39,9 +39,12 @@ pub(crate) struct Routes(pub(crate) Arc<Engine>);
 
 impl Service for Routes {
     async fn answer(&self, request: Request<Incoming>, end: End) -> Response {
-        let mut response = match Call::new(self.0.clone(), request, end) {
-            Ok(call) => told(call).await,
-            Err(error) => problem::answer(&error),
+        let mut response = match manners::answer(&request) {
+            Some(response) => response,
+            None => match Call::new(self.0.clone(), request, end) {
+                Ok(call) => told(call).await,
+                Err(error) => problem::answer(&error),
+            },
         };
         common_headers(response.headers_mut());
         response
@@ -61,6 +64,10 @@ async fn told(call: Call) -> Response {
 
 fn route(call: Call) -> Handling {
     let path = call.path.clone();
+    // No operation's path ends with a slash.
+    if path.len() > 1 && path.ends_with('/') {
+        return not_found();
+    }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
         ["containers", rest @ ..] => containers::route(call, rest),

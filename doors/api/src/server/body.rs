@@ -14,6 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::media_type;
+
 /// The most that a JSON body may have; a container's settings are some kilobytes.
 const JSON_LIMIT: usize = 4 * 1024 * 1024;
 /// What all JSON bodies that are being read may have together.
@@ -63,16 +65,14 @@ fn check_content_type(headers: &HeaderMap) -> Result<()> {
         }
         return Ok(());
     };
-    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media_type.split_once('/') {
-        Some(("application", "json")) => Ok(()),
-        Some((kind, sub)) if !kind.is_empty() && !sub.is_empty() && !sub.contains('/') => Err(
-            Error::invalid(format!("unsupported Content-Type header ({value}): must be 'application/json'")),
-        ),
-        _ => Err(Error::invalid(format!(
-            "malformed Content-Type header ({value}): mime: unexpected content after media type"
-        ))),
+    if let Err(why) = media_type::check(&value) {
+        return Err(Error::invalid(format!("malformed Content-Type header ({value}): {why}")));
     }
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("unsupported Content-Type header ({value}): must be 'application/json'")))
 }
 
 fn has_body(headers: &HeaderMap) -> bool {
@@ -260,9 +260,14 @@ mod tests {
             ("application/json", ""),
             ("application/json; charset=utf-8", ""),
             ("text/plain", "unsupported Content-Type header (text/plain): must be 'application/json'"),
+            ("APPLICATION/JSON;", ""),
+            (
+                "application/json; charset",
+                "malformed Content-Type header (application/json; charset): mime: invalid media parameter",
+            ),
             (
                 "application/json/x",
-                "malformed Content-Type header (application/json/x): mime: unexpected content after media type",
+                "malformed Content-Type header (application/json/x): mime: unexpected content after media subtype",
             ),
         ] {
             let check = check_content_type(&headers(&[(CONTENT_TYPE, content_type), (CONTENT_LENGTH, "2")]));

@@ -140,12 +140,11 @@ impl Call {
 /// # Errors
 /// Invalid argument for anything else.
 pub(crate) fn read_platform(text: &str) -> Result<Platform> {
-    let read = if text.starts_with('{') {
-        serde_json::from_str(text).map_err(|error| error.to_string())
-    } else {
-        Platform::parse(text)
-    };
-    read.map_err(|error| Error::invalid(format!("invalid platform {text:?}: {error}")))
+    if text.starts_with('{') {
+        let unreadable = |error| Error::invalid(format!("failed to parse platform: {error}"));
+        return serde_json::from_str(text).map_err(unreadable);
+    }
+    Platform::parse(text).map_err(Error::invalid)
 }
 
 fn finished<T>(done: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {

@@ -1,7 +1,7 @@
 //! HTTP as Docker's clients expect it, whatever the operation: versions, queries, bodies, streams, errors.
 //!
-//! In reading order: [`version`] (which API version is spoken), [`call`] (one request on its way to a
-//! handler), [`query`], [`filters`], [`moment`] and [`body`] (what a request says), [`answer`],
+//! In reading order: [`manners`] (what is answered before any handler), [`version`] (which API version is spoken), [`call`] (one request on its way to a
+//! handler), [`query`], [`filters`], [`moment`], [`media_type`] and [`body`] (what a request says), [`answer`],
 //! [`problem`], [`stream`] and [`threads`] (what is answered), [`hijack`], [`websocket`], [`framing`], [`wire`], [`hold`] and
 //! [`barrier`] (connections that stop being HTTP), [`socket`] (the ways in), [`accept`] (the accept loop).
 
@@ -17,6 +17,8 @@ pub(crate) mod framing;
 mod gone;
 pub(crate) mod hijack;
 pub(crate) mod hold;
+pub(crate) mod manners;
+mod media_type;
 pub(crate) mod moment;
 pub(crate) mod problem;
 pub(crate) mod query;

@@ -13,8 +13,11 @@ impl Query {
     /// Reads `a=1&b=two%20words`.
     ///
     /// # Errors
-    /// Invalid argument for a `%` that two hexadecimal digits do not follow.
+    /// Invalid argument for a `%` that two hexadecimal digits do not follow, and for a `;`, which once stood between pairs.
     pub(crate) fn parse(text: &str) -> Result<Self> {
+        if text.contains(';') {
+            return Err(Error::invalid("invalid semicolon separator in query"));
+        }
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(key, true)?, decode(value, true)?))
@@ -76,8 +79,8 @@ pub(crate) fn decode(text: &str, form: bool) -> Result<String> {
         match byte {
             b'+' if form => bytes.push(b' '),
             b'%' => {
-                let (digits, tail) = rest.split_at_checked(2).ok_or_else(|| bad_escape(text))?;
-                bytes.push(hex_byte(digits).ok_or_else(|| bad_escape(text))?);
+                let (digits, tail) = rest.split_at_checked(2).ok_or_else(|| bad_escape(rest))?;
+                bytes.push(hex_byte(digits).ok_or_else(|| bad_escape(digits))?);
                 rest = tail;
             }
             _ => bytes.push(byte),
@@ -91,8 +94,8 @@ fn hex_byte(digits: &[u8]) -> Option<u8> {
     Some(digit(digits[0])? << 4 | digit(digits[1])?)
 }
 
-fn bad_escape(text: &str) -> Error {
-    Error::invalid(format!("invalid URL escape in {text:?}"))
+fn bad_escape(digits: &[u8]) -> Error {
+    Error::invalid(format!("invalid URL escape {:?}", format!("%{}", String::from_utf8_lossy(digits))))
 }
 
 #[cfg(test)]
@@ -105,7 +108,13 @@ mod tests {
         assert_eq!(query.text("a"), "1");
         assert_eq!(query.all("b").collect::<Vec<_>>(), ["two words", "x y"]);
         assert_eq!((query.text("flag"), query.given("e")), ("", None));
-        assert!(Query::parse("a=%2").is_err() && Query::parse("a=%zz").is_err());
+        for (wrong, words) in [
+            ("a=%2", "invalid URL escape \"%2\""),
+            ("a=%zzz", "invalid URL escape \"%zz\""),
+            ("a=1;b=2", "invalid semicolon separator in query"),
+        ] {
+            assert_eq!(Query::parse(wrong).unwrap_err().to_string(), words);
+        }
     }
 
     #[test]

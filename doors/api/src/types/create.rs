@@ -115,9 +115,8 @@ pub(super) const HOST_CONFIG: &[&str] = &[
     "ReadonlyPaths",
     "Init",
 ];
-/// Fields of Docker's `HostConfig` that are not served; all but the first two are for Windows.
-const HOST_CONFIG_UNSERVED: &[&str] =
-    &["KernelMemory", "KernelMemoryTCP", "CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"];
+/// Fields of Docker's `HostConfig` that are not served: for Windows.
+const HOST_CONFIG_UNSERVED: &[&str] = &["CpuCount"];
 /// Members of a mount that are not served.
 const MOUNT_UNSERVED: &[&str] = &["ClusterOptions"];
 
@@ -134,7 +133,7 @@ pub(crate) struct Parsed {
     /// What is asked for in each network, by its name.
     pub(crate) networks: BTreeMap<String, EndpointSettings>,
     /// What the user should know.
-    pub(crate) warning: Option<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Reads the body.
@@ -151,9 +150,11 @@ pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<Parsed
         return Err(Error::invalid("config cannot be empty in order to create a container"));
     }
     let mut networks = network::endpoints_asked(networking)?;
-    let host_config = parse_host_config(host_config, version)?;
-    let warning = create_mac::settle(&mut members, &host_config.network_mode, &mut networks, version)?;
-    Ok(Parsed { config: config(members)?, host_config, networks, warning })
+    create_versions::one_network(networks.keys(), version)?;
+    let mut warnings = Vec::new();
+    let host_config = parse_host_config(host_config, version, &mut warnings)?;
+    warnings.extend(create_mac::settle(&mut members, &host_config.network_mode, &mut networks, version)?);
+    Ok(Parsed { config: config(members)?, host_config, networks, warnings })
 }
 
 /// Reads settings of a container alone, as `commit` sends them.
@@ -171,7 +172,11 @@ pub(crate) fn config(mut members: Members) -> Result<Config> {
     read(members)
 }
 
-fn parse_host_config(value: Option<Value>, version: ApiVersion) -> Result<HostConfig> {
+fn parse_host_config(
+    value: Option<Value>,
+    version: ApiVersion,
+    warnings: &mut Vec<String>,
+) -> Result<HostConfig> {
     let mut members = match value {
         None | Some(Value::Null) => Members::new(),
         Some(Value::Object(members)) => members,
@@ -179,12 +184,10 @@ fn parse_host_config(value: Option<Value>, version: ApiVersion) -> Result<HostCo
     };
     spell(&mut members, HOST_CONFIG);
     spell(&mut members, HOST_CONFIG_UNSERVED);
+    spell(&mut members, create_versions::DISCARDED);
     spelling::nested(&mut members);
     create_versions::adjust(&mut members, version)?;
-    if !version.before(42) {
-        // Docker has not read it since.
-        members.remove("KernelMemory");
-    }
+    warnings.extend(create_versions::discard(&mut members, version)?);
     refuse("HostConfig.", &members, HOST_CONFIG_UNSERVED)?;
     for mount in members.get("Mounts").and_then(Value::as_array).into_iter().flatten() {
         let Some(mount) = mount.as_object() else { continue };
@@ -286,14 +289,16 @@ mod tests {
         assert_eq!(fields_of::<Config>(), sorted(&mut config));
         assert_eq!(fields_of::<HostConfig>(), sorted(&mut host_config));
         for (parent, names, unserved) in
-            [("Config", config, &[create_mac::FIELD][..]), ("HostConfig", host_config, HOST_CONFIG_UNSERVED)]
+            [("Config", config, &[][..]), ("HostConfig", host_config, HOST_CONFIG_UNSERVED)]
         {
-            let mut names = [names.as_slice(), unserved].concat();
-            // For older clients only, tried by the test below; and what every body has.
-            names.retain(|name| !["KernelMemory", "Image"].contains(name));
+            let others: &[&str] =
+                if parent == "Config" { &[create_mac::FIELD] } else { create_versions::DISCARDED };
+            let mut names = [names.as_slice(), unserved, others].concat();
+            // For older clients only, tried elsewhere; and what every body has.
+            names.retain(|name| !["KernelMemory", "KernelMemoryTCP", "Image"].contains(name));
             let tried: Vec<&str> = listed[parent].as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(sorted(&mut names), tried, "{parent}");
-            for name in unserved.iter().filter(|name| !["KernelMemory", create_mac::FIELD].contains(name)) {
+            for name in unserved {
                 assert!(
                     listed["Refused"][name].is_string(),
                     "{name} is refused, and the list does not say why"
@@ -335,7 +340,11 @@ mod tests {
         }
         let mac = json!({"Image": "a", "macAddress": "02:42:ac:11:00:02"});
         assert_eq!(parsed(&mac, 50).unwrap().networks["default"].mac_address, "02:42:ac:11:00:02");
-        let old = json!({"Image": "a", "HostConfig": {"KernelMemory": 1}});
-        assert!(parsed(&old, 41).is_err() && parsed(&old, 42).is_ok());
+        let two = json!({"Image": "a", "NetworkingConfig": {"EndpointsConfig": {"b": {}, "a": {}}}});
+        assert_eq!(
+            parsed(&two, 43).unwrap_err().to_string(),
+            "Container cannot be created with multiple network endpoints: a, b"
+        );
+        assert_eq!(parsed(&two, 44).unwrap().networks.len(), 2);
     }
 }

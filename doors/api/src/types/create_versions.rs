@@ -4,6 +4,7 @@
 use dhow_model::{Error, Result};
 use serde_json::{Map, Value, json};
 
+use super::defaults::first_set;
 use crate::server::version::ApiVersion;
 
 type Members = Map<String, Value>;
@@ -11,6 +12,10 @@ type Members = Map<String, Value>;
 /// Which options belong to which type of mount.
 const OPTIONS: [(&str, &str); 3] =
     [("VolumeOptions", "volume"), ("BindOptions", "bind"), ("TmpfsOptions", "tmpfs")];
+
+/// Fields that [`discard`] takes away.
+pub(crate) const DISCARDED: &[&str] =
+    &["CpuPercent", "IOMaximumBandwidth", "IOMaximumIOps", "KernelMemory", "KernelMemoryTCP"];
 
 /// Adjusts `HostConfig` to what a client of that version can mean.
 ///
@@ -32,6 +37,50 @@ pub(crate) fn adjust(host_config: &mut Members, version: ApiVersion) -> Result<(
         newer_options(mount, version)?;
     }
     Ok(())
+}
+
+/// Before 1.44 a container came into one network, and into others later.
+///
+/// # Errors
+/// Invalid argument, in Docker's words.
+pub(crate) fn one_network<'a>(names: impl Iterator<Item = &'a String>, version: ApiVersion) -> Result<()> {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    if names.len() < 2 || !version.before(44) {
+        return Ok(());
+    }
+    let words = format!("Container cannot be created with multiple network endpoints: {}", names.join(", "));
+    Err(Error::invalid(words))
+}
+
+/// Limits that no kernel has any more, and those of Windows: what Docker discards is discarded, and told to who may have
+/// counted on it.
+///
+/// # Errors
+/// Invalid argument, in Docker's words, for what it refuses.
+pub(crate) fn discard(host_config: &mut Members, version: ApiVersion) -> Result<Vec<String>> {
+    let mut set =
+        |name: &str| host_config.remove(name).is_some_and(|value| first_set(name, &value).is_some());
+    let mut warnings = Vec::new();
+    for (name, what, until) in
+        [("KernelMemory", "kernel memory", 42), ("KernelMemoryTCP", "kernel memory TCP", 52)]
+    {
+        // Newer clients do not have it.
+        if set(name) && version.before(until) {
+            warnings.push(format!(
+                "Your kernel does not support {what} limit capabilities or the cgroup is not mounted. Limitation discarded."
+            ));
+        }
+    }
+    if set("CpuPercent") {
+        warnings.push("linux does not support CPU percent. Percent discarded.".to_owned());
+    }
+    // Both are looked at, for both are to go.
+    if set("IOMaximumIOps") | set("IOMaximumBandwidth") {
+        return Err(Error::invalid(
+            "Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps",
+        ));
+    }
+    Ok(warnings)
 }
 
 /// Options of another type are refused since 1.42; before, they said nothing.
@@ -84,6 +133,24 @@ mod tests {
 
     fn adjusted(mut value: Value, minor: u16) -> Result<Value> {
         adjust(value.as_object_mut().unwrap(), ApiVersion::of(minor)).map(|()| value)
+    }
+
+    #[test]
+    fn limits_that_cannot_be_had_are_discarded_and_told() {
+        for (given, minor, told) in [
+            (json!({"KernelMemory": 5}), 41, 1),
+            (json!({"KernelMemory": 5}), 42, 0),
+            (json!({"KernelMemoryTCP": 5, "KernelMemory": 0}), 51, 1),
+            (json!({"KernelMemoryTCP": 5}), 52, 0),
+            (json!({"CpuPercent": 5, "IOMaximumIOps": 0, "IOMaximumBandwidth": null}), 50, 1),
+            (json!({"Memory": 5}), 41, 0),
+        ] {
+            let mut members = given.as_object().unwrap().clone();
+            assert_eq!(discard(&mut members, ApiVersion::of(minor)).unwrap().len(), told, "{given}");
+            assert_eq!(members.len(), usize::from(given.get("Memory").is_some()));
+        }
+        let mut members = json!({"IOMaximumBandwidth": 1}).as_object().unwrap().clone();
+        assert!(discard(&mut members, ApiVersion::of(50)).is_err());
     }
 
     #[test]

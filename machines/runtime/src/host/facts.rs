@@ -1,5 +1,6 @@
 //! What this machine is.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -11,6 +12,7 @@ use dhow_sys::identity;
 use rustix::fs::{Access, AtFlags};
 
 use crate::cgroups::{Layout, Version};
+use crate::container::plan::identity::LIMITS;
 use crate::container::plan::namespaces;
 use crate::container::{NAMESPACES, lack_of};
 
@@ -24,6 +26,9 @@ const WANTED: [(&str, &str); 6] = [
     ("blkio", "No blkio weight support"),
 ];
 
+/// oom_score_adj(5) ends here.
+const LEAST_OOM_SCORE: i64 = -1000;
+
 /// Looks at everything once.
 pub(super) fn gather() -> Result<HostFacts> {
     let system = rustix::system::uname();
@@ -35,6 +40,7 @@ pub(super) fn gather() -> Result<HostFacts> {
     let last = identity::last_capability();
     let capabilities = identity::bounding_set(last);
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let raises = may_raise_limits();
     Ok(HostFacts {
         name: system.nodename().to_string_lossy().into_owned(),
         kernel: system.release().to_string_lossy().into_owned(),
@@ -55,8 +61,44 @@ pub(super) fn gather() -> Result<HostFacts> {
         apparmor: is_on("/sys/module/apparmor/parameters/enabled", "Y"),
         selinux: fs::exists("/sys/fs/selinux/enforce").unwrap_or(false),
         last_group: last_group(&fs::read_to_string("/proc/self/gid_map").unwrap_or_default()),
+        hard_limits: hard_limits(raises),
+        least_oom_score: if raises { LEAST_OOM_SCORE } else { own_oom_score() },
         capabilities,
     })
+}
+
+/// The kernel asks for the right in the first user namespace, in which ids have no end: who is root of another one has it
+/// not.
+fn may_raise_limits() -> bool {
+    const SYS_RESOURCE: u32 = 24;
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let is_first = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    let has = |(effective, ..): (u64, _, _)| effective & (1 << SYS_RESOURCE) != 0;
+    is_first && dhow_sys::identity::capabilities().is_ok_and(has)
+}
+
+/// What the kernel lets any process have of open files, and of all else what we have ourselves where that cannot be raised.
+fn hard_limits(raises: bool) -> BTreeMap<String, u64> {
+    let mut limits = BTreeMap::new();
+    let own = LIMITS.iter().zip(0_u32..).filter(|_| !raises);
+    for (name, resource) in own {
+        if let Ok((_, hard)) = dhow_sys::process::limit(resource)
+            && hard != u64::MAX
+        {
+            limits.insert(name.to_lowercase(), hard);
+        }
+    }
+    let files = fs::read_to_string("/proc/sys/fs/nr_open").ok().and_then(|text| text.trim().parse().ok());
+    if let Some(files) = files {
+        let entry = limits.entry("nofile".to_owned()).or_insert(files);
+        *entry = files.min(*entry);
+    }
+    limits
+}
+
+fn own_oom_score() -> i64 {
+    let text = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    text.trim().parse().unwrap_or_default()
 }
 
 /// Of those that follow the first one (user_namespaces(7)).

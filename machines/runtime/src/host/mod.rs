@@ -102,13 +102,13 @@ impl Host for LocalHost {
         written.map_err(|error| about("write", path, error))
     }
 
-    fn devices(&self, path: &Path) -> Result<Vec<DeviceNode>> {
+    fn devices(&self, path: &Path) -> Result<Option<Vec<DeviceNode>>> {
         let mut found = Vec::new();
         let whole = path == Path::new("/dev");
         match collect(path, whole, DEEPEST, &mut found) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(about("look at the device", path, error)),
-            Ok(()) => Ok(found),
+            Ok(()) => Ok(Some(found)),
         }
     }
 

@@ -17,11 +17,11 @@ use crate::types::update;
 
 pub(super) async fn create(mut call: Call) -> Answer {
     let body = call.json().await?;
-    let Parsed { config, host_config, networks, warning } = create::parse(body, call.version)?;
+    let Parsed { config, host_config, networks, warnings } = create::parse(body, call.version)?;
     let name = call.query.text("name").to_owned();
     let request = CreateRequest { name, platform: call.platform()?, config, host_config, networks };
     let mut created = call.run(move |engine| engine.create_container(request)).await?;
-    created.warnings.extend(warning);
+    created.warnings.extend(warnings);
     Ok(answer::created(&json!({"Id": created.id, "Warnings": created.warnings})))
 }
 

@@ -57,7 +57,8 @@ impl IdentityPlan {
 }
 
 /// The limits of setrlimit(2), by number.
-const LIMITS: [&str; 16] = [
+/// The limits by their numbers.
+pub(crate) const LIMITS: [&str; 16] = [
     "CPU",
     "FSIZE",
     "DATA",
