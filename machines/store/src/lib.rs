@@ -120,6 +120,7 @@ impl Store {
             mounts: Mounts::default(),
             small_files: snapshots::SmallFiles::default(),
             turns: snapshots::Turns::default(),
+            networks_copy: Mutex::new(()),
             copy_ups: Mutex::new(()),
             quotas,
             trash,
@@ -159,6 +160,8 @@ pub(crate) struct Core {
     mounts: Mounts,
     small_files: snapshots::SmallFiles,
     turns: snapshots::Turns,
+    /// Held by whoever writes the networks beside the database: the last to write has read last.
+    networks_copy: Mutex<()>,
     /// Held by whoever fills an empty volume.
     copy_ups: Mutex<()>,
     quotas: Arc<Quotas>,

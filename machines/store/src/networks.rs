@@ -1,5 +1,7 @@
 //! Records of networks, and the copy of all of them beside the database.
 
+use std::sync::PoisonError;
+
 use dhow_model::Result;
 use dhow_model::network::Network;
 use dhow_model::ports::Durability;
@@ -71,6 +73,7 @@ pub(crate) fn mend(database: &Database, layout: &Layout, id: &str) -> Result<boo
 impl Core {
     /// Writes the networks beside the database. What it is written for was done: a full disk is no reason to fail.
     pub(crate) fn write_networks(&self) {
+        let _alone = self.networks_copy.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.layout.networks();
         let directory = path.parent().unwrap_or(&path);
         let written = copy(&self.database).and_then(|text| replace_file(directory, "networks.json", &text));

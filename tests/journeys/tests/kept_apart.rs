@@ -1,9 +1,11 @@
 //! What a network does not give: other versions of IP, routes that neighbours tell of, and addresses of those who ended.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
-use dhow_testkit::Engine;
+use dhow_testkit::process::must;
+use dhow_testkit::{Engine, network, until};
 
 fn engine() -> Result<Engine> {
     let engine = Engine::start()?;
@@ -102,4 +104,41 @@ fn an_old_link_is_to_a_container_and_not_to_its_name() -> Result<()> {
     engine.docker(&["restart", "-t", "0", "web"]).ok();
     ensure!(shown() == "[]", "{}", shown());
     Ok(())
+}
+
+/// Says once, on eth0, that it is a router (RFC 4861, 4.2): of no prefix, for half an hour.
+const ADVERTISE: &str = "import socket, struct
+s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 58)
+s.setsockopt(41, 18, 255)
+s.sendto(struct.pack('>BBHBBHII', 134, 0, 0, 64, 0, 1800, 0, 0), ('ff02::1', 0, 0, socket.if_nametoindex('eth0')))";
+
+/// A host that becomes a router for its containers still believes the router that it lives by.
+#[test]
+fn the_hosts_own_way_out_stays_when_containers_get_version_6() -> Result<()> {
+    let engine = engine()?;
+    let outside = engine.outside()?;
+    let speak = |link: &str| {
+        let on = format!(
+            "echo 0 >/proc/sys/net/ipv6/conf/{link}/disable_ipv6; ip link set {link} down; ip link set {link} up"
+        );
+        ["-c".to_owned(), on]
+    };
+    must(engine.within_network(Path::new("sh")).args(speak("wire0")))?;
+    must(network::command(&outside, Path::new("sh")).args(speak("eth0")))?;
+    let way = || -> Result<String> {
+        must(engine.within_network(Path::new("ip")).args(["-6", "route", "show", "default", "dev", "wire0"]))
+    };
+    let advertised = || {
+        let told = network::command(&outside, Path::new("python3")).args(["-c", ADVERTISE]).output();
+        told.is_ok_and(|told| told.status.success()) && way().is_ok_and(|way| way.contains("proto ra"))
+    };
+    until("the host believes the router", advertised)?;
+    engine.docker(&["network", "create", "--ipv6", "six"]).ok();
+    engine.docker(&["run", "--rm", "--network", "six", "busybox", "true"]).ok();
+    ensure!(of_host(&engine, "all", "forwarding")? == "1");
+    ensure!(way()?.contains("proto ra"), "the way out is gone: {}", way()?);
+    must(
+        engine.within_network(Path::new("ip")).args(["-6", "route", "flush", "dev", "wire0", "proto", "ra"]),
+    )?;
+    until("the host still believes the router", advertised)
 }

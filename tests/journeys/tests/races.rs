@@ -316,3 +316,43 @@ fn what_is_copied_into_a_container_is_there_when_it_starts_meanwhile() -> Result
     ensure!(engine.docker(&["logs", &id]).ok().starts_with("1048576"), "not all of it is there");
     Ok(())
 }
+
+/// Whoever comes first: a container that runs is in networks that there are.
+#[test]
+fn a_network_is_not_removed_under_a_container_that_is_just_coming_into_it() -> Result<()> {
+    let engine = engine()?;
+    let late = create(&engine, &["sleep", "1000"])?;
+    assert_eq!(ask(&engine, "POST", &format!("/containers/{late}/start"))?.0, 204);
+    let post = |path: &str, body: &Value| engine.connect()?.request("POST", path, body);
+    for round in 0..30 {
+        let name = format!("net{round}");
+        assert_eq!(post("/networks/create", &json!({"Name": name}))?.status, 201);
+        let body = json!({"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": name}});
+        let early = post("/containers/create", &body)?.json()?["Id"].as_str().context("no id")?.to_owned();
+        let start = ("POST", format!("/containers/{early}/start"));
+        let goes = ("DELETE", format!("/networks/{name}"));
+        let connect = format!("/networks/{name}/connect");
+        let answers = std::thread::scope(|scope| -> Result<_> {
+            let connected = scope.spawn(|| post(&connect, &json!({"Container": late})));
+            let answers = together(&engine, round % 10, &[start, goes])?;
+            drop(connected.join());
+            Ok(answers)
+        })?;
+        let there = ask(&engine, "GET", &format!("/networks/{name}"))?.0 == 200;
+        for container in [&early, &late] {
+            let told: Value =
+                serde_json::from_str(&ask(&engine, "GET", &format!("/containers/{container}/json"))?.1)?;
+            let is_in = !told["NetworkSettings"]["Networks"][&name].is_null();
+            let runs = told["State"]["Running"] == true;
+            ensure!(there || !(runs && is_in), "round {round}: {name} is gone: {answers:?}");
+        }
+        assert_eq!(ask(&engine, "DELETE", &format!("/containers/{early}?force=1"))?.0, 204);
+        if there {
+            post(&format!("/networks/{name}/disconnect"), &json!({"Container": late}))?;
+            assert_eq!(ask(&engine, "DELETE", &format!("/networks/{name}"))?.0, 204, "round {round}");
+        }
+    }
+    let links = engine.in_network(|| std::fs::read_to_string("/proc/thread-self/net/dev"))?;
+    ensure!(!links.contains("br-"), "{links}");
+    Ok(())
+}

@@ -58,6 +58,7 @@ impl Engine {
     ) -> Result<()> {
         let ipam = settings.ipam.clone().unwrap_or_default();
         let mut known = lock(&self.networks);
+        known.take_place(network, &assigned.id)?;
         let addresses = known.addresses.entry(network.id.clone()).or_default();
         let now = Instant::now();
         let mut take = |six: bool, wanted: &str| -> Result<Option<(Prefix, Option<IpAddr>)>> {

@@ -58,6 +58,8 @@ use addresses::Addresses;
 pub(crate) struct Known {
     networks: BTreeMap<String, Arc<Network>>,
     addresses: BTreeMap<String, Addresses>,
+    /// The places that containers have or are given, by the network: it is not removed meanwhile.
+    places: BTreeMap<String, BTreeSet<String>>,
     ports: publish::HostPorts,
     /// Bridges that were made by this engine, or found by it.
     ready: BTreeSet<String>,
@@ -93,8 +95,34 @@ impl Known {
         networks.flat_map(|network| network.pools.iter().map(|pool| (network.id.as_str(), pool)))
     }
 
+    /// Gives a container a place in a network.
+    ///
+    /// # Errors
+    /// Not found, when the network was removed meanwhile.
+    fn take_place(&mut self, network: &Network, place: &str) -> Result<()> {
+        if !self.networks.contains_key(&network.id) {
+            return Err(Error::not_found(format!("network {} not found", network.name)));
+        }
+        self.places.entry(network.id.clone()).or_default().insert(place.to_owned());
+        Ok(())
+    }
+
+    /// Takes a network out, unless somebody has a place in it.
+    fn take_out(&mut self, network: &Network) -> Result<()> {
+        let places = self.places.get(&network.id).into_iter().flatten();
+        let places: Vec<String> = places.map(|place| format!("id:\"{}\"", remove::short(place))).collect();
+        if !places.is_empty() {
+            return Err(remove::in_use(network, &places));
+        }
+        self.networks.remove(&network.id);
+        self.addresses.remove(&network.id);
+        self.ready.remove(&network.id);
+        Ok(())
+    }
+
     /// Notes what a running container has.
     fn hold(&mut self, network: &str, assigned: &Assigned) {
+        self.places.entry(network.to_owned()).or_default().insert(assigned.id.clone());
         let addresses = self.addresses.entry(network.to_owned()).or_default();
         for prefix in [assigned.ipv4, assigned.ipv6].into_iter().flatten() {
             addresses.hold(prefix.address);
@@ -102,8 +130,14 @@ impl Known {
         assigned.published.iter().for_each(|published| self.ports.hold(published));
     }
 
-    /// Forgets the addresses that a container had.
+    /// Forgets the place and the addresses that a container had.
     fn give_back(&mut self, network: &str, assigned: &Assigned) {
+        if let Some(places) = self.places.get_mut(network) {
+            places.remove(&assigned.id);
+            if places.is_empty() {
+                self.places.remove(network);
+            }
+        }
         if let Some(addresses) = self.addresses.get_mut(network) {
             for prefix in [assigned.ipv4, assigned.ipv6].into_iter().flatten() {
                 addresses.give_back(prefix.address, Instant::now());

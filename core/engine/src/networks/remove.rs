@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dhow_model::event::EventKind;
 use dhow_model::network::Network;
-use dhow_model::{Error, Result};
+use dhow_model::{Error, Kind, Result};
 
 use crate::Engine;
 use crate::registry::lock;
@@ -29,26 +29,25 @@ impl Engine {
             let names = members.iter().map(|member| {
                 format!("name:\"{}\" id:\"{}\"", member.container.name, short(&member.assigned.id))
             });
-            let names: Vec<String> = names.collect();
-            return Err(Error::forbidden(format!(
-                "error while removing network: network {} has active endpoints ({})",
-                network.name,
-                names.join(", ")
-            )));
+            return Err(in_use(&network, &names.collect::<Vec<_>>()));
         }
         self.forget_network(&network)
     }
 
-    /// A parent that others hang on stays.
+    /// Nobody gets a place in it any more, and then it goes. A parent that others hang on stays.
+    ///
+    /// # Errors
+    /// In Docker's words: somebody has a place in it.
     pub(super) fn forget_network(&self, network: &Arc<Network>) -> Result<()> {
-        self.ports.records.delete_network(&network.id)?;
         let shared = {
             let mut known = lock(&self.networks);
-            known.networks.remove(&network.id);
-            known.addresses.remove(&network.id);
-            known.ready.remove(&network.id);
+            known.take_out(network)?;
             known.shares_parent(network)
         };
+        if let Err(error) = self.ports.records.delete_network(&network.id) {
+            lock(&self.networks).networks.insert(network.id.clone(), Arc::clone(network));
+            return Err(error);
+        }
         if !shared && network.driver.has_links() {
             self.ports.networks.take_down(network)?;
         }
@@ -64,9 +63,13 @@ impl Engine {
         let mut gone = Vec::new();
         for network in self.networks() {
             let kept = network.is_built_in() || network.config_only;
-            if !kept && !self.network_has_containers(&network) && chosen(&network) {
-                self.forget_network(&network)?;
-                gone.push(network.name.clone());
+            if kept || self.network_has_containers(&network) || !chosen(&network) {
+                continue;
+            }
+            match self.forget_network(&network) {
+                // Somebody came into it meanwhile.
+                Err(error) if error.kind() == Kind::Forbidden => {}
+                done => done.map(|()| gone.push(network.name.clone()))?,
             }
         }
         let more = [("reclaimed".to_owned(), "0".to_owned())].into();
@@ -75,6 +78,15 @@ impl Engine {
     }
 }
 
-fn short(id: &str) -> &str {
+/// Whose places those are, by name and id where they are known.
+pub(super) fn in_use(network: &Network, places: &[String]) -> Error {
+    Error::forbidden(format!(
+        "error while removing network: network {} has active endpoints ({})",
+        network.name,
+        places.join(", ")
+    ))
+}
+
+pub(super) fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }

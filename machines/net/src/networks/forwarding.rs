@@ -34,15 +34,32 @@ impl Forwarding {
         Ok(off)
     }
 
-    /// Lets the packets of a network through.
-    pub(super) fn switch_on(network: &Network) -> io::Result<()> {
+    /// Lets the packets of a network through. `links` are those of the host: a kernel that forwards believes no router on
+    /// them any more, and forgets the way out that one told of, unless it is told to believe all the same.
+    pub(super) fn switch_on<'a>(
+        network: &Network,
+        mut links: impl Iterator<Item = &'a str>,
+    ) -> io::Result<()> {
         let procfs = Procfs::at_proc()?;
+        if network.ipv6 && is_off(&procfs, SIX)? {
+            links.try_for_each(|link| keep_routers(&procfs, link))?;
+        }
         for (switch, wanted) in [(FOUR, network.ipv4), (SIX, network.ipv6)] {
             if wanted && is_off(&procfs, switch)? {
                 procfs.write(switch, b"1")?;
             }
         }
         Ok(())
+    }
+}
+
+/// Linux, `Documentation/networking/ip-sysctl.rst`, `accept_ra`: 1 is "unless it forwards", 2 is "always".
+fn keep_routers(procfs: &Procfs, link: &str) -> io::Result<()> {
+    let switch = format!("sys/net/ipv6/conf/{link}/accept_ra");
+    match procfs.read(&switch) {
+        Ok(believes) if believes.trim() == "1" => procfs.write(&switch, b"2"),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

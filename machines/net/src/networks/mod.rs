@@ -89,7 +89,8 @@ impl HostNetworks {
         }
         // A later engine may want to know what the host was before.
         self.forwarding.was_off()?;
-        Forwarding::switch_on(network)
+        let links = self.with_links(Links::all)?;
+        Forwarding::switch_on(network, links.iter().map(|link| link.name.as_str()))
     }
 
     /// A link that cannot be given its addresses does not stay.
