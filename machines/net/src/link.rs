@@ -229,19 +229,23 @@ impl Links {
         self.socket.batch(&all).map_err(told(format!("configure the link {}", link.0)))
     }
 
-    /// Takes routes away and adds others; those that are gone already are no error.
+    /// Adds routes, in place of those with the same destination and metric, and takes others away; those that are
+    /// gone already are no error.
     ///
     /// # Errors
     /// The kernel's: the first.
-    pub fn reroute(&mut self, gone: &[Route], new: &[Route]) -> io::Result<()> {
+    pub fn reroute(&mut self, new: &[Route], gone: &[Route]) -> io::Result<()> {
+        let new: Vec<Message> = new.iter().map(new_route).collect();
+        if !new.is_empty() {
+            self.socket.batch(&new).map_err(told("add routes"))?;
+        }
         for route in gone {
             match self.socket.request(&route_message(libc::RTM_DELROUTE, 0, route)) {
                 Err(failure) if failure.errno == Errno::SRCH => {}
                 done => done.map_err(told("remove a route"))?,
             }
         }
-        let new: Vec<Message> = new.iter().map(new_route).collect();
-        self.socket.batch(&new).map_err(told("add routes"))
+        Ok(())
     }
 
     /// Lets packets for this host's own `::1` come by a bridge that is up, of which a port that is published there

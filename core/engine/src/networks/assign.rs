@@ -134,7 +134,7 @@ pub(super) type Connection<'a> = (&'a Assigned, &'a EndpointSettings);
 ///
 /// # Errors
 /// Invalid argument: a hardware address, a size of packets.
-pub(super) fn link(network: &Network, connection: Connection<'_>, place: usize) -> Result<LinkPlan> {
+pub(super) fn link(network: &Network, connection: Connection<'_>) -> Result<LinkPlan> {
     let (assigned, settings) = connection;
     let mtu = network.options.get("com.docker.network.driver.mtu").map(|text| text.parse());
     // What every pair has is not asked for.
@@ -160,8 +160,6 @@ pub(super) fn link(network: &Network, connection: Connection<'_>, place: usize) 
             .chain(assigned.further.clone())
             .collect(),
         ways: ways(network, assigned),
-        // The way out by the first network is preferred to that by the second, and so on.
-        metric: u32::try_from(place).unwrap_or(u32::MAX),
         sysctls: sysctls::read(settings)?,
     })
 }

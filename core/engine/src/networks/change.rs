@@ -61,13 +61,31 @@ impl Engine {
     /// Takes back as much as was done; what fails is told, and found by the next engine.
     fn undo_connect(&self, entry: &Entry, network: &Network, assigned: Option<&Assigned>) {
         // Its address is nobody else's before its link is gone.
-        let unlinked = assigned.map_or(Ok(()), |assigned| {
-            self.unlink(assigned, entry.record().state.running().map(|running| running.pid))?;
+        let pid = entry.record().state.running().map(|running| running.pid);
+        let unlinked = assigned.map_or(Ok(()), |assigned| self.unlink(assigned, pid));
+        if let Err(error) = unlinked {
+            // It stays on record with what it has.
+            return tracing::warn!(network = network.name, "undo a connection: {}", error.report());
+        }
+        if let Some(assigned) = assigned {
             self.leave_network(network, assigned);
-            self.tell_hosts(&entry.record(), assigned, false)
-        });
-        if let Err(error) = unlinked.and_then(|()| self.put_endpoint(entry, network, None).map(drop)) {
-            tracing::warn!(network = network.name, "undo a connection: {}", error.report());
+            if let Err(error) = self.tell_hosts(&entry.record(), assigned, false) {
+                tracing::warn!(network = network.name, "undo a connection: {}", error.report());
+            }
+        }
+        match self.put_endpoint(entry, network, None) {
+            Ok(record) => self.order_ways_again(&record),
+            Err(error) => tracing::warn!(network = network.name, "undo a connection: {}", error.report()),
+        }
+        self.rename_in_networks(&entry.record());
+    }
+
+    /// After a link went, and its way with it.
+    fn order_ways_again(&self, record: &Container) {
+        let Some(running) = record.state.running() else { return };
+        let ordered = self.ports.networks.space_of(running.pid);
+        if let Err(error) = ordered.and_then(|space| self.order_ways(record, &space)) {
+            tracing::warn!(container = record.id.short(), "find another way out: {}", error.report());
         }
     }
 
@@ -93,7 +111,7 @@ impl Engine {
     ) -> Result<()> {
         let space = self.ports.networks.space_of(pid)?;
         let record = entry.record();
-        self.connect_late(&record, network, &space, link(network, connection, 0)?)?;
+        self.connect_late(&record, network, &space, link(network, connection)?)?;
         self.tell_hosts(&record, connection.0, true)?;
         self.begin_names(&record, &space)?;
         self.move_ports(entry, &[])
@@ -107,8 +125,13 @@ impl Engine {
         space: &NetworkSpace,
         link: LinkPlan,
     ) -> Result<()> {
-        // A way would take the place of one that has its metric.
+        // A way would take the place of the one that there is.
         self.connect_space(network, space, &LinkPlan { ways: Vec::new(), ..link })?;
+        self.order_ways(record, space)
+    }
+
+    /// Leads the ways out of a container that runs by the first of its networks that has one.
+    fn order_ways(&self, record: &Container, space: &NetworkSpace) -> Result<()> {
         let order = in_order(&record.networks).into_iter().filter_map(|name| {
             let endpoint = record.networks.get(&name)?;
             let assigned = endpoint.assigned.as_ref()?;
@@ -151,10 +174,11 @@ impl Engine {
             self.unlink(assigned, record.state.running().map(|running| running.pid))?;
             self.tell_hosts(&record, assigned, false)?;
         }
-        self.put_endpoint(&entry, &network, None)?;
+        let record = self.put_endpoint(&entry, &network, None)?;
         if let Some(assigned) = &endpoint.assigned {
             self.leave_network(&network, assigned);
         }
+        self.order_ways_again(&record);
         let lost = endpoint.assigned.as_ref().map(|assigned| &assigned.published);
         let moved = lost.map_or(Ok(()), |lost| self.move_ports(&entry, lost));
         self.rename_in_networks(&entry.record());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dhow_model::network::{Assigned, Driver, Endpoint, Network};
-use dhow_model::ports::{LinkPlan, NetworkSpace};
+use dhow_model::ports::{LinkPlan, NetworkSpace, Way};
 use dhow_model::{Container, Result};
 
 use super::assign::link;
@@ -44,7 +44,9 @@ impl Engine {
 
     fn join_all(&self, record: &Container, joined: &mut Joined) -> Result<()> {
         let names = self.needs_names(record, &joined.endpoints)?;
-        for (place, name) in in_order(&joined.endpoints).into_iter().enumerate() {
+        // One way out of each version, as with Docker: by the first network that has one.
+        let mut ways = Vec::new();
+        for name in in_order(&joined.endpoints) {
             let network = self.complete_default(&self.network(&name)?)?;
             configuration::check_joins(&network)?;
             let Some(Endpoint { settings, .. }) = joined.endpoints.get(&name) else { continue };
@@ -63,7 +65,10 @@ impl Engine {
                     assigned.host_interface = end;
                 }
                 let connection = (&*assigned, &endpoint.settings);
-                self.connect_space(&network, &space, &link(&network, connection, place)?)?;
+                let mut plan = link(&network, connection)?;
+                plan.ways.retain(|way| !ways.contains(&way.is_six()));
+                ways.extend(plan.ways.iter().map(Way::is_six));
+                self.connect_space(&network, &space, &plan)?;
             }
             self.tell_network(&network, "connect", Some(record));
         }

@@ -120,8 +120,9 @@ impl Engine {
         let (other, _) = self.old_links(&record).find(|(_, known)| *known == alias).ok_or_else(unknown)?;
         let gone = format!("{}:{alias}", other.id);
         entry.change(&self.ports, |record| {
-            let links = Arc::make_mut(&mut record.host_config).links.as_mut();
-            links.map(|links| links.retain(|link| *link != gone));
+            if let Some(links) = Arc::make_mut(&mut record.host_config).links.as_mut() {
+                links.retain(|link| *link != gone);
+            }
         })?;
         if record.state.running().is_some() {
             let names = names_of(&other, alias);

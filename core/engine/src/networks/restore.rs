@@ -75,7 +75,7 @@ impl Engine {
             let space = self.ports.networks.space_of(running.pid)?;
             // The host does not see the links that hang on its own.
             if !direct || !self.ports.networks.has_link(&space, &assigned.interface)? {
-                let link = link(&network, (assigned, settings), 0)?;
+                let link = link(&network, (assigned, settings))?;
                 self.connect_late(record, &network, &space, link)?;
             }
         }

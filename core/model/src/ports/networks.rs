@@ -40,7 +40,7 @@ pub trait Networks: Send + Sync {
     /// Connects a space to a network that is set up.
     fn connect(&self, space: &NetworkSpace, link: &LinkPlan) -> Result<()>;
 
-    /// Gives the links of a space their default ways in this order: the first is preferred.
+    /// Gives a space its default way of each version: the first of these, and none of the others.
     fn order_ways(&self, space: &NetworkSpace, links: &[(String, Vec<Way>)]) -> Result<()>;
 
     /// Whether a space has a link of this name.
@@ -200,8 +200,6 @@ pub struct LinkPlan {
     pub addresses: Vec<Prefix>,
     /// Default ways.
     pub ways: Vec<Way>,
-    /// Among several default ways the least is taken.
-    pub metric: u32,
     /// Settings of the link: paths below /proc/sys, in which `IFNAME` stands for it, and values.
     pub sysctls: Vec<(String, String)>,
 }
@@ -231,6 +229,14 @@ pub enum Way {
     Link4,
     /// Everybody of version 6 is on the link.
     Link6,
+}
+
+impl Way {
+    /// It is one of version 6.
+    #[must_use]
+    pub const fn is_six(&self) -> bool {
+        matches!(self, Self::Link6 | Self::Gateway(IpAddr::V6(_)))
+    }
 }
 
 /// Ports that lead to one container's address in one network.

@@ -31,6 +31,8 @@ use crate::link::{Change, Index, Link, Links, Mac, Pair};
 
 /// Annexes of a network: with the first bridge there is room for an IPv4 network of 16 bits.
 pub(super) const MOST: u8 = 131;
+/// Somebody may have removed some of them.
+const FEW: u8 = 8;
 /// Containers of a bridge.
 const ROOM: u16 = 500;
 /// On which bridge of each network there was room last; the first is 0.
@@ -38,15 +40,20 @@ const ROOM: u16 = 500;
 pub(super) struct Rooms(Mutex<BTreeMap<String, u8>>);
 
 impl Rooms {
-    /// Finds a bridge for which `connect` does not say that it is full: the one where there was room last, then each.
-    pub(super) fn find(&self, first: &str, connect: impl Fn(u8) -> io::Result<()>) -> io::Result<()> {
+    /// Finds a bridge for which `connect` does not say that it is full: the one where there was room last, which is
+    /// known to be there, then each.
+    pub(super) fn find(&self, first: &str, connect: impl Fn(u8, Known) -> io::Result<()>) -> io::Result<()> {
         let last = self.lock().get(first).copied().unwrap_or(0);
+        let others = (0..=MOST).filter(|number| *number != last).map(|number| (number, Known::No));
         let mut full = None;
-        for number in std::iter::once(last).chain((0..=MOST).filter(|number| *number != last)) {
-            match connect(number) {
+        for (number, known) in std::iter::once((last, Known::Yes)).chain(others) {
+            match connect(number, known) {
                 Err(error) if is_full(&error) => full = Some(error),
-                // The one before it may be gone: those that are missing are made from the first on.
-                Err(_) if number == last && last > 0 => self.forget(first),
+                // Somebody may have removed it: all is looked at anew, with who was on it.
+                Err(error) if known == Known::Yes => {
+                    self.forget(first);
+                    return Err(error);
+                }
                 Ok(()) if number != last => {
                     self.lock().insert(first.to_owned(), number);
                     return Ok(());
@@ -65,6 +72,15 @@ impl Rooms {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether this engine put a container on a bridge already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It did.
+    Yes,
+    /// It may have to be made.
+    No,
 }
 
 /// There is no room on a bridge.
@@ -111,12 +127,22 @@ impl Annex {
         Self { number, before, bridge: name("dx", number), up, down }
     }
 
-    /// Those that a bridge has.
+    /// Those that a bridge should have: where one is, there are those before it.
+    pub(super) fn chain(links: &mut Links, first: &str) -> io::Result<Vec<Self>> {
+        let last = Self::all(links, first)?.last().map_or(0, |annex| annex.number);
+        Ok((1..=last).map(|number| Self::of(first, number)).collect())
+    }
+
+    /// Those that a bridge has, whole or not.
     pub(super) fn all(links: &mut Links, first: &str) -> io::Result<Vec<Self>> {
-        let mut found = Vec::new();
+        let mut found: Vec<Self> = Vec::new();
         for number in 1..=MOST {
             let annex = Self::of(first, number);
-            if links.find(&annex.bridge)?.is_some() {
+            // Each hangs on the one before. Whoever takes more of them away than a few takes all.
+            if number - found.last().map_or(0, |annex| annex.number) > FEW {
+                break;
+            }
+            if links.find(&annex.bridge)?.is_some() || links.find(&annex.up)?.is_some() {
                 found.push(annex);
             }
         }
@@ -146,6 +172,30 @@ impl Annex {
         links.change(up, &Change { isolated: Some(shape.isolated), ..Change::default() })
     }
 
+    /// Fails when somebody removed it, with containers that were on it.
+    pub(super) fn check_removed(&self, links: &mut Links) -> io::Result<()> {
+        if links.find(&self.bridge)?.is_none() && links.find(&self.up)?.is_some() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("the bridge {} is gone", self.bridge),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Fails when it does not hang on the first bridge any more: somebody removed a link on the way.
+    pub(super) fn check(&self, links: &mut Links, first: &str) -> io::Result<()> {
+        for annex in (1..=self.number).map(|number| Self::of(first, number)) {
+            for end in [&annex.up, &annex.down] {
+                let hangs = links.find(end)?.is_some_and(|link| link.master.is_some());
+                hangs.then_some(()).ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::NotFound, format!("the link {end} is on no bridge"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes it away.
     pub(super) fn remove(&self, links: &mut Links) -> io::Result<()> {
         for name in [&self.up, &self.bridge] {
@@ -163,9 +213,9 @@ impl Annex {
 }
 
 /// Tells links of annexes of these bridges from others, by their names.
-pub(super) struct Known(BTreeSet<String>);
+pub(super) struct Names(BTreeSet<String>);
 
-impl Known {
+impl Names {
     /// Of bridges by their names.
     pub(super) fn of<'n>(bridges: impl Iterator<Item = &'n String>) -> Self {
         Self(bridges.map(|name| tail(name)).collect())
@@ -202,9 +252,9 @@ mod tests {
         let (mine, other) = ("br-0123456789ab".to_owned(), "br-0123456789ac".to_owned());
         for name in [&annex.bridge, &annex.up, &annex.down] {
             assert!(name.len() <= 15, "{name}");
-            assert!(Known::of([&mine].into_iter()).has(name) && !Known::of([&other].into_iter()).has(name));
+            assert!(Names::of([&mine].into_iter()).has(name) && !Names::of([&other].into_iter()).has(name));
         }
-        assert!(!Known::of([&mine].into_iter()).has("veth1") && !Known::of([&mine].into_iter()).has("d"));
+        assert!(!Names::of([&mine].into_iter()).has("veth1") && !Names::of([&mine].into_iter()).has("d"));
     }
 
     #[test]
@@ -213,7 +263,7 @@ mod tests {
         let tried = Mutex::new(Vec::new());
         let connect = |room: u8| {
             let tried = &tried;
-            move |number: u8| {
+            move |number: u8, _: Known| {
                 tried.lock().unwrap().push(number);
                 if number == room { Ok(()) } else { Err(io::ErrorKind::QuotaExceeded.into()) }
             }
@@ -223,5 +273,13 @@ mod tests {
         rooms.find("br0", connect(1)).unwrap();
         assert_eq!(*tried.lock().unwrap(), [0, 1, 2, 2, 2, 0, 1]);
         assert!(is_full(&rooms.find("br0", connect(MOST + 1)).unwrap_err()));
+        // One that was there and is not is told of, and looked for from the first on.
+        rooms.find("br0", connect(2)).unwrap();
+        let gone = |number: u8, known: Known| match (number, known) {
+            (2, Known::Yes) => Err(io::ErrorKind::NotFound.into()),
+            _ => Ok(()),
+        };
+        assert_eq!(rooms.find("br0", gone).unwrap_err().kind(), io::ErrorKind::NotFound);
+        rooms.find("br0", gone).unwrap();
     }
 }

@@ -7,29 +7,25 @@ use std::net::IpAddr;
 use dhow_model::network::{Driver, Network};
 use dhow_model::ports::ShouldBe;
 
-use super::annex::{Annex, Known};
+use super::annex::{self, Annex, Names};
 use super::ipv6;
 use crate::link::{Address, Change, Index, Link, Links, Mac};
 
 /// How the marks of all engines begin.
 pub(super) const MARK: &str = "dhow ";
 
-/// Puts ends of connections on a bridge that was made anew, as they were on the one before.
-pub(super) fn attach(links: &mut Links, name: &str, interfaces: &[String], isolated: bool) -> io::Result<()> {
-    let Some(bridge) = links.find(name)? else { return Ok(()) };
-    let mut places = vec![bridge.index];
-    for annex in Annex::all(links, name)? {
+/// Those of these ends of connections that are there, and on none of the bridges of a network.
+pub(super) fn astray(links: &mut Links, first: &str, interfaces: &[String]) -> io::Result<Vec<String>> {
+    let mut places = vec![annex::index(links, first)?];
+    for annex in Annex::all(links, first)? {
         places.extend(links.find(&annex.bridge)?.map(|link| link.index));
     }
     let is_elsewhere = |end: &Link| !end.master.is_some_and(|master| places.contains(&master));
+    let mut found = Vec::new();
     for interface in interfaces {
-        if let Some(end) = links.find(interface)?.filter(is_elsewhere) {
-            let on = Change { master: Some(bridge.index), up: Some(true), ..Change::default() };
-            links.change(end.index, &on)?;
-            links.change(end.index, &port(isolated))?;
-        }
+        found.extend(links.find(interface)?.filter(is_elsewhere).map(|end| end.name));
     }
-    Ok(())
+    Ok(found)
 }
 
 /// What a container's port of a bridge has. Where the host filters what bridges switch, a container reaches itself by
@@ -111,7 +107,9 @@ pub(super) fn tidy(links: &mut Links, should_be: &ShouldBe, mark: &str) -> io::R
     let all = links.all()?;
     let ours = |link: &&Link| link.alias == mark;
     let bridges: BTreeSet<Index> = all.iter().filter(ours).map(|link| link.index).collect();
-    let annexes = Known::of(known.iter());
+    // Those of a network that nobody is in are made again when they are needed.
+    let used: Vec<String> = should_be.used.iter().map(carrier).collect();
+    let annexes = Names::of(used.iter());
     let stray = |link: &&Link| {
         if annexes.has(&link.name) {
             return false;

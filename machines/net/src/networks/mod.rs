@@ -27,7 +27,7 @@ use dhow_sys::trace::mark;
 use crate::dns::{Listeners, Server};
 use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
-use annex::{Annex, Rooms, Shape};
+use annex::{Annex, Known, Rooms, Shape};
 use forwarding::Forwarding;
 use guard::Guard;
 pub use guard::{HostPolicy, PublishPolicy};
@@ -35,6 +35,9 @@ use pool::Pool;
 
 /// The data directory of the engine whose table has the plain name.
 const USUAL: &str = "/var/lib/dhow";
+
+/// Bytes of a path that a name shows.
+const READABLE: usize = 48;
 
 /// Networks in the namespace that the engine runs in.
 #[derive(Debug)]
@@ -135,37 +138,62 @@ impl HostNetworks {
 
     /// Connects to the bridge of a network, or to an annex of it where there is room.
     fn join(&self, space: &NetworkSpace, plan: &LinkPlan, first: &str, isolated: bool) -> io::Result<()> {
+        let Carrier::Bridge { end, .. } = &plan.carrier else { return Ok(()) };
         let made = Cell::new(false);
-        let put = |links: &mut Links, bridge: &str| {
+        self.find_room(first, Shape { mtu: plan.mtu, isolated }, |links, bridge| {
             if made.replace(true) {
-                return move_to(links, plan, bridge);
+                return move_to(links, (end, isolated), bridge);
             }
             match space.take_spare() {
                 Some(spare) => spare::adopt(links, space, plan, (bridge, &spare)),
                 None => join(links, space, plan, bridge),
             }
-        };
-        self.rooms.find(first, |number| {
+        })
+    }
+
+    /// Finds a bridge of a network for which `put` finds room; annexes are made as they are needed.
+    fn find_room(
+        &self,
+        first: &str,
+        shape: Shape,
+        put: impl Fn(&mut Links, &str) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.rooms.find(first, |number, known| {
             if number == 0 {
                 return self.with_links(|links| put(links, first));
             }
             let annex = Annex::of(first, number);
-            // The rules come before the bridge.
-            self.guard.add_annex(first, &annex.bridge)?;
-            self.with_links(|links| {
-                annex.make(links, Shape { mtu: plan.mtu, isolated }, &self.mark)?;
-                put(links, &annex.bridge)
-            })
+            match known {
+                Known::Yes => self.with_links(|links| annex.check(links, first))?,
+                Known::No => {
+                    self.with_links(|links| annex.check_removed(links))?;
+                    self.make_annex(first, &annex, shape)?;
+                }
+            }
+            self.with_links(|links| put(links, &annex.bridge))
         })
     }
 
-    /// Hangs the annexes of a bridge on it that was made anew.
-    fn attach_annexes(&self, network: &Network) -> io::Result<()> {
-        let shape = Shape { mtu: bridges::mtu(network), isolated: isolated(network) };
-        self.with_links(|links| {
-            let annexes = Annex::all(links, &network.bridge())?;
-            annexes.iter().try_for_each(|annex| annex.make(links, shape, &self.mark))
-        })
+    /// The rules come before the bridge.
+    fn make_annex(&self, first: &str, annex: &Annex, shape: Shape) -> io::Result<()> {
+        self.guard.add_annex(first, &annex.bridge)?;
+        self.with_links(|links| annex.make(links, shape, &self.mark))
+    }
+
+    /// Puts ends of connections that are on no bridge of their network any more where there is room, when its bridges are
+    /// there again.
+    fn attach_again(&self, network: &Network, interfaces: &[String]) -> io::Result<()> {
+        let (first, isolated) = (network.bridge(), isolated(network));
+        let shape = Shape { mtu: bridges::mtu(network), isolated };
+        for annex in self.with_links(|links| Annex::chain(links, &first))? {
+            self.make_annex(&first, &annex, shape)?;
+        }
+        // Each finds the place that it had: others remember by which port it is reached.
+        self.rooms.forget(&first);
+        for end in self.with_links(|links| bridges::astray(links, &first, interfaces))? {
+            self.find_room(&first, shape, |links, bridge| move_to(links, (&end, isolated), bridge))?;
+        }
+        Ok(())
     }
 }
 
@@ -179,10 +207,15 @@ fn table(data_root: &Path) -> String {
     if data_root == Path::new(USUAL) {
         return "dhow".to_owned();
     }
-    let good = |byte: char| if byte.is_ascii_alphanumeric() { byte } else { '-' };
-    let path: String = data_root.to_string_lossy().chars().map(good).collect();
-    let kept = path.char_indices().rev().nth(47).map_or(0, |(at, _)| at);
-    format!("dhow{}", path.get(kept..).unwrap_or_default())
+    let bytes = data_root.as_os_str().as_encoded_bytes();
+    let good = |byte: &u8| if byte.is_ascii_alphanumeric() { char::from(*byte) } else { '-' };
+    let readable: String = bytes.iter().map(good).take(READABLE).collect();
+    if bytes.len() <= READABLE && bytes.iter().all(|byte| *byte == b'/' || byte.is_ascii_alphanumeric()) {
+        return format!("dhow{readable}");
+    }
+    // What is cut or written otherwise does not make two paths one. FNV-1a: nobody chooses paths to have the same.
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("dhow{readable}-{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 /// What a client asked for and this host has not is not the engine's fault.
@@ -249,9 +282,7 @@ impl Networks for HostNetworks {
 
     fn attach(&self, network: &Network, interfaces: &[String]) -> Result<()> {
         let name = network.bridge();
-        let attached = self.attach_annexes(network).and_then(|()| {
-            self.with_links(|links| bridges::attach(links, &name, interfaces, isolated(network)))
-        });
+        let attached = self.attach_again(network, interfaces);
         attached.map_err(failed(format!("cannot connect to the bridge {name} again")))
     }
 
@@ -366,29 +397,27 @@ fn used(links: &mut Links) -> io::Result<Vec<(Prefix, String)>> {
 
 /// A pair of links from the bridge into the space.
 fn join(links: &mut Links, space: &NetworkSpace, plan: &LinkPlan, bridge: &str) -> io::Result<()> {
-    let Carrier::Bridge { end, .. } = &plan.carrier else { return Ok(()) };
+    let Carrier::Bridge { end, isolated, .. } = &plan.carrier else { return Ok(()) };
     let master = Some(annex::index(links, bridge)?);
     let namespace = space.handle().as_fd();
     let (peer, mac, mtu) = (plan.interface.as_str(), plan.mac, plan.mtu);
     links.add_pair(&Pair { name: end, master, peer, namespace, mac, mtu })?;
-    set_port(links, plan, bridge)
+    set_port(links, (end, *isolated), bridge)
 }
 
-/// The pair was put where there is no room.
-fn move_to(links: &mut Links, plan: &LinkPlan, bridge: &str) -> io::Result<()> {
-    let Carrier::Bridge { end, .. } = &plan.carrier else { return Ok(()) };
-    let (master, end) = (Some(annex::index(links, bridge)?), annex::index(links, end)?);
-    links.change(end, &Change { master, ..Change::default() })?;
-    set_port(links, plan, bridge)
+/// Puts an end of a connection on another bridge.
+fn move_to(links: &mut Links, (end, isolated): (&str, bool), bridge: &str) -> io::Result<()> {
+    let (master, link) = (Some(annex::index(links, bridge)?), annex::index(links, end)?);
+    links.change(link, &Change { master, up: Some(true), ..Change::default() })?;
+    set_port(links, (end, isolated), bridge)
 }
 
-fn set_port(links: &mut Links, plan: &LinkPlan, bridge: &str) -> io::Result<()> {
-    let Carrier::Bridge { end, isolated, .. } = &plan.carrier else { return Ok(()) };
+fn set_port(links: &mut Links, (end, isolated): (&str, bool), bridge: &str) -> io::Result<()> {
     let Some(link) = links.find(end)? else { return Ok(()) };
     if !annex::has_room(&link) {
         return Err(annex::full(bridge));
     }
-    links.change(link.index, &bridges::port(*isolated))
+    links.change(link.index, &bridges::port(isolated))
 }
 
 /// The container's end gets its addresses and ways.
@@ -399,7 +428,7 @@ fn configure(space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
     let link = link.ok_or_else(|| io::Error::other(format!("there is no link {}", plan.interface)))?.index;
     let address = |prefix: &Prefix| Address { address: prefix.address, prefix: prefix.length };
     let addresses: Vec<Address> = plan.addresses.iter().map(address).collect();
-    let routes: Vec<Route> = plan.ways.iter().map(|way| ways::route(way, link, plan.metric)).collect();
+    let routes: Vec<Route> = plan.ways.iter().map(|way| ways::route(way, link)).collect();
     sysctls::set(space, plan)?;
     links.configure(link, &addresses, &routes)
 }
@@ -407,4 +436,24 @@ fn configure(space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
 /// The links in a space.
 fn inside(space: &NetworkSpace) -> io::Result<Links> {
     Ok(Links::over(space.socket().try_clone()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_with_other_data_have_tables_of_other_names() {
+        let names = |paths: [&str; 2]| paths.map(|path| table(Path::new(path)));
+        assert_eq!(names([USUAL, "/srv/data"]), ["dhow", "dhow-srv-data"]);
+        let long = "/very".repeat(40);
+        for [one, other] in [
+            names([&format!("/a{long}"), &format!("/b{long}")]),
+            names([&format!("{long}/a"), &format!("{long}/b")]),
+            names(["/srv/a-b", "/srv/a/b"]),
+            names(["/srv/\u{e9}", "/srv/\u{e8}"]),
+        ] {
+            assert!(one != other && one.len() < 80, "{one} {other}");
+        }
+    }
 }

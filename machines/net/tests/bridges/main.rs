@@ -89,7 +89,6 @@ fn plan(number: u16, interface: &str, talk: bool) -> LinkPlan {
             vec![format!("{}/16", address(number)).parse().unwrap()]
         },
         ways: if is_filler { Vec::new() } else { vec![Way::Gateway("10.9.0.1".parse().unwrap())] },
-        metric: 0,
         sysctls: Default::default(),
     }
 }

@@ -118,6 +118,24 @@ fn try_all(talk: bool) {
         networks.attach(&network, &should_be.interfaces).unwrap();
     });
     talks(&host, &spaces, talk, false);
+    // Somebody removes an annex that others hang on: who comes next finds it, and it is made anew with all that was on it.
+    let is_first = |name: &str| name.starts_with("dx01");
+    let annex = host.links().all().unwrap().into_iter().find(|link| is_first(&link.name)).unwrap();
+    host.links().remove(annex.index).unwrap();
+    within(&host, || {
+        networks.connect(&spaces[&0], &plan(MANY + 2, "third", talk)).unwrap_err();
+        networks.set_up(&network).unwrap();
+        networks.attach(&network, &should_be.interfaces).unwrap();
+        networks.connect(&spaces[&0], &plan(MANY + 3, "fourth", talk)).unwrap();
+    });
+    talks(&host, &spaces, talk, false);
+    // What is left of a network that nobody is in is swept by the next engine.
+    drop(networks);
+    let networks = engine(state.path());
+    let unused = ShouldBe { known: vec![network.clone()], ..ShouldBe::default() };
+    within(&host, || networks.restore(&unused).unwrap());
+    let left: Vec<_> = host.links().all().unwrap().into_iter().map(|link| link.name).collect();
+    assert!(!left.iter().any(|name| ["dx", "du", "dd"].contains(&&name[..2])), "{left:?}");
     drop(spaces);
     within(&host, || networks.take_down(&network).unwrap());
     let left = host.links().all().unwrap().into_iter().map(|link| link.name);
