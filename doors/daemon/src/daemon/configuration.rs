@@ -79,7 +79,7 @@ impl Configuration {
 
 /// What has no effect.
 fn warnings(flags: &Flags, file: &File) -> Vec<String> {
-    let mut warnings = file.warnings.clone();
+    let mut warnings = both(&flags.told, &file.warnings);
     let options = both(&flags.containers.exec_opts, &file.exec_opts);
     if options.iter().any(|option| option == SYSTEMD) {
         warnings.push(format!("{SYSTEMD} has no effect: cgroups are made without systemd"));

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use clap::{ArgAction, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser};
 
 use super::default_network::NetworkFlags;
+use super::passed_over::pass_over;
 
-/// Flags of dockerd that are refused by name, here and in `daemon.json`: there is nothing behind them yet.
+/// Flags of dockerd that have nothing behind them yet, here and in `daemon.json`: told or refused by name.
 pub(super) const UNSERVED: &[&str] = &[
+    "allow-nondistributable-artifacts",
+    "api-cors-header",
     "authorization-plugin",
     "bridge-accept-fwmark",
     "containerd",
@@ -28,6 +31,7 @@ pub(super) const UNSERVED: &[&str] = &[
     "no-proxy",
     "node-generic-resource",
     "nri-opts",
+    "oom-score-adjust",
     "registry-mirror",
     "rootless",
     "selinux-enabled",
@@ -96,6 +100,12 @@ pub(super) struct Flags {
     /// How often a download is tried
     #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub(super) max_download_attempts: Option<i64>,
+    /// The version, and nothing else
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    version: Option<bool>,
+    /// What is said of flags that have nothing behind them.
+    #[arg(skip)]
+    pub(super) told: Vec<String>,
 }
 
 /// How clients from elsewhere are let in.
@@ -217,17 +227,13 @@ pub(super) struct ContainerFlags {
 impl Flags {
     /// Reads the command line; which of the flags were given is what is returned beside.
     pub(super) fn read(words: Vec<std::ffi::OsString>) -> Result<(Self, Given), clap::Error> {
-        let unserved = words.iter().filter_map(|word| word.to_str()).find_map(|word| {
-            let name = word.strip_prefix("--")?.split('=').next()?;
-            UNSERVED.contains(&name).then_some(name)
-        });
         let mut command = Self::command();
-        if let Some(name) = unserved {
+        let (words, told) = pass_over(words).map_err(|name| {
             let words = format!("--{name} is not supported yet");
-            return Err(command.error(clap::error::ErrorKind::UnknownArgument, words));
-        }
+            command.error(clap::error::ErrorKind::UnknownArgument, words)
+        })?;
         let matches = command.try_get_matches_from_mut(words)?;
-        let flags = Self::from_arg_matches(&matches)?;
+        let flags = Self { told, ..Self::from_arg_matches(&matches)? };
         Ok((flags, Given(matches)))
     }
 }

@@ -14,6 +14,7 @@ mod log;
 mod memory;
 mod networks;
 mod notify;
+mod passed_over;
 mod pidfile;
 mod reload;
 mod sockets;

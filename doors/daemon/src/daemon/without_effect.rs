@@ -9,6 +9,7 @@ use serde_json::Value;
 /// Told, and of no effect.
 const WITHOUT_EFFECT: &[&str] = &[
     "allow-nondistributable-artifacts",
+    "api-cors-header",
     "builder",
     "containerd",
     "containerd-namespace",
@@ -27,6 +28,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "no-proxy",
     "node-generic-resources",
     "nri-opts",
+    "oom-score-adjust",
     "proxies",
     "registry-mirrors",
     "storage-opts",
