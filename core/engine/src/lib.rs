@@ -28,6 +28,7 @@ pub mod runtimes;
 pub mod settings;
 pub mod shutdown;
 pub mod system;
+pub mod user_space;
 pub mod volumes;
 
 use std::sync::Arc;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use dhow_model::container::{LogConfig, Ulimit};
+use dhow_model::container::{LogConfig, Ulimit, UserMap};
 use dhow_model::ports::RuntimeProgram;
 
 /// Settings that concern every container.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub init: bool,
     /// Every container is started with `no-new-privileges`, unless it says no.
     pub no_new_privileges: bool,
+    /// Who the users of containers are on the host, unless a container says that they are the host's own.
+    pub user_map: Option<Arc<UserMap>>,
     /// A seccomp profile instead of the built-in one: Docker's JSON, or `unconfined`.
     pub seccomp_profile: Option<String>,
     /// Labels of the engine.
@@ -106,6 +109,7 @@ impl Default for Settings {
             ulimits: Vec::new(),
             init: false,
             no_new_privileges: false,
+            user_map: None,
             seccomp_profile: None,
             labels: Vec::new(),
             debug: false,

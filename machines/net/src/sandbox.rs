@@ -35,11 +35,16 @@ impl Sandbox {
         elsewhere(|| {
             #[allow(deprecated, reason = "the other form differs in its name only")]
             rustix::thread::unshare(UnshareFlags::NEWNET)?;
-            prepare()?;
-            let mut sandbox = Self::here()?;
-            sandbox.raise_loopback()?;
-            Ok(sandbox)
+            Self::prepared_here(prepare)
         })
+    }
+
+    /// One that was made elsewhere, after `prepare` was run in it.
+    pub(crate) fn prepared_in(
+        namespace: BorrowedFd<'_>,
+        prepare: impl FnOnce() -> io::Result<()> + Send,
+    ) -> io::Result<Self> {
+        within(namespace, || Self::prepared_here(prepare))
     }
 
     /// That of a process, or of whatever else a path of `/proc` names.
@@ -52,6 +57,13 @@ impl Sandbox {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
             Ok(Self { namespace, links: Links::open()? })
         })
+    }
+
+    fn prepared_here(prepare: impl FnOnce() -> io::Result<()>) -> io::Result<Self> {
+        prepare()?;
+        let mut sandbox = Self::here()?;
+        sandbox.raise_loopback()?;
+        Ok(sandbox)
     }
 
     fn here() -> io::Result<Self> {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use dhow_model::container::{Config, HostConfig, State};
 use dhow_model::ports::{
-    CommitRequest, Durability, Images as _, ImportRequest, Records as _, SaveFormat, SaveItem, Snapshots as _,
+    ArchiveTarget, CommitRequest, Durability, Images as _, ImportRequest, Records as _, SaveFormat, SaveItem,
+    Snapshots as _,
 };
 use dhow_model::{Container, ContainerId, ImageId, Timestamp};
 use dhow_oci::ImageConfig;
@@ -57,7 +58,7 @@ fn containers(store: &Store, image: ImageId) -> Result<()> {
             };
             step(0, &|| store.snapshots.prepare(&id, Some(&image), durability, 0))?;
             step(1, &|| store.records.put_container(&container(&id, image), durability))?;
-            step(2, &|| store.snapshots.rootfs(&id, true, 0).map(drop))?;
+            step(2, &|| store.snapshots.rootfs(&id, true, 0, None).map(drop))?;
             step(3, &|| store.snapshots.read_file(&id, None, Path::new("/etc/passwd"), 1 << 20).map(drop))?;
             step(4, &|| {
                 store.records.delete_container(&id, durability)?;
@@ -110,7 +111,15 @@ fn images(root: &Path, options: Options, archive: &Path) -> Result<(), Box<dyn s
     };
     let committed = measured("commit 200 MB in 5,000 files", || store.images.commit(request))?;
     measured("changes", || store.snapshots.changes(&id))?;
-    measured("export", || store.snapshots.export(&id, None, &mut std::io::sink()))?;
+    let target = ArchiveTarget {
+        id: id.clone(),
+        pid: None,
+        mounts: Vec::new(),
+        read_only: false,
+        users: None,
+        seen_by: None,
+    };
+    measured("export", || store.snapshots.export(&target, &mut std::io::sink()))?;
     measured("remove", || {
         store.snapshots.remove(&id)?;
         store.images.remove(&committed, false)
@@ -139,6 +148,7 @@ fn container(id: &ContainerId, image: ImageId) -> Container {
         restart_count: 0,
         intent: dhow_model::container::Intent::default(),
         limits_pending: false,
+        user_map: None,
         health: None,
         networks: std::collections::BTreeMap::new(),
     }

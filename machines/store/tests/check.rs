@@ -87,7 +87,7 @@ fn a_layer_of_other_bytes_is_lost_and_named_and_never_used(format: LayerFormat) 
     assert_eq!(finding.containers, [stored.container.to_string()]);
 
     let store = &stored.place.store;
-    let refused = store.snapshots.rootfs(&stored.container, false, 0).unwrap_err();
+    let refused = store.snapshots.rootfs(&stored.container, false, 0, None).unwrap_err();
     assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
     let item = SaveItem { id: stored.image, references: vec![] };
     store.images.save(&[item], SaveFormat::Both, &mut std::io::sink()).unwrap_err();
@@ -96,7 +96,7 @@ fn a_layer_of_other_bytes_is_lost_and_named_and_never_used(format: LayerFormat) 
     assert_eq!(names(&root.join("damaged")).len(), 1);
     let place = stored.place.reopen();
     assert!(place.store.images.by_id(&stored.image).unwrap().is_none());
-    let refused = place.store.snapshots.rootfs(&stored.container, false, 0).unwrap_err();
+    let refused = place.store.snapshots.rootfs(&stored.container, false, 0, None).unwrap_err();
     assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
 
     // With the next load it is back.
@@ -188,13 +188,13 @@ fn a_damaged_layer_is_not_used_by_the_next_engine_either(format: LayerFormat) {
     std::fs::write(&file, changed).unwrap();
     assert_eq!(stored.check(false).findings[0].state, FindingState::Lost);
     let place = stored.place.reopen();
-    let refused = place.store.snapshots.rootfs(&stored.container, false, 0).unwrap_err();
+    let refused = place.store.snapshots.rootfs(&stored.container, false, 0, None).unwrap_err();
     assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
     // Who puts the bytes back has it back.
     std::fs::write(&file, whole).unwrap();
     let stored = Stored { place, ..stored };
     assert_eq!(stored.check(false).findings, []);
-    stored.place.store.snapshots.rootfs(&stored.container, false, 0).unwrap();
+    stored.place.store.snapshots.rootfs(&stored.container, false, 0, None).unwrap();
 }
 
 fn what_a_container_changed_is_not_replaced_by_nothing(format: LayerFormat) {
@@ -209,7 +209,7 @@ fn what_a_container_changed_is_not_replaced_by_nothing(format: LayerFormat) {
     assert_eq!(report.findings[0].state, FindingState::Lost);
     assert_eq!(report.findings[0].containers, [stored.container.to_string()]);
     let snapshots = &stored.place.store.snapshots;
-    let refused = snapshots.rootfs(&stored.container, false, 0).unwrap_err();
+    let refused = snapshots.rootfs(&stored.container, false, 0, None).unwrap_err();
     assert!(refused.report().contains("writable layer"), "{}", refused.report());
     assert_eq!(snapshots.usage(&stored.container).unwrap().writable, 0);
     stored.place.store.records.delete_container(&stored.container, Durability::Committed).unwrap();

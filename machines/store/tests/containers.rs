@@ -28,11 +28,7 @@ use dhow_model::ports::{
 };
 use dhow_model::{ContainerId, Kind, Result};
 use dhow_store::LayerFormat;
-use support::{Place, names, place, tar};
-
-fn target(id: &ContainerId) -> ArchiveTarget {
-    ArchiveTarget { id: id.clone(), pid: None, mounts: Vec::new(), read_only: false }
-}
+use support::{Place, names, place, tar, target};
 
 fn read(place: &Place, target: &ArchiveTarget, path: &str) -> Result<Vec<(String, String)>> {
     let mut out = Vec::new();
@@ -97,7 +93,7 @@ fn what_a_container_changed_is_listed_and_counted(format: LayerFormat) {
     assert_eq!((usage.writable, usage.total), (16, 16 + place.layers_on_disk()));
 
     let mut out = Vec::new();
-    place.store.snapshots.export(&id, None, &mut out).unwrap();
+    place.store.snapshots.export(&target(&id), &mut out).unwrap();
     let exported = list(&out);
     assert!(exported.contains(&("etc/motd".into(), "hello\nmore\n".into())), "{exported:?}");
     assert!(!exported.iter().any(|(path, _)| path == "old"));

@@ -72,7 +72,7 @@ impl Stored {
     }
 
     fn is_refused(&self, what: &str) {
-        let refused = self.place.store.snapshots.rootfs(&self.container, false, 0).map(drop);
+        let refused = self.place.store.snapshots.rootfs(&self.container, false, 0, None).map(drop);
         let refused = refused.expect_err(what);
         assert_eq!(refused.kind(), Kind::Corrupt, "{what}: {}", refused.report());
         assert!(refused.report().contains(&Digest::of(&self.layer).to_string()), "{}", refused.report());
@@ -207,7 +207,7 @@ impl Stored {
     /// An engine that has a layer mounted goes on with it when somebody removes the files.
     fn is_refused_or_known(&self, gone: &Path) {
         assert!(!gone.exists());
-        if let Err(refused) = self.place.store.snapshots.rootfs(&self.container, false, 0) {
+        if let Err(refused) = self.place.store.snapshots.rootfs(&self.container, false, 0, None) {
             assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
         }
     }

@@ -13,7 +13,7 @@ use dhow_model::{ImageId, Kind};
 use dhow_oci::ImageConfig;
 use dhow_store::LayerFormat::{Directory, Tar};
 use dhow_store::{LayerFormat, Options, Store};
-use support::{Place, able, docker_archive, names, place, reference, tar};
+use support::{Place, able, docker_archive, names, place, reference, tar, target};
 
 fn saved(place: &Place, id: ImageId) -> Vec<u8> {
     let mut out = Vec::new();
@@ -156,7 +156,7 @@ fn a_stack_mixes_both_with_whiteouts_and_opaque_directories() {
         let container = place.container(3, Some(&third));
         place.run(&container, "test ! -e gone; test $(echo d/*) = d/new; grep -q 3 kept; grep -q top top");
         let mut out = Vec::new();
-        place.store.snapshots.export(&container, None, &mut out).unwrap();
+        place.store.snapshots.export(&target(&container), &mut out).unwrap();
         assert!(!out.is_empty());
         assert!(place.store.snapshots.changes(&container).unwrap().is_empty());
     }
@@ -325,7 +325,7 @@ fn everything(place: &Place, image: ImageId, settle: &str) -> (Vec<u8>, String, 
         format!("rm -r e/deep; mkdir e/deep; echo x >e/deep/g; chmod 600 kept; rm gone; mkfifo p; {settle}");
     place.run(&container, &line);
     let mut exported = Vec::new();
-    place.store.snapshots.export(&container, None, &mut exported).unwrap();
+    place.store.snapshots.export(&target(&container), &mut exported).unwrap();
     let changes = format!("{:?}", place.store.snapshots.changes(&container).unwrap());
     let request = CommitRequest {
         container: container.clone(),

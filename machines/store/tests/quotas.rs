@@ -271,7 +271,7 @@ fn a_writable_layer_takes_no_more_than_it_may() {
 }
 
 fn mounted(store: &Store, id: &ContainerId, volatile: bool, size: u64) -> PathBuf {
-    let RootfsPlan::Mounted { tree, .. } = store.snapshots.rootfs(id, volatile, size).unwrap() else {
+    let RootfsPlan::Mounted { tree, .. } = store.snapshots.rootfs(id, volatile, size, None).unwrap() else {
         panic!("it is mounted by the store");
     };
     let place = tempfile::tempdir().unwrap().keep();

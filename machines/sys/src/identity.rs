@@ -4,6 +4,7 @@
 //! thread alone, which is all there is in the processes that call them.
 
 use std::io;
+use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use rustix::process::{Gid, Uid};
@@ -34,6 +35,52 @@ pub fn set_group(gid: u32) -> io::Result<()> {
 pub fn set_groups(gids: &[u32]) -> io::Result<()> {
     let gids: Vec<Gid> = gids.iter().map(|gid| Gid::from_raw(*gid)).collect();
     Ok(thread::set_thread_groups(&gids)?)
+}
+
+/// While it lives, the files that this thread makes belong to another user and group; its rights stay what they are.
+#[derive(Debug)]
+pub struct FileOwner {
+    before: (i32, i32),
+    bits: thread::CapabilitiesSecureBits,
+    /// It is of the thread that made it.
+    _here: PhantomData<*const ()>,
+}
+
+impl FileOwner {
+    /// Begins with it.
+    ///
+    /// # Errors
+    /// The kernel's; `EPERM` without CAP_SETPCAP, CAP_SETUID and CAP_SETGID.
+    pub fn new(uid: u32, gid: u32) -> io::Result<Self> {
+        let bits = thread::capabilities_secure_bits()?;
+        thread::set_capabilities_secure_bits(bits | thread::CapabilitiesSecureBits::NO_SETUID_FIXUP)?;
+        let owner = Self { before: files_of(uid, gid)?, bits, _here: PhantomData };
+        let now = files_of(uid, gid)?;
+        let wanted = (i32::try_from(uid).unwrap_or(-1), i32::try_from(gid).unwrap_or(-1));
+        if now == wanted { Ok(owner) } else { Err(io::Error::from_raw_os_error(libc::EPERM)) }
+    }
+}
+
+impl Drop for FileOwner {
+    fn drop(&mut self) {
+        let number = |id: i32| u32::try_from(id).unwrap_or_default();
+        let restored = files_of(number(self.before.0), number(self.before.1))
+            .and_then(|_| Ok(thread::set_capabilities_secure_bits(self.bits)?));
+        // What this thread does next would be done in another's name.
+        assert!(restored.is_ok(), "the owner of files cannot be restored: {restored:?}");
+    }
+}
+
+/// Answers whose they were, also where it is refused.
+fn files_of(uid: u32, gid: u32) -> io::Result<(i32, i32)> {
+    let dumpable = rustix::process::dumpable_behavior()?;
+    // SAFETY: takes a number only, and glibc asks the kernel for the calling thread alone.
+    let group = unsafe { libc::setfsgid(gid) };
+    // SAFETY: as above.
+    let user = unsafe { libc::setfsuid(uid) };
+    // The kernel hides the whole process when one of its threads becomes another user.
+    rustix::process::set_dumpable_behavior(dumpable)?;
+    Ok((user, group))
 }
 
 /// The number of the last capability that the kernel knows: asked once, and known to what is forked after.

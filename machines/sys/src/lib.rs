@@ -8,8 +8,8 @@
 //! [`inherit`] takes the sockets that the service manager opened;
 //! [`quota`] limits what trees take;
 //! [`process`] has what a process does to itself before it executes another program, and [`descriptors`]
-//! what it leaves that program; [`features`] tells what a kernel lacks; [`trace`] tells where the time of a
-//! start goes.
+//! what it leaves that program; [`features`] tells what a kernel lacks; [`user_namespace`] makes user
+//! namespaces that nobody is in; [`trace`] tells where the time of a start goes.
 
 pub mod bpf;
 pub mod channel;
@@ -30,3 +30,4 @@ pub mod signal;
 pub mod signalfd;
 pub mod terminal;
 pub mod trace;
+pub mod user_namespace;

@@ -13,7 +13,7 @@ use crate::images::platform_of;
 use crate::plan::{conflicts, discard, merge, storage, validate};
 use crate::registry::durability;
 use crate::volumes::Claims;
-use crate::{Engine, names};
+use crate::{Engine, names, user_space};
 
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +56,7 @@ impl Engine {
         let mut warnings = discard::discard(&mut host_config, facts);
         warnings.extend(conflicts::discarded(&host_config));
         validate::check(&config, &host_config, facts)?;
+        user_space::check(&host_config, self.settings().user_map.as_ref())?;
         merge::limit_swap(&mut host_config);
         self.check_donors(&host_config)?;
         self.runtime_program(&host_config.runtime)?;
@@ -72,6 +73,7 @@ impl Engine {
             restart_count: 0,
             intent: Intent::default(),
             limits_pending: false,
+            user_map: None,
             health: None,
             networks: BTreeMap::new(),
             id,

@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
+use dhow_model::container::MountKind;
 use dhow_model::ports::{ArchiveOptions, ArchiveTarget, Change, PathStat};
 use dhow_model::{Container, Error, Kind, Result};
 
@@ -24,8 +26,7 @@ impl Engine {
     /// What cannot be read or written.
     pub fn export_container(&self, text: &str, out: &mut dyn Write) -> Result<()> {
         let record = self.container(text)?.record();
-        let pid = record.state.running().map(|running| running.pid);
-        self.ports.snapshots.export(&record.id, pid, out)?;
+        self.ports.snapshots.export(&self.target(&record)?, out)?;
         self.tell_container(&record, "export", &[]);
         Ok(())
     }
@@ -37,7 +38,7 @@ impl Engine {
     pub fn stat_path(&self, text: &str, path: &str) -> Result<PathStat> {
         let path = checked(path)?;
         self.with_files(text, Work::Read, |record| {
-            self.ports.snapshots.stat(&target(record), Path::new(path)).map_err(missing(text, path))
+            self.ports.snapshots.stat(&self.target(record)?, Path::new(path)).map_err(missing(text, path))
         })
     }
 
@@ -54,7 +55,7 @@ impl Engine {
     ) -> Result<()> {
         let path = checked(path)?;
         self.with_files(text, Work::Read, |record| {
-            let read = self.ports.snapshots.read_archive(&target(record), Path::new(path), begin, out);
+            let read = self.ports.snapshots.read_archive(&self.target(record)?, Path::new(path), begin, out);
             read.map_err(missing(text, path))?;
             self.tell_container(record, "archive-path", &[]);
             Ok(())
@@ -74,10 +75,28 @@ impl Engine {
     ) -> Result<()> {
         let path = checked(path)?;
         self.with_files(text, Work::Write, |record| {
-            let written = self.ports.snapshots.write_archive(&target(record), Path::new(path), options, tar);
+            let written =
+                self.ports.snapshots.write_archive(&self.target(record)?, Path::new(path), options, tar);
             written.map_err(missing(text, path))?;
             self.tell_container(record, "extract-to-dir", &[]);
             Ok(())
+        })
+    }
+
+    fn target(&self, record: &Container) -> Result<ArchiveTarget> {
+        let pid = record.state.running().map(|running| running.pid);
+        let binds = record.mounts.iter().any(|mount| mount.kind == MountKind::Bind);
+        // What it has of its own is as it sees it, unless its mounts show it with the numbers of the host.
+        let stopped = self.map_of(&record.host_config).filter(|_| pid.is_none() && binds);
+        let seen_by =
+            stopped.map(|map| self.ports.host.user_space(&Arc::new(map.inverse()), false)).transpose()?;
+        Ok(ArchiveTarget {
+            id: record.id.clone(),
+            pid,
+            mounts: record.mounts.clone(),
+            read_only: record.host_config.readonly_rootfs,
+            users: record.user_map.clone().filter(|_| pid.is_some()),
+            seen_by,
         })
     }
 
@@ -103,15 +122,6 @@ impl Engine {
 enum Work {
     Read,
     Write,
-}
-
-fn target(record: &Container) -> ArchiveTarget {
-    ArchiveTarget {
-        id: record.id.clone(),
-        pid: record.state.running().map(|running| running.pid),
-        mounts: record.mounts.clone(),
-        read_only: record.host_config.readonly_rootfs,
-    }
 }
 
 fn checked(path: &str) -> Result<&str> {

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dhow_model::container::{Exit, Intent, MountPoint, Refusal, Running, State};
-use dhow_model::ports::{Durability, MountedTree, StartFailure, StartPlan, StdioPlan, TerminalSize};
+use dhow_model::ports::{
+    Durability, MountedTree, StartFailure, StartPlan, StdioPlan, TerminalSize, UserSpace,
+};
 use dhow_model::{Container, Error, Kind, Result, Timestamp};
 
 use super::refused;
 use crate::networks::Joined;
 use crate::plan::{Facts, cdi, files, logs, spec, storage};
 use crate::restart::policy::Backoff;
+use crate::user_space::InUserSpace;
 use crate::{Engine, Entry, health};
 
 /// The status of a container of which nothing ran, as Docker gives it.
@@ -58,14 +61,18 @@ impl Engine {
         // A plan that cannot be made is a start that failed, and is recorded as one: a container that is
         // to be removed when it ends would stay for ever, and with it those who wait for that.
         let failed = |error| StartFailure { exit_code: NOT_STARTED, error };
-        let joined = match self.join_networks(&record) {
-            Ok(joined) => joined,
+        let begun = self.user_space(&record).and_then(|user| {
+            let joined = self.join_networks(&record, user.as_ref())?;
+            Ok((user, joined))
+        });
+        let (user, joined) = match begun {
+            Ok(begun) => begun,
             Err(error) => return self.not_started(entry, failed(error)),
         };
-        let planned = self.connected(entry, &joined).and_then(|record| {
+        let planned = self.connected(entry, &joined, user.as_ref()).and_then(|record| {
             self.ready_volumes(&record)?;
             self.tell_linking(&record);
-            self.start_plan(&record, &joined)
+            self.start_plan(&record, &joined, user.as_ref())
         });
         match planned.map_err(failed).and_then(|plan| self.ports.runtime.start(plan)) {
             Ok(running) => self.started(entry, running, cause),
@@ -77,18 +84,23 @@ impl Engine {
     }
 
     /// What a container has on the host is on record before it runs: an engine that is killed in between finds it.
-    fn connected(&self, entry: &Entry, joined: &Joined) -> Result<Arc<Container>> {
-        let donor = self.name_of_donor(&entry.record());
+    fn connected(&self, entry: &Entry, joined: &Joined, user: Option<&UserSpace>) -> Result<Arc<Container>> {
+        let before = entry.record();
+        let donor = self.name_of_donor(&before);
+        let user_map = user.map(|user| Arc::clone(user.map()));
+        // Who joins it later would be root of the host if that were not known.
+        let is_new = before.user_map != user_map;
         let connect = |record: &mut Container| {
             record.networks.clone_from(&joined.endpoints);
+            record.user_map = user_map;
             if let Some((host, domain)) = donor {
                 (record.config.hostname, record.config.domainname) = (host, domain);
             }
         };
-        if joined.space.is_some() {
+        if joined.space.is_some() || is_new {
             return entry.advance(&self.ports, connect);
         }
-        let mut record = (*entry.record()).clone();
+        let mut record = (*before).clone();
         connect(&mut record);
         Ok(entry.replace(record))
     }
@@ -106,10 +118,11 @@ impl Engine {
     }
 
     /// Plans all as a value; what is written on the way are files of the container's own directory.
-    fn start_plan(&self, record: &Container, joined: &Joined) -> Result<StartPlan> {
+    fn start_plan(&self, record: &Container, joined: &Joined, user: Option<&UserSpace>) -> Result<StartPlan> {
         let facts = Facts {
             network: joined.space.as_ref().map(|space| space.path().to_owned()),
             own_server: joined.names,
+            user: user.map(InUserSpace::of),
             linked: self.linked(record)?,
             ..self.gather(record)?
         };
@@ -124,11 +137,12 @@ impl Engine {
         Ok(StartPlan {
             id: record.id.clone(),
             spec: Arc::new(spec),
-            trees: self.image_trees(record)?,
+            trees: self.image_trees(record, user)?,
             rootfs: self.ports.snapshots.rootfs(
                 &record.id,
                 record.host_config.auto_remove,
                 storage::layer_size(&record.host_config.storage_opt)?,
+                user,
             )?,
             stdio: stdio(record),
             log: logs::options(&record.host_config.log_config, &logs::Source::of(record, &facts.host.name))?,
@@ -140,10 +154,14 @@ impl Engine {
         })
     }
 
-    fn image_trees(&self, record: &Container) -> Result<BTreeMap<PathBuf, MountedTree>> {
+    fn image_trees(
+        &self,
+        record: &Container,
+        user: Option<&UserSpace>,
+    ) -> Result<BTreeMap<PathBuf, MountedTree>> {
         let trees = record.mounts.iter().filter_map(|mount| Some((mount, mount.image.as_ref()?)));
         let tree = |(mount, image): (&MountPoint, _)| {
-            let tree = self.ports.snapshots.image_tree(image, mount.subpath.as_deref())?;
+            let tree = self.ports.snapshots.image_tree(image, mount.subpath.as_deref(), user)?;
             Ok((mount.destination.clone(), tree))
         };
         trees.map(tree).collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dhow_model::network::{Assigned, Driver, Endpoint, Network};
-use dhow_model::ports::{LinkPlan, NetworkSpace, Way};
+use dhow_model::ports::{LinkPlan, NetworkSpace, UserSpace, Way};
 use dhow_model::{Container, Result};
 
 use super::assign::link;
@@ -29,11 +29,11 @@ impl Engine {
     ///
     /// # Errors
     /// In Docker's words: a network that is not there, an address or a port that is taken.
-    pub(crate) fn join_networks(&self, record: &Container) -> Result<Joined> {
+    pub(crate) fn join_networks(&self, record: &Container, user: Option<&UserSpace>) -> Result<Joined> {
         let mut joined = Joined { endpoints: record.networks.clone(), ..Joined::default() };
         // What it had when it ran last may be another's by now.
         joined.endpoints.values_mut().for_each(|endpoint| endpoint.assigned = None);
-        match self.join_all(record, &mut joined) {
+        match self.join_all(record, &mut joined, user) {
             Ok(()) => Ok(joined),
             Err(error) => {
                 self.leave_networks(record, &joined.endpoints);
@@ -42,7 +42,7 @@ impl Engine {
         }
     }
 
-    fn join_all(&self, record: &Container, joined: &mut Joined) -> Result<()> {
+    fn join_all(&self, record: &Container, joined: &mut Joined, user: Option<&UserSpace>) -> Result<()> {
         let names = self.needs_names(record, &joined.endpoints)?;
         // One way out of each version, as with Docker: by the first network that has one.
         let mut ways = Vec::new();
@@ -58,7 +58,7 @@ impl Engine {
             if network.driver.has_links() {
                 let space = match &joined.space {
                     Some(space) => space.clone(),
-                    None => joined.space.insert(self.ports.networks.space(network.driver, names)?).clone(),
+                    None => joined.space.insert(self.new_space(user, network.driver, names)?).clone(),
                 };
                 if let Some(end) = space.spare_end() {
                     // It was made before anybody wanted it, and is not renamed.
@@ -84,6 +84,13 @@ impl Engine {
             self.publish_ports(record, &network, assigned)?;
         }
         Ok(())
+    }
+
+    fn new_space(&self, user: Option<&UserSpace>, driver: Driver, names: bool) -> Result<NetworkSpace> {
+        match user {
+            Some(user) => self.ports.networks.space_in(user),
+            None => self.ports.networks.space(driver, names),
+        }
     }
 
     /// The network by which ports lead to a container: the first of those by which it reaches the world. On links of the

@@ -32,12 +32,13 @@ use dhow_model::ports::{DeviceNode, HostFacts};
 use dhow_model::{Container, Error, Result};
 
 use crate::networks::Linked;
+use crate::user_space::InUserSpace;
 use crate::{Engine, Entry, Settings};
 
 /// The most that is read of a file of a container or of the host.
 const LONGEST_FILE: u64 = 4 << 20;
 /// How a mode begins that names a container to join.
-const DONOR: &str = "container:";
+pub(crate) const DONOR: &str = "container:";
 
 /// Everything that a plan depends on beside the record.
 #[derive(Debug, Clone)]
@@ -62,6 +63,8 @@ pub struct Facts {
     pub directory: PathBuf,
     /// The network namespace that was made for it.
     pub network: Option<PathBuf>,
+    /// The user namespace that it is in.
+    pub user: Option<InUserSpace>,
     /// What it is told of those that it is linked to.
     pub linked: Linked,
     /// Our own server answers its questions for names.
@@ -103,6 +106,7 @@ impl Engine {
             hosts: of_host("/etc/hosts")?,
             directory: self.ports.snapshots.directory(&record.id),
             network: None,
+            user: InUserSpace::of_running(record),
             own_server: false,
             linked: Linked::default(),
             owners: self.owners(record)?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dhow_model::container::user_map::Span;
 use dhow_model::container::{Config, HostConfig, IdRange, MountKind, MountPoint};
 use dhow_model::{Container, Error, Result};
 use dhow_oci::runtime::{
@@ -11,6 +12,7 @@ use dhow_oci::runtime::{
 
 use super::rights::{self, Options};
 use super::{Facts, Joined, files, merge, resources, user};
+use crate::user_space;
 
 /// The kernel reads the ids of `ping_group_range` as numbers with a sign.
 const LAST_PINGING_GROUP: u32 = i32::MAX as u32;
@@ -111,13 +113,15 @@ fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> 
         if hidden { paths.clone().unwrap_or(default) } else { Vec::new() }
     };
     Ok(Linux {
-        sysctl: sysctls(host, facts.host.last_group),
+        sysctl: sysctls(host, user_space::last_group(facts)),
         resources: Some(resources::plan(host, facts)?),
         cgroups_path: cgroups_path(record, facts),
         namespaces: namespaces(host, facts)?,
         devices: resources::nodes(host, facts),
         seccomp: rights::seccomp(record, options, set, facts)?,
         rootfs_propagation: root_propagation(&record.mounts),
+        uid_mappings: facts.user.as_ref().map(|user| mappings(&user.map.users)).unwrap_or_default(),
+        gid_mappings: facts.user.as_ref().map(|user| mappings(&user.map.groups)).unwrap_or_default(),
         masked_paths: visible(&host.masked_paths, rights::masked_paths(&facts.host)),
         readonly_paths: visible(&host.readonly_paths, rights::readonly_paths()),
         ..Linux::default()
@@ -164,6 +168,9 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
         Ok(Namespace { kind, path: Some(format!("/proc/{}/ns/{file}", other.pid).into()) })
     };
     let mut all = vec![new(NamespaceKind::Mount)];
+    all.extend(
+        facts.user.iter().map(|user| Namespace { kind: NamespaceKind::User, path: Some(user.path.clone()) }),
+    );
     match host.network_mode.as_str() {
         "host" => {}
         mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Network, "net", mode)?),
@@ -201,7 +208,7 @@ fn mounts(record: &Container, facts: &Facts) -> Result<Vec<Mount>> {
         |place: &str| record.mounts.iter().any(|mount| mount.destination == std::path::Path::new(place));
     let mut all: Vec<Mount> =
         system(host, facts)?.into_iter().filter(|m| !taken(&m.destination.to_string_lossy())).collect();
-    let files = files::mounts(record, facts).into_iter();
+    let files = files::mounts(record, facts).into_iter().map(|mount| own(mount, facts));
     all.extend(files.filter(|mount| !taken(&mount.destination.to_string_lossy())));
     for one in &record.mounts {
         all.push(id_mapped(point(one), one, record, facts)?);
@@ -259,18 +266,51 @@ pub(super) fn mount(destination: &str, kind: &str, source: &str, options: &[&str
     }
 }
 
+/// Files that are the container's belong to its users, whoever they are on the host.
+fn own(mut mount: Mount, facts: &Facts) -> Mount {
+    let Some(user) = &facts.user else { return mount };
+    mount.uid_mappings = mappings(&user.map.users);
+    mount.gid_mappings = mappings(&user.map.groups);
+    mount
+        .options
+        .push(if mount.options.iter().any(|option| option == "rbind") { "ridmap" } else { "idmap" }.into());
+    mount
+}
+
+fn mappings(spans: &[Span]) -> Vec<IdMapping> {
+    let mapping =
+        |span: &Span| IdMapping { container_id: span.inside, host_id: span.outside, size: span.count };
+    spans.iter().map(mapping).collect()
+}
+
 /// Owners of files are seen as others, where that was asked for.
 fn id_mapped(mut mount: Mount, point: &MountPoint, record: &Container, facts: &Facts) -> Result<Mount> {
-    let Some(map) = &point.id_map else { return Ok(mount) };
+    let Some(map) = &point.id_map else {
+        return Ok(if user_space::is_own(point.kind) { own(mount, facts) } else { mount });
+    };
     let user = user::resolve(&record.config.user, &[], &facts.passwd, &facts.group)?;
     let owner = facts.owners.get(&point.source).copied().unwrap_or_default();
     let (users, groups) = map.ranges(owner, (user.uid, user.gid));
-    let mapping =
-        |range: IdRange| IdMapping { container_id: range.stored, host_id: range.seen, size: range.count };
-    mount.uid_mappings = users.into_iter().map(mapping).collect();
-    mount.gid_mappings = groups.into_iter().map(mapping).collect();
+    let spans = facts.user.as_ref().map(|user| (user.map.users.as_slice(), user.map.groups.as_slice()));
+    mount.uid_mappings = seen_from_outside(&users, spans.map(|(users, _)| users));
+    mount.gid_mappings = seen_from_outside(&groups, spans.map(|(_, groups)| groups));
     mount.options.push(if point.non_recursive { "idmap" } else { "ridmap" }.into());
     Ok(mount)
+}
+
+/// Whom the container sees, as the kernel takes it: by the numbers of the host. Of whom it cannot see nothing is said.
+fn seen_from_outside(ranges: &[IdRange], spans: Option<&[Span]>) -> Vec<IdMapping> {
+    let mapping =
+        |range: IdRange| IdMapping { container_id: range.stored, host_id: range.seen, size: range.count };
+    let Some(spans) = spans else { return ranges.iter().copied().map(mapping).collect() };
+    let part = |range: &IdRange, span: &Span| {
+        let first = range.seen.max(span.inside);
+        let end = range.seen.saturating_add(range.count).min(span.inside.saturating_add(span.count));
+        let size = end.checked_sub(first).filter(|size| *size > 0)?;
+        let stored = range.stored + (first - range.seen);
+        Some(IdMapping { container_id: stored, host_id: span.outside + (first - span.inside), size })
+    };
+    ranges.iter().flat_map(|range| spans.iter().filter_map(move |span| part(range, span))).collect()
 }
 
 /// A bind, volume, image or tmpfs that was asked for.

@@ -128,6 +128,7 @@ mod tests {
             restart_count: 2,
             intent: HANDS_OFF,
             limits_pending: false,
+            user_map: None,
             health: None,
             networks: std::collections::BTreeMap::new(),
         }

@@ -6,6 +6,7 @@ mod host_config;
 mod id;
 mod id_map;
 mod state;
+pub mod user_map;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub use host_config::{
 pub use id::{ContainerId, ContainerName, InvalidName, is_restricted_name};
 pub use id_map::{IdMap, IdRange};
 pub use state::{Exit, Refusal, Running, State};
+pub use user_map::UserMap;
 
 use crate::network::Endpoint;
 use crate::{ImageId, Timestamp};
@@ -58,6 +60,9 @@ pub struct Container {
     /// Limits were changed on record, and the running process may not have them yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub limits_pending: bool,
+    /// Who its users are on the host, since it started last; none where they are the host's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_map: Option<Arc<UserMap>>,
     /// What probing found; none where nothing is probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,

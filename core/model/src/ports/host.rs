@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::UserSpace;
 use crate::Result;
+use crate::container::UserMap;
 
 /// Facts and files of the host.
 pub trait Host: Send + Sync {
@@ -43,6 +46,18 @@ pub trait Host: Send + Sync {
     /// The program at an absolute path, or of a name in the search path of the engine; none when there is
     /// no such file that can be executed.
     fn program(&self, name: &str) -> Option<PathBuf>;
+
+    /// Makes a user namespace, and with it a network namespace if that is asked for.
+    ///
+    /// # Errors
+    /// The kernel's, which may allow none.
+    fn user_space(&self, map: &Arc<UserMap>, network: bool) -> Result<UserSpace>;
+
+    /// The user namespace of a process, with a new network namespace of it if that is asked for; none where it is ours.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    fn user_space_of(&self, pid: i32, network: bool) -> Result<Option<UserSpace>>;
 
     /// What the engine's own process uses now.
     fn own_use(&self) -> OwnUse;

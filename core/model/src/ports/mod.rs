@@ -17,6 +17,7 @@ mod runtime;
 mod sample;
 mod snapshots;
 mod upkeep;
+mod user_space;
 mod volumes;
 
 pub use host::{DeviceNode, Host, HostFacts, OwnUse, PathKind, PathMount};
@@ -37,4 +38,5 @@ pub use runtime::{
 pub use sample::{BlockCount, CpuSample, DirectionCounts, InterfaceCounts, MemorySample, Sample};
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
 pub use upkeep::{CheckReport, Finding, FindingState, Upkeep};
+pub use user_space::UserSpace;
 pub use volumes::{VolumeCopy, VolumeLimit, VolumeRequest, Volumes};

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::UserSpace;
 use crate::network::{Direct, Driver, Network, Prefix, Published};
 use crate::{ContainerId, Result};
 
@@ -33,6 +34,9 @@ pub trait Networks: Send + Sync {
     /// A space of its own, with a loopback interface, for a first connection by this driver; with `names` questions for
     /// names will be answered in it.
     fn space(&self, driver: Driver, names: bool) -> Result<NetworkSpace>;
+
+    /// The same, of a user namespace that was made with one: who is root there rules it.
+    fn space_in(&self, user: &UserSpace) -> Result<NetworkSpace>;
 
     /// The space that a process is in.
     fn space_of(&self, pid: i32) -> Result<NetworkSpace>;

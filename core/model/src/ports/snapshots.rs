@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Durability, MountedTree, RootfsPlan};
-use crate::container::MountPoint;
+use super::{Durability, MountedTree, RootfsPlan, UserSpace};
+use crate::container::{MountPoint, UserMap};
 use crate::{ContainerId, ImageId, Result, Timestamp};
 
 /// The writable layers of containers.
@@ -29,8 +30,15 @@ pub trait Snapshots: Send + Sync {
         size: u64,
     ) -> Result<()>;
 
-    /// Mounts its root file system, for one start, and makes sure of its limit.
-    fn rootfs(&self, id: &ContainerId, volatile: bool, size: u64) -> Result<RootfsPlan>;
+    /// Mounts its root file system, for one start, and makes sure of its limit; in a user namespace its files keep the
+    /// owners that they have, and are seen as those of the container.
+    fn rootfs(
+        &self,
+        id: &ContainerId,
+        volatile: bool,
+        size: u64,
+        user: Option<&UserSpace>,
+    ) -> Result<RootfsPlan>;
 
     /// Keeps images that a container mounts beside its own: they cannot be removed before the container is.
     ///
@@ -45,7 +53,12 @@ pub trait Snapshots: Send + Sync {
     ///
     /// # Errors
     /// Not found; invalid argument, in Docker's words, for a path that leads out of the image.
-    fn image_tree(&self, image: &ImageId, below: Option<&Path>) -> Result<MountedTree>;
+    fn image_tree(
+        &self,
+        image: &ImageId,
+        below: Option<&Path>,
+        user: Option<&UserSpace>,
+    ) -> Result<MountedTree>;
 
     /// Removes it, or what an earlier attempt left of it; it is no error when it is not there.
     fn remove(&self, id: &ContainerId) -> Result<()>;
@@ -56,9 +69,9 @@ pub trait Snapshots: Send + Sync {
     /// What it takes on disk.
     fn usage(&self, id: &ContainerId) -> Result<SnapshotUsage>;
 
-    /// Writes the merged tree as one flat tar, without volumes and binds; `pid` is the container's first
-    /// process when it runs, whose own mount is read then.
-    fn export(&self, id: &ContainerId, pid: Option<i32>, out: &mut dyn Write) -> Result<()>;
+    /// Writes the merged tree as one flat tar, without volumes and binds. The container's own mount is read when it
+    /// runs.
+    fn export(&self, target: &ArchiveTarget, out: &mut dyn Write) -> Result<()>;
 
     /// Looks at one path of a container.
     ///
@@ -87,7 +100,8 @@ pub trait Snapshots: Send + Sync {
 
     /// Makes sure that the container's directory has what `path` needs to be a mount target, and
     /// reads a small file of the root file system (`/etc/passwd`): at most `limit` bytes, none when
-    /// it does not exist or is no regular file; `pid` as with [`export`](Self::export).
+    /// it does not exist or is no regular file; `pid` is its first
+    /// process when it runs, whose own mount is read then.
     fn read_file(
         &self,
         id: &ContainerId,
@@ -114,6 +128,11 @@ pub struct ArchiveTarget {
     pub mounts: Vec<MountPoint>,
     /// Its root is mounted read-only.
     pub read_only: bool,
+    /// Who the users of its process are on the host, when it runs in a user namespace.
+    pub users: Option<Arc<UserMap>>,
+    /// When it does not run and would be in a user namespace: that of the other direction, which shows binds as its
+    /// programs see them.
+    pub seen_by: Option<UserSpace>,
 }
 
 /// How an archive is unpacked.

@@ -1,7 +1,7 @@
 //! `GET /version` and `GET /info`.
 
 use dhow_engine::plan::logs::DRIVERS;
-use dhow_engine::system;
+use dhow_engine::{Settings, system};
 use dhow_model::ports::{HostFacts, RuntimeProgram};
 use serde_json::{Value, json};
 
@@ -59,12 +59,7 @@ pub(super) fn go_architecture(machine: &str) -> &str {
 /// The answer of `/info`.
 pub(crate) fn info(info: &system::Info<'_>, version: ApiVersion) -> Value {
     let mut members = counts(info);
-    for more in [
-        host(info.host, info.settings.no_new_privileges),
-        limits(info.host),
-        configuration(info),
-        nothing(version),
-    ] {
+    for more in [host(info.host, &info.settings), limits(info.host), configuration(info), nothing(version)] {
         if let (Value::Object(members), Value::Object(more)) = (&mut members, more) {
             members.extend(more);
         }
@@ -92,7 +87,7 @@ fn counts(info: &system::Info<'_>) -> Value {
     })
 }
 
-fn host(host: &HostFacts, no_new_privileges: bool) -> Value {
+fn host(host: &HostFacts, settings: &Settings) -> Value {
     json!({
         "Name": host.name,
         "KernelVersion": host.kernel,
@@ -104,18 +99,19 @@ fn host(host: &HostFacts, no_new_privileges: bool) -> Value {
         "MemTotal": host.memory,
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": host.cgroup_version.to_string(),
-        "SecurityOptions": security_options(host, no_new_privileges),
+        "SecurityOptions": security_options(host, settings),
         "Warnings": Some(&host.warnings).filter(|warnings| !warnings.is_empty()),
     })
 }
 
-fn security_options(host: &HostFacts, no_new_privileges: bool) -> Vec<&'static str> {
+fn security_options(host: &HostFacts, settings: &Settings) -> Vec<&'static str> {
     let options = [
         (host.apparmor, "name=apparmor"),
         (host.seccomp, "name=seccomp,profile=builtin"),
         (host.selinux, "name=selinux"),
         (!host.lacks_namespace("cgroup"), "name=cgroupns"),
-        (no_new_privileges, "name=no-new-privileges"),
+        (settings.user_map.is_some(), "name=userns"),
+        (settings.no_new_privileges, "name=no-new-privileges"),
     ];
     options.into_iter().filter_map(|(has, option)| has.then_some(option)).collect()
 }

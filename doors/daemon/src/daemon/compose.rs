@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use anyhow::{Context as _, Result, anyhow, ensure};
 use dhow_engine::networks::Directory;
 use dhow_engine::{Engine, Ports, Settings};
+use dhow_model::container::UserMap;
+use dhow_model::ports::Host as _;
 use dhow_net::HostNetworks;
 use dhow_net::dns::Server;
 use dhow_runtime::host::LocalHost;
@@ -17,6 +19,7 @@ use tokio::runtime::Handle;
 
 use super::configuration::Configuration;
 use super::pidfile::DataLock;
+use super::subordinate::Files;
 
 /// The engine needs root: mounts, namespaces and cgroups are the kernel's for root alone.
 pub(super) fn require_root() -> Result<()> {
@@ -53,6 +56,8 @@ pub(super) fn engine(
         LayerFormat::Tar => "tar with EROFS index",
         LayerFormat::Directory => "directory",
     };
+    let host = LocalHost::new().map_err(report)?;
+    let user_map = user_map(configuration.userns_remap.as_deref(), &host, &store)?;
     let engine: Arc<OnceLock<Arc<Engine>>> = Arc::default();
     let events = events(Arc::clone(&engine), handle.clone());
     let directories = Directories {
@@ -75,15 +80,28 @@ pub(super) fn engine(
         )),
         names,
         runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report)?),
-        host: Arc::new(LocalHost::new().map_err(report)?),
+        host: Arc::new(host),
     };
-    let mut settings =
-        Settings { id: id(&configuration.data_root, &ports)?, ..configuration.settings.clone() };
+    let id = id(&configuration.data_root, &ports)?;
+    let mut settings = Settings { id, user_map, ..configuration.settings.clone() };
     settings.storage.push(("Layer Format".into(), layers.into()));
     let _inside = handle.enter();
     let opened = Engine::open(ports, settings).map_err(report)?;
     drop(engine.set(Arc::clone(&opened)));
     Ok(opened)
+}
+
+/// Who the users of containers are; that this machine can have it so is tried.
+fn user_map(wanted: Option<&str>, host: &LocalHost, store: &Store) -> Result<Option<Arc<UserMap>>> {
+    let Some(text) = wanted else { return Ok(None) };
+    let map = Files::below(Path::new("/etc")).resolve(text)?;
+    let Some(map) = map.map(Arc::new) else {
+        tracing::warn!("userns-remap: root is who he is, so that there are no user namespaces");
+        return Ok(None);
+    };
+    let space = host.user_space(&map, false).map_err(report)?;
+    store.snapshots.try_user_space(&space).map_err(report)?;
+    Ok(Some(map))
 }
 
 /// Each event is taken on a thread of its own: one container that is busy holds no other up. Events

@@ -30,6 +30,8 @@ pub(super) struct Configuration {
     pub(super) exec_root: PathBuf,
     pub(super) pidfile: PathBuf,
     pub(super) settings: Settings,
+    /// Whose ranges of ids the users of containers get; none for those of the host.
+    pub(super) userns_remap: Option<String>,
     pub(super) store: dhow_store::Options,
     pub(super) host: HostPolicy,
     pub(super) log: LogStyle,
@@ -65,6 +67,8 @@ impl Configuration {
         Ok(Self {
             access: access(flags, &file)?,
             settings: settings(flags, &file, &data_root)?,
+            userns_remap: either(&flags.containers.userns_remap, &file.userns_remap)
+                .filter(|text| !text.is_empty()),
             store: dhow_store::Options { layers: layer_format(format.as_deref())? },
             host: flags.network.or(&file.network).policy(networks::publishing(flags, &file)?)?,
             log: log_style(flags, &file)?,

@@ -90,6 +90,7 @@ pub(super) struct File {
     pub(super) log_opts: BTreeMap<String, String>,
     pub(super) init: Option<bool>,
     pub(super) no_new_privileges: Option<bool>,
+    pub(super) userns_remap: Option<String>,
     pub(super) seccomp_profile: Option<String>,
     pub(super) dns: Vec<String>,
     pub(super) dns_opts: Vec<String>,
@@ -296,8 +297,8 @@ mod tests {
             (r#"{"label": []}"#, "the following directives don't match any configuration option: label"),
             (r#"{"rootless": true}"#, "the following directives are not supported yet: rootless"),
             (
-                r#"{"userns-remap": "default", "experimental": true}"#,
-                "the following directives are not supported yet: userns-remap",
+                r#"{"selinux-enabled": true, "experimental": true}"#,
+                "the following directives are not supported yet: selinux-enabled",
             ),
             ("[]", "invalid JSON: invalid type: sequence, expected a map at line 1 column 0"),
         ] {

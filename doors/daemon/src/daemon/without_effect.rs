@@ -91,8 +91,6 @@ mod tests {
             ("registry-mirrors", json!([]), Fate::Nothing),
             ("selinux-enabled", json!(false), Fate::Nothing),
             ("selinux-enabled", json!(true), Fate::Refused),
-            ("userns-remap", json!(""), Fate::Nothing),
-            ("userns-remap", json!("default"), Fate::Refused),
             ("authorization-plugins", json!(["p"]), Fate::Refused),
             ("storage-opts", json!(["overlay2.override_kernel_check=true"]), told("storage-opts")),
             ("storage-opts", json!(["overlay2.size=10G"]), Fate::Refused),

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use dhow_model::network::{Direct, Driver, Network, Prefix};
-use dhow_model::ports::{Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, Way};
+use dhow_model::ports::{Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, UserSpace, Way};
 use dhow_model::{ContainerId, Error, Kind, Result};
 use dhow_sys::trace::mark;
 
@@ -293,6 +293,14 @@ impl Networks for HostNetworks {
         let space = space.map_err(failed("cannot make a network namespace"))?;
         mark("network space taken");
         Ok(space)
+    }
+
+    fn space_in(&self, user: &UserSpace) -> Result<NetworkSpace> {
+        let prepared = match user.network() {
+            Some(network) => pool::of_user(network),
+            None => Err(std::io::Error::other("none was made with its user namespace")),
+        };
+        prepared.map_err(failed("cannot prepare a network namespace"))
     }
 
     fn space_of(&self, pid: i32) -> Result<NetworkSpace> {

@@ -2,6 +2,7 @@
 //! than a millisecond.
 
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -54,6 +55,11 @@ impl Pool {
 /// One with nothing in it but its loopback.
 pub(super) fn new() -> io::Result<NetworkSpace> {
     Ok(Sandbox::prepared(ipv6::is_not_for_new_links)?.into_space())
+}
+
+/// One that was made with a user namespace; those cannot be made in advance without it.
+pub(super) fn of_user(namespace: &OwnedFd) -> io::Result<NetworkSpace> {
+    Ok(Sandbox::prepared_in(namespace.as_fd(), ipv6::is_not_for_new_links)?.into_space())
 }
 
 fn start(ready: Arc<Mutex<Vec<NetworkSpace>>>, complete: Complete) -> SyncSender<()> {

@@ -17,7 +17,7 @@ use super::plan::namespaces::flag;
 use super::plan::{self, IdentityPlan, ProgramPlan};
 use super::spawn::{Init, Said};
 use super::sync::{Talk, Word};
-use super::{ExecRequest, Stdio, outside};
+use super::{ExecRequest, Stdio, given, outside};
 use crate::cgroups::{Cgroup, DeviceRules};
 
 /// Makes a process in a container, up to its gate: [`Init::start`] lets it execute its program.
@@ -28,6 +28,7 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
     let identity = identity(&request)?;
     outside::check_labels(request.process, "")?;
     let program = plan::program(request.process)?;
+    given::give_streams(&request.stdio, request.spec.linux.as_ref(), &identity);
     let first = rustix::process::pidfd_open(request.pid, PidfdFlags::empty())
         .doing(|| "find the container's process")?;
     let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the process")?;

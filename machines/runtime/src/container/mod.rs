@@ -9,6 +9,7 @@
 mod birth;
 mod error;
 mod exec;
+mod given;
 mod hooks;
 mod init;
 mod join;

@@ -14,7 +14,7 @@ use super::join::Joined;
 use super::notify::Notify;
 use super::plan::{self, Plan};
 use super::sync::{Talk, Word};
-use super::{HookKind, InitRequest, birth, hooks, init, outside};
+use super::{HookKind, InitRequest, birth, given, hooks, init, outside};
 use crate::cgroups::{Cgroup, DeviceRules};
 
 /// A container whose process waits at its gate.
@@ -97,6 +97,8 @@ pub fn spawn_init(mut request: InitRequest<'_>) -> Result<Init> {
     if request.devices == DeviceRules::LeftOut {
         plan.close_device_nodes();
     }
+    given::prepare(&mut plan, request.spec)?;
+    given::give_streams(&request.stdio, request.spec.linux.as_ref(), &plan.identity);
     let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the container's process")?;
     let (spec, id, bundle) = (request.spec, request.id, request.bundle);
     let joined = Joined::enter(&plan.namespaces)?;

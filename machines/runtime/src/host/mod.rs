@@ -3,14 +3,17 @@
 mod facts;
 mod mount;
 mod own;
+mod user_space;
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
-use dhow_model::ports::{DeviceNode, Host, HostFacts, OwnUse, PathKind, PathMount};
+use dhow_model::container::UserMap;
+use dhow_model::ports::{DeviceNode, Host, HostFacts, OwnUse, PathKind, PathMount, UserSpace};
 use dhow_model::{Error, Kind, Result};
 
 /// The deepest directory of devices that is looked into.
@@ -136,6 +139,14 @@ impl Host for LocalHost {
         }
         let search = std::env::var_os("PATH").unwrap_or_else(|| SEARCH_PATH.into());
         std::env::split_paths(&search).map(|place| place.join(name)).find(|path| executable(path))
+    }
+
+    fn user_space(&self, map: &Arc<UserMap>, network: bool) -> Result<UserSpace> {
+        user_space::new(map, network)
+    }
+
+    fn user_space_of(&self, pid: i32, network: bool) -> Result<Option<UserSpace>> {
+        user_space::of(pid, network)
     }
 
     fn own_use(&self) -> OwnUse {

@@ -39,6 +39,7 @@ mod compression;
 mod copy;
 mod create;
 mod extract;
+mod owners;
 mod pipeline;
 mod remove;
 mod tree;

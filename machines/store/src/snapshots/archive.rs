@@ -4,15 +4,17 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dhow_model::ports::{ArchiveOptions, ArchiveTarget, Change, PathStat};
 use dhow_model::{ContainerId, Error, Result};
+use dhow_sys::identity::FileOwner;
 use rustix::fs::{Mode, OFlags};
 
 use super::location::{Location, clean, resolved};
 use super::mounted::Access;
-use super::tree::check_writable;
+use super::tree::{ContainerTree, check_writable, is_bind};
 use crate::Core;
 use crate::error::Context as _;
 use crate::layer::{CreateOptions, ExtractOptions, create, create_path, extract_unhashed};
@@ -30,10 +32,12 @@ impl Core {
         Ok(crate::layer::changes(upper.as_fd(), &lower)?)
     }
 
-    pub(super) fn export(&self, id: &ContainerId, pid: Option<i32>, out: &mut dyn Write) -> Result<()> {
-        let root = self.own_tree(id, pid)?;
-        let root = reopen(&root).context(|| format!("cannot export container {}", id.short()))?;
-        Ok(create(root.as_fd(), &CreateOptions::plain(), out).map(drop)?)
+    pub(super) fn export(&self, target: &ArchiveTarget, out: &mut dyn Write) -> Result<()> {
+        let (root, is_running) = self.own_tree(&target.id, target.pid)?;
+        let root = reopen(&root).context(|| format!("cannot export container {}", target.id.short()))?;
+        // What is mounted for us alone has the owners of the disk, which are the container's.
+        let users = target.users.clone().filter(|_| is_running);
+        Ok(create(root.as_fd(), &CreateOptions::seen_from_host(users), out).map(drop)?)
     }
 
     pub(super) fn stat(&self, target: &ArchiveTarget, path: &Path) -> Result<PathStat> {
@@ -55,15 +59,16 @@ impl Core {
         begin(stat)?;
         // Clients put another name in front of the root's entries: it must be empty.
         let rename = if location.base == "/" { b"" } else { location.base.as_bytes() };
+        let options = CreateOptions::seen_from_host(target.users.clone());
         if !location.is_directory() {
             let file = (location.parent.as_fd(), location.name.as_bytes());
-            return Ok(create_path(file, rename, &CreateOptions::plain(), out).map(drop)?);
+            return Ok(create_path(file, rename, &options, out).map(drop)?);
         }
         let told = || format!("cannot open {}", path.display());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory =
             rustix::fs::openat(&location.parent, &location.name, flags, Mode::empty()).context(told)?;
-        Ok(create_path((directory.as_fd(), b"."), rename, &CreateOptions::plain(), out).map(drop)?)
+        Ok(create_path((directory.as_fd(), b"."), rename, &options, out).map(drop)?)
     }
 
     /// Owners come from the archive either way: clients that build images by it (buildpacks) rely on
@@ -75,22 +80,54 @@ impl Core {
         options: ArchiveOptions,
         tar: &mut dyn Read,
     ) -> Result<()> {
+        let into = self.destination(target, path)?;
+        let users = match &target.seen_by {
+            // Seen with the numbers of the container, directories of somebody else cannot be written by anybody.
+            Some(user) if is_bind(target, &into.place) => Some(Arc::new(user.map().inverse())),
+            _ => target.users.clone(),
+        };
+        let into = match &target.seen_by {
+            Some(_) if users.is_some() => {
+                drop(into);
+                self.destination(&ArchiveTarget { seen_by: None, ..target.clone() }, path)?
+            }
+            _ => into,
+        };
+        // To the files of a user namespace the host's root is nobody, who could make none.
+        let root = users.as_ref().map(|users| users.root()).transpose()?;
+        let owner = root.map(|(uid, gid)| FileOwner::new(uid, gid)).transpose();
+        let _owner = owner.context(|| "cannot write as the root of the container")?;
+        let extract_options = ExtractOptions {
+            no_overwrite_dir_non_dir: options.no_overwrite_dir_non_dir,
+            users,
+            ..ExtractOptions::copy_in()
+        };
+        let _bound = self.quotas.obey()?;
+        Ok(extract_unhashed(tar, into.directory.as_fd(), &extract_options).map(drop)?)
+    }
+
+    fn destination(&self, target: &ArchiveTarget, path: &Path) -> Result<Destination<'_>> {
         let tree = self.tree(target, Access::Write)?;
         let into =
             dhow_sys::path::open(&tree.root, &clean(path), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
-        let into = into.map_err(|error| match error.kind() {
+        let directory = into.map_err(|error| match error.kind() {
             io::ErrorKind::NotADirectory => Error::invalid("extraction point is not a directory"),
             _ => not_found(error, target, path),
         })?;
         // Where it is, and not how it was named: links lead from one mount to another.
-        check_writable(target, &resolved(&tree.root, &into).unwrap_or_else(|_| clean(path)))?;
-        let extract_options = ExtractOptions {
-            no_overwrite_dir_non_dir: options.no_overwrite_dir_non_dir,
-            ..ExtractOptions::copy_in()
-        };
-        let _bound = self.quotas.obey()?;
-        Ok(extract_unhashed(tar, into.as_fd(), &extract_options).map(drop)?)
+        let place = resolved(&tree.root, &directory).unwrap_or_else(|_| clean(path));
+        check_writable(target, &place)?;
+        Ok(Destination { directory, place, _tree: tree })
     }
+}
+
+/// A directory that is written to.
+struct Destination<'a> {
+    directory: OwnedFd,
+    /// Where it is in the container.
+    place: PathBuf,
+    /// Closed after the directory.
+    _tree: ContainerTree<'a>,
 }
 
 fn find(root: &OwnedFd, target: &ArchiveTarget, path: &Path) -> Result<Location> {

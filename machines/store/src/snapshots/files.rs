@@ -41,7 +41,7 @@ impl Core {
         path: &Path,
         limit: u64,
     ) -> Result<Option<Vec<u8>>> {
-        let root = self.own_tree(id, pid)?;
+        let (root, _) = self.own_tree(id, pid)?;
         let told = || format!("cannot read {} of container {}", path.display(), id.short());
         // Without O_NONBLOCK a pipe of that name would hold us for ever.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;

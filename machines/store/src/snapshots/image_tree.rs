@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use dhow_model::ports::MountedTree;
+use dhow_model::ports::{MountedTree, UserSpace};
 use dhow_model::{ContainerId, Error, ImageId, Result};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -20,7 +20,7 @@ use rustix::thread::UnshareFlags;
 use crate::Core;
 use crate::error::{Cause, Context as _};
 use crate::images::no_such;
-use crate::stack::{Lower, Overlay};
+use crate::stack::{Lower, NAME, Overlay};
 
 /// Without a writable layer, overlayfs wants so many others.
 const FEWEST_LAYERS: usize = 2;
@@ -38,17 +38,26 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn image_tree(&self, image: &ImageId, below: Option<&Path>) -> Result<MountedTree> {
+    pub(super) fn image_tree(
+        &self,
+        image: &ImageId,
+        below: Option<&Path>,
+        user: Option<&UserSpace>,
+    ) -> Result<MountedTree> {
         let told = || format!("cannot mount image {}", image.short());
         let layers = self.catalog().images.get(image).map(|entry| entry.layers().to_vec());
         let layers = layers.ok_or_else(|| no_such(image))?;
-        let lower = layers.iter().rev().map(|layer| self.lower_layer(layer));
+        let lower = layers.iter().rev().map(|layer| match user {
+            None => self.lower_layer(layer),
+            Some(user) => self.mapped_layer(layer, user),
+        });
         let mut lower = lower.collect::<crate::error::Result<Vec<Lower>>>()?;
         while lower.len() < FEWEST_LAYERS {
             lower.push(Lower::Mounted(Arc::new(empty().context(told)?)));
         }
         let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY;
-        let tree = Overlay { lower: &lower, writable: None, attributes }.mount().context(told)?;
+        let tree =
+            Overlay { lower: &lower, writable: None, attributes, source: NAME }.mount().context(told)?;
         let Some(below) = below else { return Ok(MountedTree::new(tree)) };
         let (place, path) = (self.layout.base(), below.to_path_buf());
         // A part is copied off an attached mount only (before Linux 6.15), and only a thread can leave the

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use dhow_model::ports::{
     ArchiveOptions, ArchiveTarget, Change, Durability, MountedTree, PathStat, RootfsPlan, SnapshotUsage,
-    Snapshots,
+    Snapshots, UserSpace,
 };
 use dhow_model::{ContainerId, Error, ImageId, Kind, Result};
 use dhow_oci::image::DiffId;
@@ -32,7 +32,7 @@ use crate::Core;
 use crate::catalog::Snapshot;
 use crate::error::Context as _;
 use crate::layout::make_directory;
-use crate::stack::{Lower, Overlay, Writable};
+use crate::stack::{Lower, NAME, Overlay, Writable, mapped};
 
 pub(crate) use files::directory_of;
 pub(crate) use small_files::SmallFiles;
@@ -43,6 +43,16 @@ pub(crate) use usage::disk_usage;
 #[derive(Debug, Clone)]
 pub struct SnapshotStore {
     pub(crate) core: Arc<Core>,
+}
+
+impl SnapshotStore {
+    /// Tries whether containers can be in this user namespace.
+    ///
+    /// # Errors
+    /// Unavailable, with the reason.
+    pub fn try_user_space(&self, user: &UserSpace) -> Result<()> {
+        Ok(self.core.try_mapping(user)?)
+    }
 }
 
 impl Snapshots for SnapshotStore {
@@ -70,7 +80,13 @@ impl Snapshots for SnapshotStore {
         made
     }
 
-    fn rootfs(&self, id: &ContainerId, volatile: bool, size: u64) -> Result<RootfsPlan> {
+    fn rootfs(
+        &self,
+        id: &ContainerId,
+        volatile: bool,
+        size: u64,
+        user: Option<&UserSpace>,
+    ) -> Result<RootfsPlan> {
         mark("start planned");
         let snapshot = self.core.snapshot(id)?;
         let directory = self.core.layout.container(id);
@@ -82,12 +98,19 @@ impl Snapshots for SnapshotStore {
         }
         self.core.renew_work(&work)?;
         self.core.limit_snapshot(id, size)?;
-        let overlay = Overlay {
-            lower: &self.core.lower(&snapshot.layers)?,
-            writable: Some(Writable { upper: &upper, work: &work, volatile }),
-            attributes: MountAttrFlags::empty(),
+        let tree = match user {
+            None => Overlay {
+                lower: &self.core.lower(&snapshot.layers)?,
+                writable: Some(Writable { upper: &upper, work: &work, volatile }),
+                attributes: MountAttrFlags::empty(),
+                source: NAME,
+            }
+            .mount(),
+            Some(user) => {
+                let lower = self.core.mapped_lower(&snapshot.layers, user)?;
+                mapped::overlay(lower, &directory, volatile, user)
+            }
         };
-        let tree = overlay.mount();
         let tree =
             tree.context(|| format!("cannot mount the root file system of container {}", id.short()))?;
         Ok(RootfsPlan::Mounted { tree: MountedTree::new(tree), upper })
@@ -97,8 +120,13 @@ impl Snapshots for SnapshotStore {
         self.core.keep_images(id, images)
     }
 
-    fn image_tree(&self, image: &ImageId, below: Option<&Path>) -> Result<MountedTree> {
-        self.core.image_tree(image, below)
+    fn image_tree(
+        &self,
+        image: &ImageId,
+        below: Option<&Path>,
+        user: Option<&UserSpace>,
+    ) -> Result<MountedTree> {
+        self.core.image_tree(image, below, user)
     }
 
     fn remove(&self, id: &ContainerId) -> Result<()> {
@@ -120,8 +148,8 @@ impl Snapshots for SnapshotStore {
         Ok(SnapshotUsage { writable, total: writable + below })
     }
 
-    fn export(&self, id: &ContainerId, pid: Option<i32>, out: &mut dyn Write) -> Result<()> {
-        self.core.export(id, pid, out)
+    fn export(&self, target: &ArchiveTarget, out: &mut dyn Write) -> Result<()> {
+        self.core.export(target, out)
     }
 
     fn stat(&self, target: &ArchiveTarget, path: &Path) -> Result<PathStat> {

@@ -10,7 +10,7 @@ use rustix::mount::MountAttrFlags;
 use super::running;
 use crate::Core;
 use crate::error::{Context as _, Result};
-use crate::stack::{Lower, Overlay, Writable};
+use crate::stack::{Lower, NAME, Overlay, Writable};
 
 /// What is wanted of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,12 +25,13 @@ impl Core {
     /// A container's layers without what is mounted over them, to look at; `pid` is its first process when it
     /// runs: then its own mount is looked through, because a second one on the same writable layer is
     /// undefined while the first changes it.
-    pub(crate) fn own_tree(&self, id: &ContainerId, pid: Option<i32>) -> dhow_model::Result<OwnedFd> {
+    /// Answers whether it is that of the process.
+    pub(crate) fn own_tree(&self, id: &ContainerId, pid: Option<i32>) -> dhow_model::Result<(OwnedFd, bool)> {
         let own = pid.map(|pid| running::own_tree(pid, &self.layout.container(id).join("rw")));
         match own {
-            Some(Ok(tree)) => Ok(tree),
+            Some(Ok(tree)) => Ok((tree, true)),
             // A program that has changed its root, or has just ended, has no such mount to copy.
-            Some(Err(_)) | None => Ok(self.mount(id, Access::Read)?),
+            Some(Err(_)) | None => Ok((self.mount(id, Access::Read)?, false)),
         }
     }
 
@@ -56,7 +57,7 @@ impl Core {
             | MountAttrFlags::MOUNT_ATTR_NOEXEC
             | MountAttrFlags::MOUNT_ATTR_NOATIME;
         attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, writable.is_none());
-        let overlay = Overlay { lower: &lower, writable, attributes };
+        let overlay = Overlay { lower: &lower, writable, attributes, source: NAME };
         overlay.mount().context(|| format!("cannot mount the tree of container {}", id.short()))
     }
 }

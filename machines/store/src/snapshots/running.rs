@@ -78,16 +78,23 @@ fn gone(told: &str) -> Error {
     Error::conflict(format!("{told}: it is not in this container any more"))
 }
 
+/// The option of an overlay that names its writable layer.
+const UPPER: &[u8] = b"upperdir=";
+
 /// Whether mountinfo (proc_pid_mountinfo(5)) has an overlay with that upper directory at `/`.
 fn root_is(mountinfo: &[u8], upper: &Path) -> bool {
-    let wanted = [b"upperdir=", escape(upper.as_os_str().as_bytes()).as_slice()].concat();
+    let wanted = [UPPER, escape(upper.as_os_str().as_bytes()).as_slice()].concat();
     let fits = |line: &[u8]| {
         let mut fields = line.split(|&byte| byte == b' ');
         let at_root = fields.nth(4) == Some(b"/");
         let mut behind = fields.skip_while(|field| *field != b"-").skip(1);
         let overlay = behind.next() == Some(b"overlay");
-        let options = behind.nth(1).unwrap_or_default();
-        at_root && overlay && options.split(|&byte| byte == b',').any(|option| option == wanted)
+        // In a user namespace the upper directory has another path, and the source is its own.
+        let is_source = behind.next() == wanted.strip_prefix(UPPER);
+        let options = behind.next().unwrap_or_default();
+        at_root
+            && overlay
+            && (is_source || options.split(|&byte| byte == b',').any(|option| option == wanted))
     };
     mountinfo.split(|&byte| byte == b'\n').any(fits)
 }

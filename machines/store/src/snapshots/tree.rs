@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use dhow_model::container::{MountKind, MountPoint};
-use dhow_model::ports::{ArchiveTarget, MountedTree};
+use dhow_model::ports::{ArchiveTarget, MountedTree, UserSpace};
 use dhow_model::{Error, Result};
 use dhow_sys::mount::{Attributes, attribute};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
@@ -55,7 +55,8 @@ impl Core {
         let told = || format!("cannot mount the volumes of container {}", target.id.short());
         // Only a thread can leave the namespace of its process, and this one must come back.
         let thread = std::thread::Builder::new().name("store-mounts".into());
-        let laying = thread.spawn(move || lay_over(root, &place, laid)).context(told)?;
+        let seen_by = target.seen_by.clone();
+        let laying = thread.spawn(move || lay_over(root, &place, laid, seen_by.as_ref())).context(told)?;
         let (root, namespace) =
             laying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).context(told)?;
         Ok(ContainerTree { root, _namespace: Some(namespace), _turn: turn })
@@ -65,7 +66,8 @@ impl Core {
     fn laid(&self, target: &ArchiveTarget) -> Result<Vec<(MountPoint, Option<MountedTree>)>> {
         let laid = target.mounts.iter().filter(|mount| mount.kind != MountKind::Tmpfs);
         let with_tree = |mount: &MountPoint| {
-            let tree = mount.image.as_ref().map(|image| self.image_tree(image, mount.subpath.as_deref()));
+            let tree =
+                mount.image.as_ref().map(|image| self.image_tree(image, mount.subpath.as_deref(), None));
             Ok((mount.clone(), tree.transpose()?))
         };
         laid.map(with_tree).collect()
@@ -79,6 +81,7 @@ fn lay_over(
     root: OwnedFd,
     place: &Path,
     mut mounts: Vec<(MountPoint, Option<MountedTree>)>,
+    seen_by: Option<&UserSpace>,
 ) -> std::result::Result<(OwnedFd, OwnedFd), Cause> {
     #[allow(deprecated, reason = "files are not unshared, so no other thread is concerned")]
     rustix::thread::unshare(UnshareFlags::NEWNS)?;
@@ -89,7 +92,7 @@ fn lay_over(
     for (mount, tree) in &mounts {
         let done = match tree.as_ref().and_then(MountedTree::handle) {
             Some(tree) => lay(&root, mount, tree),
-            None => bind(&root, mount),
+            None => bind(&root, mount, seen_by),
         };
         done.map_err(|error| named(&mount.destination, error))?;
     }
@@ -97,7 +100,7 @@ fn lay_over(
     Ok((root, namespace.into()))
 }
 
-fn bind(root: &OwnedFd, mount: &MountPoint) -> std::io::Result<()> {
+fn bind(root: &OwnedFd, mount: &MountPoint, seen_by: Option<&UserSpace>) -> std::io::Result<()> {
     let source = rustix::fs::open(
         &mount.source,
         rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
@@ -111,7 +114,14 @@ fn bind(root: &OwnedFd, mount: &MountPoint) -> std::io::Result<()> {
     let clone =
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     let recursive = if mount.non_recursive { OpenTreeFlags::empty() } else { OpenTreeFlags::AT_RECURSIVE };
-    lay(root, mount, open_tree(&source, "", clone | recursive)?.as_fd())
+    let tree = open_tree(&source, "", clone | recursive)?;
+    if let Some(user) = seen_by.filter(|_| mount.kind == MountKind::Bind && mount.id_map.is_none()) {
+        let seen = Attributes { set: attribute::IDMAP, ..Attributes::default() };
+        // Of a file system that cannot be seen so, the owners are those of the host.
+        let _ =
+            dhow_sys::mount::set_attributes(&tree, seen, !mount.non_recursive, Some(user.handle().as_fd()));
+    }
+    lay(root, mount, tree.as_fd())
 }
 
 fn lay(root: &OwnedFd, mount: &MountPoint, tree: BorrowedFd<'_>) -> std::io::Result<()> {
@@ -138,13 +148,22 @@ fn named(destination: &Path, error: std::io::Error) -> std::io::Error {
     std::io::Error::new(error.kind(), format!("{}: {error}", destination.display()))
 }
 
-/// Whether the path may be written: the rules are Docker's, and so are the words.
-pub(super) fn check_writable(target: &ArchiveTarget, path: &Path) -> Result<()> {
-    let forbidden = |what: &str| Err(Error::new(dhow_model::Kind::Forbidden, what));
+fn mount_of<'a>(target: &'a ArchiveTarget, path: &Path) -> Option<&'a MountPoint> {
     // A tmpfs is there while the container runs.
     let there = |mount: &&MountPoint| mount.kind != MountKind::Tmpfs || target.pid.is_some();
     let above = target.mounts.iter().filter(there).filter(|mount| path.starts_with(&mount.destination));
-    match above.max_by_key(|mount| mount.destination.components().count()) {
+    above.max_by_key(|mount| mount.destination.components().count())
+}
+
+/// Whether a path is in a directory of the host that has its own owners.
+pub(super) fn is_bind(target: &ArchiveTarget, path: &Path) -> bool {
+    mount_of(target, path).is_some_and(|mount| mount.kind == MountKind::Bind && mount.id_map.is_none())
+}
+
+/// Whether the path may be written: the rules are Docker's, and so are the words.
+pub(super) fn check_writable(target: &ArchiveTarget, path: &Path) -> Result<()> {
+    let forbidden = |what: &str| Err(Error::new(dhow_model::Kind::Forbidden, what));
+    match mount_of(target, path) {
         Some(mount) if !mount.writable => forbidden("mounted volume is marked read-only"),
         None if target.read_only => forbidden("container rootfs is marked read-only"),
         _ => Ok(()),

@@ -15,6 +15,7 @@
 mod convert;
 mod fan;
 mod follow;
+pub(crate) mod mapped;
 mod mount;
 mod mounts;
 mod pins;
@@ -40,7 +41,7 @@ use crate::snapshots::disk_usage;
 use crate::staging::Stage;
 
 pub(crate) use follow::begin;
-pub(crate) use mount::{Lower, Overlay, Writable};
+pub(crate) use mount::{Lower, NAME, Overlay, Writable};
 pub(crate) use mounts::Mounts;
 pub(crate) use pins::{Pin, Pins};
 pub(crate) use probe::{Formats, choose};

@@ -71,7 +71,12 @@ pub(crate) struct Overlay<'a> {
     /// None is an overlay that cannot be written to.
     pub(crate) writable: Option<Writable<'a>>,
     pub(crate) attributes: MountAttrFlags,
+    /// What is said to be mounted: a name, or the path of a writable layer that has another one here.
+    pub(crate) source: &'a str,
 }
+
+/// The name of overlays that need no other.
+pub(crate) const NAME: &str = "dhow";
 
 impl Overlay<'_> {
     /// Mounts it and answers a handle on its root.
@@ -104,7 +109,7 @@ impl Overlay<'_> {
     }
 
     fn mount_one_by_one(&self) -> rustix::io::Result<OwnedFd> {
-        let context = begin()?;
+        let context = begin(self.source)?;
         self.add_one_by_one(&context)?;
         self.finish(&context)
     }
@@ -113,7 +118,7 @@ impl Overlay<'_> {
         if held.list().len() > VALUE_MAX {
             return self.mount_in_a_namespace();
         }
-        let context = begin()?;
+        let context = begin(self.source)?;
         fsconfig_set_string(&context, "lowerdir", held.list())?;
         Ok(self.finish(&context)?)
     }
@@ -151,11 +156,12 @@ impl Overlay<'_> {
         let lower = self.lower.to_vec();
         let writable = self.writable.map(|w| (w.upper.to_path_buf(), w.work.to_path_buf(), w.volatile));
         let set = Attributes { set: self.attributes.bits().into(), ..Attributes::default() };
+        let source = self.source.to_owned();
         let thread = std::thread::Builder::new().name("store-overlay".into());
         let mounting = thread.spawn(move || {
             #[allow(deprecated, reason = "files are not unshared, so no other thread is concerned")]
             rustix::thread::unshare(UnshareFlags::NEWNS)?;
-            mount_over_root(&lower, writable)?;
+            mount_over_root(&source, &lower, writable)?;
             // The root of this thread is still what lies below the mount; the way up and back ends on it.
             let attached = rustix::fs::open("/..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             set_attributes(&attached, set, false, None)?;
@@ -167,7 +173,11 @@ impl Overlay<'_> {
 }
 
 /// Mounts an overlay over the root of this thread's own namespace.
-fn mount_over_root(lower: &[Lower], writable: Option<(PathBuf, PathBuf, bool)>) -> io::Result<()> {
+fn mount_over_root(
+    source: &str,
+    lower: &[Lower],
+    writable: Option<(PathBuf, PathBuf, bool)>,
+) -> io::Result<()> {
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     // Opened here: the kernel takes no layer from another namespace's mounts.
     let held = Held::open(lower)?;
@@ -187,14 +197,14 @@ fn mount_over_root(lower: &[Lower], writable: Option<(PathBuf, PathBuf, bool)>) 
         }
     };
     let options = CString::new(options)?;
-    rustix::mount::mount("dhow", "/", "overlay", flags, Some(options.as_c_str()))?;
+    rustix::mount::mount(source, "/", "overlay", flags, Some(options.as_c_str()))?;
     drop(handles);
     Ok(())
 }
 
-fn begin() -> rustix::io::Result<OwnedFd> {
+fn begin(source: &str) -> rustix::io::Result<OwnedFd> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, "source", "dhow")?;
+    fsconfig_set_string(&context, "source", source)?;
     Ok(context)
 }
 
@@ -263,7 +273,7 @@ mod tests {
         let attributes = MountAttrFlags::MOUNT_ATTR_NOEXEC;
         let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
         for writable in [Some(writable), None] {
-            let overlay = Overlay { lower: &lower, writable, attributes };
+            let overlay = Overlay { lower: &lower, writable, attributes, source: NAME };
             let held = || Held::open(&lower).unwrap();
             let ways: [(&str, &dyn Fn() -> io::Result<OwnedFd>); 3] = [
                 ("one by one", &|| overlay.mount()),
@@ -299,13 +309,13 @@ mod tests {
         fs::create_dir(&work).unwrap();
         let writable = Some(Writable { upper: &upper, work: &work, volatile: false });
         let attributes = MountAttrFlags::empty();
-        let below = Overlay { lower: &lower, writable, attributes }.mount().unwrap();
+        let below = Overlay { lower: &lower, writable, attributes, source: NAME }.mount().unwrap();
         let inside = PathBuf::from(format!("/proc/self/fd/{}", below.as_raw_fd()));
         let (upper, work) = (inside.join("upper"), inside.join("work"));
         fs::create_dir(&upper).unwrap();
         fs::create_dir(&work).unwrap();
         let writable = Some(Writable { upper: &upper, work: &work, volatile: false });
-        let refused = Overlay { lower: &lower, writable, attributes }.mount().unwrap_err();
+        let refused = Overlay { lower: &lower, writable, attributes, source: NAME }.mount().unwrap_err();
         assert!(refused.to_string().starts_with("the data directory is on an overlay"), "{refused}");
     }
 
@@ -322,7 +332,8 @@ mod tests {
             let mut sets = rustix::thread::capabilities(None).unwrap();
             sets.effective.remove(rustix::thread::CapabilitySet::SYS_ADMIN);
             rustix::thread::set_capabilities(None, sets).unwrap();
-            let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
+            let overlay =
+                Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty(), source: NAME };
             overlay.mount().unwrap_err()
         });
         let refused = refused.join().unwrap();

@@ -9,9 +9,11 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use dhow_model::container::UserMap;
+use dhow_model::ports::UserSpace;
 use dhow_oci::image::DiffId;
 
-use super::{Lower, tarred};
+use super::{Lower, mapped, tarred};
 use crate::error::{Context as _, Error, Kind, Result};
 use crate::layout::Layout;
 
@@ -25,9 +27,14 @@ const SHARE: u64 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Mounts(Mutex<Known>);
 
+/// A layer, and whose its files are seen as; nothing is whose they are.
+type Key = (DiffId, Option<Arc<UserMap>>);
+
 #[derive(Debug, Default)]
 struct Known {
-    layers: HashMap<DiffId, (Lower, u64)>,
+    layers: HashMap<Key, (Lower, u64)>,
+    /// What all containers share, as they see it.
+    bases: HashMap<Arc<UserMap>, Lower>,
     /// Counts the questions.
     clock: u64,
 }
@@ -35,19 +42,48 @@ struct Known {
 impl Mounts {
     /// The layer, if it was asked for before.
     pub(super) fn known(&self, diff_id: &DiffId) -> Option<Lower> {
-        self.lock().find(diff_id)
+        self.lock().find(&(*diff_id, None))
     }
 
     /// The layer as overlays take it.
     pub(super) fn lower(&self, layout: &Layout, diff_id: &DiffId) -> Result<Lower> {
         // Without the lock: mounting a large layer reads from the disk.
         let lower = look(layout, diff_id)?;
-        Ok(self.lock().keep(*diff_id, lower))
+        Ok(self.lock().keep((*diff_id, None), lower))
+    }
+
+    /// A layer that is here, with its owners mapped.
+    pub(super) fn mapped(
+        &self,
+        layout: &Layout,
+        diff_id: &DiffId,
+        (lower, user): (&Lower, &UserSpace),
+    ) -> Result<Lower> {
+        let key = (*diff_id, Some(Arc::clone(user.map())));
+        if let Some(known) = self.lock().find(&key) {
+            return Ok(known);
+        }
+        let again = || tarred::mount(&layout.layer(diff_id));
+        let mapped = mapped::lower(lower, again, user);
+        let mapped = mapped.context(|| format!("cannot map the owners of layer {diff_id}"))?;
+        Ok(self.lock().keep(key, mapped))
+    }
+
+    /// What all containers share, with its owners mapped.
+    pub(super) fn base(&self, layout: &Layout, user: &UserSpace) -> Result<Lower> {
+        if let Some(known) = self.lock().bases.get(user.map()) {
+            return Ok(known.clone());
+        }
+        let none = || Err(rustix::io::Errno::INVAL.into());
+        let mapped = mapped::lower(&Lower::Directory(layout.base()), none, user);
+        let mapped = mapped.context(|| "cannot map the owners of the lowest layer".to_owned())?;
+        self.lock().bases.insert(Arc::clone(user.map()), mapped.clone());
+        Ok(mapped)
     }
 
     /// The layer goes, or is another now.
     pub(crate) fn forget(&self, diff_id: &DiffId) {
-        self.lock().layers.remove(diff_id);
+        self.lock().layers.retain(|(known, _), _| known != diff_id);
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -56,24 +92,25 @@ impl Mounts {
 }
 
 impl Known {
-    fn find(&mut self, diff_id: &DiffId) -> Option<Lower> {
+    fn find(&mut self, key: &Key) -> Option<Lower> {
         self.clock += 1;
-        let (lower, used) = self.layers.get_mut(diff_id)?;
+        let (lower, used) = self.layers.get_mut(key)?;
         *used = self.clock;
         Some(lower.clone())
     }
 
     /// Another thread may have been faster: then all share what that one has.
-    fn keep(&mut self, diff_id: DiffId, lower: Lower) -> Lower {
+    fn keep(&mut self, key: Key, lower: Lower) -> Lower {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let share = descriptors.and_then(|most| usize::try_from(most / SHARE).ok()).unwrap_or(MOST);
         if self.layers.len() >= share.min(MOST)
-            && let Some(oldest) = self.layers.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id)
+            && let Some(oldest) =
+                self.layers.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| key.clone())
         {
             self.layers.remove(&oldest);
         }
         let clock = self.clock;
-        self.layers.entry(diff_id).or_insert((lower, clock)).0.clone()
+        self.layers.entry(key).or_insert((lower, clock)).0.clone()
     }
 }
 
@@ -112,7 +149,7 @@ mod tests {
     use rustix::fs::{AtFlags, statat};
     use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
-    use super::super::{LayerFormat, Lower, Overlay, choose, receive, tarred};
+    use super::super::{LayerFormat, Lower, NAME, Overlay, choose, receive, tarred};
     use crate::layout::Layout;
     use crate::staging::Stage;
     use crate::tar::{Entry, Writer};
@@ -162,7 +199,8 @@ mod tests {
             Lower::Mounted(Arc::new(mount))
         });
         let lower = [&mapped[..], &[Lower::Directory(layout.base())]].concat();
-        let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
+        let overlay =
+            Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty(), source: NAME };
         let root = overlay.mount().unwrap();
         for (name, owner) in [("indexed", 100_007), ("plain", 100_009)] {
             let stat = statat(&root, name, AtFlags::empty()).unwrap();

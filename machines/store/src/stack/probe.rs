@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::MountAttrFlags;
 
-use super::mount::{Lower, Overlay};
+use super::mount::{Lower, NAME, Overlay};
 use super::{LayerFormat, receive, tarred};
 use crate::error::{Error, Kind, Result};
 use crate::layout::Layout;
@@ -62,7 +62,8 @@ fn try_tar(layout: &Layout) -> io::Result<()> {
 fn look(layout: &Layout, place: &Path) -> io::Result<()> {
     let layer = tarred::mount(place)?;
     let lower = [Lower::Mounted(Arc::new(layer)), Lower::Directory(layout.base())];
-    let overlay = Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty() };
+    let overlay =
+        Overlay { lower: &lower, writable: None, attributes: MountAttrFlags::empty(), source: NAME };
     let read = read(&overlay.mount()?, "probe/file".as_ref())?;
     if read == CONTENTS { Ok(()) } else { Err(io::Error::other("what is read is not what was written")) }
 }

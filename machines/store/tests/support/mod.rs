@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::LazyLock;
 
-use dhow_model::ports::{Durability, Images as _, ImportRequest, RootfsPlan, Snapshots as _};
+use dhow_model::ports::{ArchiveTarget, Durability, Images as _, ImportRequest, RootfsPlan, Snapshots as _};
 use dhow_model::{ContainerId, ImageId};
 use dhow_oci::{ImageConfig, Reference};
 use dhow_store::tar::{Entry, Writer};
@@ -130,7 +130,8 @@ impl Place {
 
     /// Starts a command that has the container's tree as its directory, in a mount namespace of its own.
     pub fn spawn(&self, id: &ContainerId, command: Command) -> Child {
-        let RootfsPlan::Mounted { tree, .. } = self.store.snapshots.rootfs(id, false, 0).unwrap() else {
+        let RootfsPlan::Mounted { tree, .. } = self.store.snapshots.rootfs(id, false, 0, None).unwrap()
+        else {
             panic!("a mount is wanted")
         };
         let target = self.directory.path().join("mounted");
@@ -201,6 +202,7 @@ pub fn record(id: &ContainerId, name: &str, image: Option<ImageId>) -> dhow_mode
         restart_count: 0,
         intent: dhow_model::container::Intent::default(),
         limits_pending: false,
+        user_map: None,
         health: None,
         networks: std::collections::BTreeMap::new(),
     }
@@ -245,5 +247,17 @@ pub fn network(name: &str) -> dhow_model::network::Network {
         labels: std::collections::BTreeMap::new(),
         config_only: false,
         config_from: String::new(),
+    }
+}
+
+/// The files of a container that does not run.
+pub fn target(id: &ContainerId) -> ArchiveTarget {
+    ArchiveTarget {
+        id: id.clone(),
+        pid: None,
+        mounts: Vec::new(),
+        read_only: false,
+        users: None,
+        seen_by: None,
     }
 }

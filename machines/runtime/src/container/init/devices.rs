@@ -53,6 +53,38 @@ pub(super) fn fill(root: BorrowedFd<'_>, devices: &[Device]) -> Result<()> {
     Ok(())
 }
 
+/// The nodes that a container has in /dev, in a file system that is not its own yet: its process, in a user namespace,
+/// could make none. `owner` says who somebody of the container is on the host.
+pub(in super::super) fn make_nodes(
+    dev: &OwnedFd,
+    devices: &[Device],
+    owner: impl Fn((u32, u32)) -> (u32, u32),
+) -> Result<()> {
+    let all = DEFAULT.iter().map(|(name, major, minor)| Device {
+        path: Path::new("/dev").join(name),
+        kind: "c".into(),
+        major: (*major).into(),
+        minor: (*minor).into(),
+        ..Device::default()
+    });
+    let given = |device: &Device| devices.iter().any(|other| other.path == device.path);
+    let missing: Vec<Device> = all.filter(|device| !given(device)).collect();
+    for device in missing.iter().chain(devices) {
+        let Ok(name) = device.path.strip_prefix("/dev") else { continue };
+        let what = || format!("make the device {}", device.path.display());
+        let (parent, name) = path::parent_and_name(dev, name, Mode::from_raw_mode(0o755)).doing(what)?;
+        let node = node(device)?;
+        match rustix::fs::mknodat(&parent, &name, node.kind, node.mode, node.number) {
+            Err(Errno::EXIST) if is_same(&parent, &name, &node) => continue,
+            done => done.doing(what)?,
+        }
+        let (uid, gid) = owner(node.owner);
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(&parent, &name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).doing(what)?;
+    }
+    Ok(())
+}
+
 struct Node {
     kind: FileType,
     number: u64,

@@ -3,11 +3,11 @@
 mod cgroups;
 mod console;
 mod copy;
-mod devices;
+pub(super) mod devices;
 mod filter;
 mod hide;
 mod identity;
-mod mounts;
+pub(super) mod mounts;
 mod program;
 mod reaper;
 mod root;
@@ -63,8 +63,9 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
         Gate::Parent => None,
     };
     let trees = plan.trees.values().map(MountedTree::handle);
+    let held = plan.held.iter().map(|(tree, _)| Some(tree.as_fd()));
     let needed: Vec<_> =
-        [Some(talk.0.as_fd()), gate, request.rootfs.tree()].into_iter().chain(trees).collect();
+        [Some(talk.0.as_fd()), gate, request.rootfs.tree()].into_iter().chain(trees).chain(held).collect();
     leave_descriptors(&request.stdio, request.preserve, &needed)?;
     let maps_ids = plan.namespaces.is_new(NamespaceKind::User);
     if maps_ids {
@@ -95,7 +96,9 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     }
     connect_streams(streams)?;
     names(plan)?;
-    sysctls(plan)?;
+    if !plan.namespaces.is_private(NamespaceKind::User) {
+        sysctls(plan)?;
+    }
     label(&plan.identity)?;
     let home = program::home(&plan.program, plan.identity.uid);
     let rights = assume(&plan.identity)?;
@@ -246,6 +249,10 @@ fn fill(
     // As runc does; what cannot be made is told by chdir(2) later, in its words.
     let directory = std::path::Path::new(&plan.program.directory);
     let _ = dhow_sys::path::make_directories(root, directory, rustix::fs::Mode::from_raw_mode(0o755));
+    if plan.namespaces.is_private(NamespaceKind::User) {
+        // Once parts of /proc are hidden, the kernel lets nobody but its own root mount another one.
+        sysctls(plan)?;
+    }
     if let Some(linux) = &request.spec.linux {
         hide::read_only(root.as_fd(), &linux.readonly_paths)?;
         hide::mask(root.as_fd(), &linux.masked_paths)?;

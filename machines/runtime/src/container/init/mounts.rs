@@ -50,16 +50,15 @@ impl<'a> Tools<'a> {
     pub(super) fn mount(&self, mount: &MountPlan) -> Result<()> {
         let name = mount.destination.display();
         match &mount.source {
-            Source::Bind { path, below, recursive } => {
-                let tree = match (below, of_process(path)) {
-                    (Some(below), _) => {
-                        let what = || format!("cannot access path {}/{}", path.display(), below.display());
-                        Ok(clone_below(path, below, *recursive).doing(what)?)
-                    }
-                    (None, Some((pid, below))) => clone_of_process(pid, below, *recursive),
-                    (None, None) => clone_tree(path, *recursive).map_err(Into::into),
-                };
-                self.bind(mount, path, tree)
+            Source::Bind { path, .. } => {
+                let tree = bound(self.plan, mount)?;
+                self.place_bound(mount, path, tree.as_fd())
+            }
+            Source::Held(number) => {
+                let held = self.plan.held.get(*number);
+                let (tree, path) =
+                    held.ok_or_else(|| Error::configuration(format!("no mount is held for {name}")))?;
+                self.place_bound(mount, path, tree.as_fd())
             }
             Source::Tree => {
                 let tree = self.plan.trees.get(&mount.destination).and_then(MountedTree::handle);
@@ -93,13 +92,9 @@ impl<'a> Tools<'a> {
         mount_here(kind, device, data, mount.attributes).doing(what)
     }
 
-    fn bind(&self, mount: &MountPlan, source: &Path, tree: std::io::Result<OwnedFd>) -> Result<()> {
-        let tree = tree.doing(|| error_mounting(source, mount))?;
-        if let Some(map) = &mount.id_map {
-            self.map_ids(mount, &tree, map)?;
-        }
-        let directory = path::is_directory(&tree).doing(|| format!("look at {}", source.display()))?;
-        self.place(mount, tree.as_fd(), directory)
+    fn place_bound(&self, mount: &MountPlan, source: &Path, tree: BorrowedFd<'_>) -> Result<()> {
+        let directory = path::is_directory(tree).doing(|| format!("look at {}", source.display()))?;
+        self.place(mount, tree, directory)
     }
 
     /// Sets the attributes of a detached mount and attaches it to its destination.
@@ -133,7 +128,7 @@ impl<'a> Tools<'a> {
         let name = mount.destination.display();
         let what = || match &mount.source {
             Source::Bind { path, .. } => error_mounting(path, mount),
-            Source::FileSystem { .. } | Source::Tree | Source::Cgroup => {
+            Source::FileSystem { .. } | Source::Tree | Source::Held(_) | Source::Cgroup => {
                 format!("make the mount point {name}")
             }
         };
@@ -170,22 +165,6 @@ impl<'a> Tools<'a> {
                 destination.display()
             ))),
         }
-    }
-
-    /// Maps the owners of a detached mount, by a user namespace made for it or the container's own.
-    fn map_ids(&self, mount: &MountPlan, tree: &OwnedFd, map: &IdMap) -> Result<()> {
-        let what = || format!("map the owners of the mount {}", mount.destination.display());
-        let (users, groups) = match &map.mappings {
-            Some((users, groups)) => (lines(users), lines(groups)),
-            None if self.plan.namespaces.is_private(NamespaceKind::User) => {
-                let namespaces = &self.plan.namespaces;
-                (lines(&namespaces.uid_mappings), lines(&namespaces.gid_mappings))
-            }
-            None => return Err(Error::configuration("idmap without mappings needs a user namespace")),
-        };
-        let userns = super::userns::with_mappings(&users, &groups).doing(what)?;
-        let attributes = Attributes { set: attribute::IDMAP, ..Attributes::default() };
-        set_attributes(tree, attributes, map.recursive, Some(userns.as_fd())).doing(what)
     }
 
     /// The container's cgroups: one mount for version 2, a tmpfs with one for each hierarchy else.
@@ -225,6 +204,41 @@ impl<'a> Tools<'a> {
     }
 }
 
+/// What a bind names, as a detached mount with its owners mapped where that was asked for.
+pub(in super::super) fn bound(plan: &Plan, mount: &MountPlan) -> Result<OwnedFd> {
+    let Source::Bind { path, below, recursive } = &mount.source else {
+        return Err(Error::configuration(format!("{} is no bind", mount.destination.display())));
+    };
+    let tree = match (below, of_process(path)) {
+        (Some(below), _) => {
+            let what = || format!("cannot access path {}/{}", path.display(), below.display());
+            Ok(clone_below(path, below, *recursive).doing(what)?)
+        }
+        (None, Some((pid, below))) => clone_of_process(pid, below, *recursive),
+        (None, None) => clone_tree(path, *recursive).map_err(Into::into),
+    };
+    let tree = tree.doing(|| error_mounting(path, mount))?;
+    if let Some(map) = &mount.id_map {
+        map_ids(plan, mount, &tree, map)?;
+    }
+    Ok(tree)
+}
+
+/// Maps the owners of a detached mount, by a user namespace made for it or the container's own.
+fn map_ids(plan: &Plan, mount: &MountPlan, tree: &OwnedFd, map: &IdMap) -> Result<()> {
+    let what = || format!("map the owners of the mount {}", mount.destination.display());
+    let (users, groups) = match &map.mappings {
+        Some((users, groups)) => (lines(users), lines(groups)),
+        None if plan.namespaces.is_private(NamespaceKind::User) => {
+            (lines(&plan.namespaces.uid_mappings), lines(&plan.namespaces.gid_mappings))
+        }
+        None => return Err(Error::configuration("idmap without mappings needs a user namespace")),
+    };
+    let userns = super::userns::with_mappings(&users, &groups).doing(what)?;
+    let attributes = Attributes { set: attribute::IDMAP, ..Attributes::default() };
+    set_attributes(tree, attributes, map.recursive, Some(userns.as_fd())).doing(what)
+}
+
 /// runc's words.
 fn error_mounting(source: &Path, mount: &MountPlan) -> String {
     format!("error mounting {:?} to rootfs at {:?}", source.display(), mount.destination.display())
@@ -242,7 +256,7 @@ fn is_plain(mount: &MountPlan) -> bool {
 }
 
 /// A new mount of a file system, attached nowhere.
-pub(super) fn file_system(
+pub(in super::super) fn file_system(
     kind: &str,
     device: &str,
     data: &[(String, Option<String>)],

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use dhow_model::ports::RootfsPlan;
+use dhow_oci::runtime::NamespaceKind;
 use dhow_sys::mount::{Attributes, attribute, set_attributes};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
@@ -24,6 +25,11 @@ pub(super) fn mount(rootfs: &RootfsPlan, bundle: &Path, plan: &Plan) -> Result<O
         RootfsPlan::Directory(path) => {
             let path = bundle.join(path);
             (bind(&path)?, path)
+        }
+        // Who is no root of the host does not get to that directory. Over the root itself it is out of the way:
+        // paths from there go on below it.
+        RootfsPlan::Mounted { .. } if plan.namespaces.is_private(NamespaceKind::User) => {
+            (mounted(rootfs)?, PathBuf::from("/"))
         }
         RootfsPlan::Mounted { upper, .. } => (mounted(rootfs)?, upper.clone()),
     };

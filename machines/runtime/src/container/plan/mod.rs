@@ -8,6 +8,7 @@ pub mod namespaces;
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use dhow_model::ports::MountedTree;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub mounts: Vec<MountPlan>,
     /// Mounts that were made already, by their destination.
     pub trees: BTreeMap<PathBuf, MountedTree>,
+    /// Mounts that the parent made for a process that cannot, with what they are.
+    pub held: Vec<(OwnedFd, PathBuf)>,
     /// Propagation of the root mount, as mount(2) flags; 0 leaves the default.
     pub root_propagation: u64,
     /// The root is read-only in the end.
@@ -86,6 +89,7 @@ pub fn plan(spec: &Spec) -> Result<Plan> {
         namespaces,
         mounts,
         trees: BTreeMap::new(),
+        held: Vec::new(),
     })
 }
 

@@ -40,6 +40,8 @@ pub enum Source {
     },
     /// One of the plan's own [trees](super::Plan::trees).
     Tree,
+    /// One of the plan's [held](super::Plan::held) mounts.
+    Held(usize),
     /// A file system.
     FileSystem {
         /// `tmpfs`, `proc`, …
@@ -68,7 +70,7 @@ impl MountPlan {
     pub(super) fn close_device_nodes(&mut self) {
         let own = match &self.source {
             Source::FileSystem { kind, .. } => kind == "devpts" || self.destination == Path::new("/dev"),
-            Source::Bind { .. } | Source::Tree | Source::Cgroup => false,
+            Source::Bind { .. } | Source::Tree | Source::Held(_) | Source::Cgroup => false,
         };
         if own {
             return;

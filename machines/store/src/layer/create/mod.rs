@@ -9,8 +9,10 @@ mod walk;
 
 use std::io::Write;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::thread;
 
+use dhow_model::container::UserMap;
 use dhow_oci::Digest;
 
 pub(super) use self::describe::{Xattrs, describe};
@@ -30,6 +32,8 @@ pub struct CreateOptions {
     pub hashed: bool,
     /// How deep the tree may be.
     pub limits: Limits,
+    /// The tree is that of a container in a user namespace, seen from the host; the tar is what it sees.
+    pub users: Option<Arc<UserMap>>,
 }
 
 /// What is to be described.
@@ -53,6 +57,12 @@ impl CreateOptions {
     #[must_use]
     pub fn plain() -> Self {
         Self { form: Form::Plain, ..Self::default() }
+    }
+
+    /// The same of a container in a user namespace, seen from the host.
+    #[must_use]
+    pub fn seen_from_host(users: Option<Arc<UserMap>>) -> Self {
+        Self { users, ..Self::plain() }
     }
 }
 

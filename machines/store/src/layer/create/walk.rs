@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Stat, fstat, openat,
 use rustix::io::{Errno, pread};
 
 use super::super::extract::{OPAQUE_NAME, PREFIX, is_whiteout};
+use super::super::owners;
 use super::super::remove::names;
 use super::super::tree::open_directory;
 use super::describe::{Xattrs, describe};
@@ -114,7 +115,7 @@ impl<'a, W: Write> Walk<'a, W> {
         self.refuse_partial(xattrs)?;
         let Some(mut entry) = describe(at, stat, path)? else { return Ok(()) };
         entry.xattrs.clone_from(&xattrs.kept);
-        self.write_empty(&entry)
+        self.write_empty(entry)
     }
 
     fn file(&mut self, parent: BorrowedFd<'_>, name: &[u8], path: Vec<u8>) -> Result<()> {
@@ -135,8 +136,9 @@ impl<'a, W: Write> Walk<'a, W> {
         self.refuse_partial(&xattrs)?;
         let Some(mut entry) = describe((parent, name), &stat, path)? else { return Ok(()) };
         entry.xattrs = xattrs.kept;
-        self.writer.begin(&entry)?;
-        self.contents(&file, &stat, entry.size)?;
+        let size = entry.size;
+        self.begin(entry)?;
+        self.contents(&file, &stat, size)?;
         self.writer.end()
     }
 
@@ -146,7 +148,7 @@ impl<'a, W: Write> Walk<'a, W> {
         }
         let Some(mut entry) = describe((parent, name), stat, path)? else { return Ok(()) };
         entry.xattrs = Xattrs::of_named(parent, name, &mut self.scratch)?.kept;
-        self.write_empty(&entry)
+        self.write_empty(entry)
     }
 
     /// The name under which a file was written already; else this one is remembered.
@@ -172,20 +174,20 @@ impl<'a, W: Write> Walk<'a, W> {
         let Some(mut entry) = describe(at, stat, path)? else { return Ok(()) };
         entry.kind = EntryKind::HardLink(target.to_vec());
         entry.size = 0;
-        self.write_empty(&entry)
+        self.write_empty(entry)
     }
 
     /// Deleting something leaves no owner or time worth keeping: the entry is the same every time.
     fn whiteout(&mut self, path: &[u8], name: &[u8]) -> Result<()> {
         let directory = &path[..path.len() - name.len()];
-        self.write_empty(&Entry { mode: 0o600, ..Entry::file([directory, PREFIX, name].concat(), 0) })
+        self.write_empty(Entry { mode: 0o600, ..Entry::file([directory, PREFIX, name].concat(), 0) })
     }
 
     fn opaque(&mut self, xattrs: &Xattrs, path: &[u8]) -> Result<()> {
         if self.options.form == Form::Plain || !xattrs.is_opaque() {
             return Ok(());
         }
-        self.write_empty(&Entry { mode: 0o600, ..Entry::file([path, OPAQUE_NAME].concat(), 0) })
+        self.write_empty(Entry { mode: 0o600, ..Entry::file([path, OPAQUE_NAME].concat(), 0) })
     }
 
     /// Some overlays keep only a pointer to what lies below: to write that as it stands would lose it.
@@ -203,9 +205,16 @@ impl<'a, W: Write> Walk<'a, W> {
         Ok(())
     }
 
-    fn write_empty(&mut self, entry: &Entry) -> Result<()> {
-        self.writer.begin(entry)?;
+    fn write_empty(&mut self, entry: Entry) -> Result<()> {
+        self.begin(entry)?;
         self.writer.end()
+    }
+
+    fn begin(&mut self, mut entry: Entry) -> Result<()> {
+        if let Some(map) = &self.options.users {
+            owners::seen_inside(map, &mut entry);
+        }
+        self.writer.begin(&entry)
     }
 
     /// Writes exactly as much as the header says. Holes are not read, and written as zeros: what the

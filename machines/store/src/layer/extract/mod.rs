@@ -9,8 +9,10 @@ mod whiteout;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::thread;
 
+use dhow_model::container::UserMap;
 use dhow_oci::Digest;
 use rustix::fs::futimens;
 
@@ -19,6 +21,7 @@ pub(super) use self::whiteout::is_whiteout;
 pub(crate) use self::whiteout::{OPAQUE_NAME, PREFIX};
 use super::attributes::{Skipped, modified_only, timestamps};
 use super::compression::{Blob, Compression, Decoder};
+use super::owners;
 use super::pipeline::{Hashing, Passed, PipeReader, pipe};
 use super::tree::{Missing, Tree, clean, split};
 use crate::tar::{Entry, Error, Limits, Reader, Result, Time};
@@ -41,6 +44,8 @@ pub struct ExtractOptions {
     pub hash_blob: bool,
     /// What the archive may ask for.
     pub limits: Limits,
+    /// The directory is in a container in a user namespace, seen from the host; the archive is as it sees it.
+    pub users: Option<Arc<UserMap>>,
 }
 
 /// What a name that begins with `.wh.` means (OCI image specification, "Whiteouts").
@@ -199,8 +204,11 @@ impl<'a> Extractor<'a> {
     }
 
     fn entries<R: BufRead>(&mut self, reader: &mut Reader<R>) -> Result<()> {
-        while let Some(entry) = reader.next_entry()? {
+        while let Some(mut entry) = reader.next_entry()? {
             self.counts.entries += 1;
+            if let Some(map) = &self.options.users {
+                owners::stored_outside(map, &mut entry).map_err(|error| error.at(&entry.path))?;
+            }
             self.entry(&entry, reader).map_err(|error| error.at(&entry.path))?;
         }
         self.directory_times()
