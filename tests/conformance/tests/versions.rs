@@ -62,7 +62,9 @@ fn what_an_answer_has_depends_on_the_version() -> Result<()> {
         ("/containers/json?all=1", "/0/Health", 52, 56),
         ("/images/json", "/0/VirtualSize", 24, 43),
         ("/images/busybox/json", "/VirtualSize", 24, 43),
-        ("/images/busybox/json", "/ContainerConfig", 24, 44),
+        ("/images/busybox/json", "/Container", 24, 44),
+        // Beyond Docker's last: docker-compose 1.29 reads it in every version.
+        ("/images/busybox/json", "/ContainerConfig", 24, 56),
         ("/images/busybox/json", "/Config/Hostname", 24, 49),
         ("/images/busybox/json", "/DockerVersion", 24, 51),
     ] {

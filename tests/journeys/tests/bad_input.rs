@@ -79,6 +79,24 @@ fn a_setting_that_cannot_be_is_refused_by_name() -> Result<()> {
     Ok(())
 }
 
+/// Clients of the API can ask for what no command line lets through.
+#[test]
+fn a_variable_without_a_name_is_refused() -> Result<()> {
+    let engine = engine()?;
+    for odd in ["", "=", "=x"] {
+        let (status, said) = run(&engine, &json!({"Image": "busybox", "Env": ["A=b", odd]}))?;
+        assert!(status == 400 && said.contains(&format!("invalid environment variable: {odd}\"")), "{said}");
+    }
+    engine.docker(&["run", "-d", "--name", "up", "busybox", "sleep", "1000"]).ok();
+    let mut connection = engine.connect()?;
+    for (odd, wanted) in [("=x", 400), ("=", 400), ("", 201), ("A", 201), ("A=", 201)] {
+        let body = json!({"Cmd": ["true"], "Env": [odd]});
+        let answer = connection.request("POST", "/containers/up/exec", &body)?;
+        assert_eq!(answer.status, wanted, "{odd}: {}", String::from_utf8_lossy(&answer.body));
+    }
+    Ok(())
+}
+
 /// What would be seen in a container is what the mount passes on that its source is on.
 #[test]
 fn a_mount_that_is_passed_on_to_nobody_is_not_shared() -> Result<()> {

@@ -206,8 +206,8 @@ fn answers_have_the_shape_of_the_version_asked_for() -> Result<()> {
     assert!(old.get("GraphDriver").is_some() && old.get("Storage").is_none());
     assert!(new.get("GraphDriver").is_none() && new.get("Storage").is_some());
     let (old, new) = (get("/v1.43/images/busybox/json".into())?, get("/v1.56/images/busybox/json".into())?);
-    assert!(old.get("VirtualSize").is_some() && old.get("ContainerConfig").is_some());
-    assert!(new.get("VirtualSize").is_none() && new.get("ContainerConfig").is_none());
+    assert!(old.get("VirtualSize").is_some() && old.get("Container").is_some());
+    assert!(new.get("VirtualSize").is_none() && new.get("Container").is_none());
     Ok(())
 }
 

@@ -17,6 +17,7 @@ pub(crate) const TEST_PACKAGES: &[(&str, &str)] = &[
     ("bzip2", "bzip2"),
     ("crun", "crun"),
     ("docker", "docker.io"),
+    ("docker-compose", "docker-compose"),
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("perl", "perl-base"),

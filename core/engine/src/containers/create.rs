@@ -48,6 +48,7 @@ impl Engine {
         let _timer = self.counts.time("create");
         let CreateRequest { name, platform, config, host_config, networks } = request;
         conflicts::check(&config, &host_config, &networks)?;
+        validate::variables(&config.env)?;
         let (image, image_name) = self.image_for(&config.image, platform.as_ref())?;
         let config = merge::with_image(config, image.as_ref());
         let facts = self.ports.host.facts();

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::Engine;
 use crate::containers::attach::Attached;
 use crate::containers::refused;
-use crate::plan::{exec, signal, spec};
+use crate::plan::{exec, signal, spec, validate};
 use crate::registry::lock;
 
 /// Asks only whether the process is there (kill(2)).
@@ -161,6 +161,7 @@ impl Engine {
         if request.cmd.is_empty() {
             return Err(Error::invalid("No exec command specified"));
         }
+        validate::variables(request.env.iter().filter(|pair| !pair.is_empty()))?;
         let id = ContainerId::from_random(self.ports.host.random()).to_string();
         let action = told("exec_create", &request.cmd);
         let exec = Exec {

@@ -85,10 +85,21 @@ fn command(config: &Config) -> Result<()> {
             config.working_dir
         )));
     }
-    let odd = config.env.iter().find(|pair| pair.starts_with('=') || pair.contains('\0'));
-    match odd {
+    variables(config.env.iter().filter(|pair| !pair.is_empty()))?;
+    hostname(&config.hostname)
+}
+
+/// Refuses variables that no process can have.
+///
+/// Those that say nothing are left out where Docker leaves them out: in images, and in what is executed.
+///
+/// # Errors
+/// In Docker's words, with the first of them.
+pub fn variables<'a>(pairs: impl IntoIterator<Item = &'a String>) -> Result<()> {
+    let odd = |pair: &&String| pair.is_empty() || pair.starts_with('=') || pair.contains('\0');
+    match pairs.into_iter().find(odd) {
         Some(pair) => Err(Error::invalid(format!("invalid environment variable: {pair}"))),
-        None => hostname(&config.hostname),
+        None => Ok(()),
     }
 }
 

@@ -86,8 +86,7 @@ pub(crate) struct Inspection<'a> {
     created: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    container_config: Option<dhow_model::container::Config>,
+    container_config: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     docker_version: Option<&'a str>,
     author: &'a str,
@@ -135,7 +134,8 @@ impl<'a> Inspection<'a> {
             comment: &config.comment,
             created: config.created.as_deref(),
             container: legacy(45).then_some(""),
-            container_config: legacy(45).then(Default::default),
+            // Docker leaves it out from 1.45 on; docker-compose 1.29 talks the newest version and reads it.
+            container_config: container_defaults(image, ApiVersion::of(44)),
             docker_version: legacy(52).then_some(&config.docker_version),
             author: &config.author,
             config: container_defaults(image, version),
