@@ -99,6 +99,19 @@ fn values_that_cannot_be_are_told_in_dockerds_words() -> Result<()> {
 }
 
 #[test]
+fn flags_with_nothing_behind_them_are_told_or_refused() -> Result<()> {
+    for name in ["--rootless", "--selinux-enabled"] {
+        let flag = daemon(&[name])?;
+        let words = format!("{name} is not supported yet");
+        assert!(flag.status == 125 && flag.stderr.contains(&words), "{flag:?}");
+    }
+    // Units of dockerd have this one.
+    let told = validate("{}", &["--containerd=/run/containerd/containerd.sock", "--rootless=false"])?;
+    assert!(told.status == 0 && told.stderr.contains("--containerd has no effect"), "{told:?}");
+    Ok(())
+}
+
+#[test]
 fn what_is_wrong_in_a_file_is_told_in_dockerds_words() -> Result<()> {
     for (text, flags, words) in [
         ("{", &[][..], "invalid JSON: "),
@@ -155,14 +168,6 @@ fn what_is_wrong_in_a_file_is_told_in_dockerds_words() -> Result<()> {
     let missing = daemon(&["--validate", "--config-file", "/no/such/file"])?;
     let words = "unable to configure the Docker daemon with file /no/such/file: open /no/such/file: no such file or directory";
     assert!(missing.stderr.contains(words), "{}", missing.stderr);
-    for name in ["--rootless", "--selinux-enabled"] {
-        let flag = daemon(&[name])?;
-        let words = format!("{name} is not supported yet");
-        assert!(flag.status == 125 && flag.stderr.contains(&words), "{flag:?}");
-    }
-    // Units of dockerd have this one.
-    let told = validate("{}", &["--containerd=/run/containerd/containerd.sock", "--rootless=false"])?;
-    assert!(told.status == 0 && told.stderr.contains("--containerd has no effect"), "{told:?}");
     Ok(())
 }
 
