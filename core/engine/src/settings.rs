@@ -73,6 +73,8 @@ pub struct Settings {
     pub runtimes: BTreeMap<String, RuntimeProgram>,
     /// The runtime of containers that do not say.
     pub default_runtime: String,
+    /// The size of writable layers of containers that do not say; empty is no limit.
+    pub layer_size: String,
     /// What `info` tells of the storage driver: names and values.
     pub storage: Vec<(String, String)>,
 }
@@ -129,6 +131,7 @@ impl Default for Settings {
             max_download_attempts: 5,
             runtimes: BTreeMap::new(),
             default_runtime: crate::runtimes::OWN.into(),
+            layer_size: String::new(),
             storage: Vec::new(),
         }
     }

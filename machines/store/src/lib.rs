@@ -144,6 +144,14 @@ impl Store {
     pub fn layer_format(&self) -> LayerFormat {
         self.images.core.formats.new
     }
+
+    /// Whether the file system keeps limits of size.
+    ///
+    /// # Errors
+    /// Invalid argument: `words`, why it does not, and what would have to be done.
+    pub fn keeps_limits(&self, words: &str) -> Result<()> {
+        self.images.core.quotas.available(words)
+    }
 }
 
 /// What the ports share.

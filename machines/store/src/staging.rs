@@ -9,8 +9,9 @@ use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::error::{Context as _, Result};
 use crate::layout::{Layout, make_directory};
@@ -94,8 +95,10 @@ impl Trash {
     /// Goes on with what an earlier engine left in staging and trash.
     pub(crate) fn take_over(&self) -> Result<()> {
         for place in [self.layout.staging(), self.layout.trash()] {
-            for entry in fs::read_dir(&place).on("read", &place)? {
-                let path = entry.on("read", &place)?.path();
+            // All names first: what is renamed here is listed again otherwise, and may be deleted by then.
+            let entries: std::io::Result<Vec<_>> =
+                fs::read_dir(&place).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+            for path in entries.on("read", &place)? {
                 // Renamed first: the names of this process start over.
                 let target = self.layout.trash().join(format!("old-{}", self.layout.unique()));
                 fs::rename(&path, &target).on("remove", &path)?;
@@ -122,13 +125,36 @@ impl Drop for Trash {
     }
 }
 
+/// XFS counts what is deleted until a while later: limits that could not be lifted yet are tried again, ever more seldom.
 fn empty(incoming: &Receiver<PathBuf>, quotas: &Quotas) {
-    for path in incoming {
-        let projects = quotas.of(&path);
-        if let Err(error) = delete_tree(&path) {
-            tracing::warn!(path = %path.display(), %error, "cannot delete; the next start tries again");
-        }
-        quotas.release(projects);
+    let (soon, seldom) = (Duration::from_millis(500), Duration::from_secs(60));
+    let mut pause = soon;
+    loop {
+        let next = match quotas.are_leaving() {
+            true => incoming.recv_timeout(pause),
+            false => incoming.recv().map_err(RecvTimeoutError::from),
+        };
+        pause = match next {
+            Ok(path) => {
+                delete(&path, quotas);
+                soon
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                quotas.release(&[]);
+                seldom.min(pause * 2)
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+    }
+}
+
+fn delete(path: &Path, quotas: &Quotas) {
+    let projects = quotas.of(path);
+    if let Err(error) = delete_tree(path) {
+        tracing::warn!(path = %path.display(), %error, "cannot delete; the next start tries again");
+    }
+    if !projects.is_empty() {
+        quotas.release(&projects);
     }
 }
 

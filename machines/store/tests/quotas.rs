@@ -32,7 +32,7 @@ fn on_each(name: &str, story: fn(&Path)) {
         let directory = tempfile::tempdir().unwrap();
         let script = format!(
             "truncate -s 335544320 \"$0/disk\" && mkfs.{kind} {how} \"$0/disk\" && mkdir \"$0/place\" && \
-             mount -t {kind} -o loop,{option} \"$0/disk\" \"$0/place\" || exit 77; exec \"$@\""
+             mount -t {kind} -o loop,{option} \"$0/disk\" \"$0/place\" 2>/dev/null || exit 77; exec \"$@\""
         );
         let status = Command::new("unshare")
             .args(["-m", "sh", "-c", &script])

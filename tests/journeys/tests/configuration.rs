@@ -64,7 +64,7 @@ fn a_file_of_dockerds_starts_this_engine_and_it_is_told_what_has_no_effect() -> 
     let keys =
         ["builder", "containerd", "experimental", "features", "insecure-registries", "min-api-version"];
     let mut expected: Vec<String> = keys.map(|key| format!("warning: {key} has no effect")).into();
-    expected.push("warning: storage-opts has no effect".into());
+    expected.push("warning: overlay2.override_kernel_check has no effect".into());
     expected
         .push("warning: native.cgroupdriver=systemd has no effect: cgroups are made without systemd".into());
     expected.push(

@@ -62,6 +62,19 @@ impl Engine {
     /// As [`start`](Self::start).
     pub fn start_binary(binary: &Path, extra: &[&str]) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("dhow-").tempdir()?;
+        Self::start_below(directory, binary, extra)
+    }
+
+    /// The same with its directory in another one, which may be of another file system.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_in(place: &Path, extra: &[&str]) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("dhow-").tempdir_in(place)?;
+        Self::start_below(directory, &binary()?, extra)
+    }
+
+    fn start_below(directory: TempDir, binary: &Path, extra: &[&str]) -> Result<Self> {
         let extra = extra.iter().map(|s| (*s).to_owned()).collect();
         let network = network::host()?;
         let mut engine = Self { binary: binary.to_owned(), directory, child: None, extra, network };

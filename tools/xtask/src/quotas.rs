@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 const LEFT_OUT: i32 = 77;
 
 /// Tests that make themselves file systems with quotas.
-const TESTS: [(&str, &str); 1] = [("dhow-store", "quotas")];
+const TESTS: [(&str, &str); 2] = [("dhow-store", "quotas"), ("dhow-journeys", "quotas")];
 
 pub(crate) fn run() -> Result<()> {
     let binary = crate::bench::build()?;

@@ -139,6 +139,10 @@ pub fn with_settings(mut host: HostConfig, settings: &Settings, facts: &HostFact
     if host.runtime.is_empty() {
         host.runtime.clone_from(&settings.default_runtime);
     }
+    if host.storage_opt.is_empty() && !settings.layer_size.is_empty() {
+        // On record with the container: another default is for those that come after it.
+        host.storage_opt.insert("size".into(), settings.layer_size.clone());
+    }
     if !host.privileged {
         host.masked_paths.get_or_insert_with(|| super::rights::masked_paths(facts));
         host.readonly_paths.get_or_insert_with(super::rights::readonly_paths);

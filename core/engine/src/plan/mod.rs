@@ -10,6 +10,7 @@ pub(crate) mod conflicts;
 pub mod discard;
 pub mod exec;
 pub mod files;
+pub mod limited;
 pub mod logs;
 pub mod merge;
 pub mod mounts;
@@ -71,6 +72,8 @@ pub struct Facts {
     pub own_server: bool,
     /// Who the sources of binds belong to whose owners are mapped.
     pub owners: BTreeMap<PathBuf, (u32, u32)>,
+    /// It writes where a size is limited.
+    pub limited: bool,
 }
 
 /// A container whose namespaces are joined.
@@ -110,7 +113,13 @@ impl Engine {
             own_server: false,
             linked: Linked::default(),
             owners: self.owners(record)?,
+            limited: self.is_limited(record),
         })
+    }
+
+    fn is_limited(&self, record: &Container) -> bool {
+        !record.host_config.storage_opt.is_empty()
+            || self.known_volumes(record).any(|volume| volume.size != 0)
     }
 
     fn owners(&self, record: &Container) -> Result<BTreeMap<PathBuf, (u32, u32)>> {

@@ -7,7 +7,7 @@ use dhow_oci::capabilities::{self, CapabilitySet};
 use dhow_oci::profile::{self, Circumstances, Profile};
 use dhow_oci::runtime::{Capabilities, Seccomp};
 
-use super::Facts;
+use super::{Facts, limited};
 
 /// Paths that nobody in a container may look at (Docker's list).
 const MASKED: [&str; 12] = [
@@ -150,7 +150,7 @@ pub fn seccomp(
         kernel: profile::kernel_version(&facts.host.kernel).unwrap_or((0, 0)),
     };
     let chosen = options.seccomp.as_deref().or(facts.settings.seccomp_profile.as_deref());
-    match chosen {
+    let filter = match chosen {
         Some("unconfined") => Ok(None),
         _ if record.host_config.privileged => Ok(None),
         None | Some("builtin") => Ok(Some(profile::default_profile(circumstances))),
@@ -158,7 +158,9 @@ pub fn seccomp(
             let wrong = |error: profile::ProfileError| Error::invalid(error.to_string());
             Profile::parse(json).map_err(wrong)?.resolve(circumstances).map_err(wrong)
         }
-    }
+    };
+    let limit = |filter| if facts.limited { limited::without_projects(filter) } else { filter };
+    filter.map(|filter| filter.map(limit))
 }
 
 #[cfg(test)]

@@ -83,7 +83,8 @@ impl Engine {
         mounted.map(|volume| volume.name).collect()
     }
 
-    fn known_volumes(&self, record: &Container) -> impl Iterator<Item = Volume> {
+    /// The volumes of a container that are there.
+    pub(crate) fn known_volumes(&self, record: &Container) -> impl Iterator<Item = Volume> {
         record.volumes().filter_map(|mount| self.ports.volumes.get(&mount.name).ok().flatten())
     }
 

@@ -170,6 +170,13 @@ async fn inspect(call: Call, name: String) -> Answer {
     let wants_usage = call.query.is_set("size");
     let shown = call.run(move |engine| {
         let mut shown = Shown::from(engine.volume(&name)?);
+        if let Some(limit) = engine.ports().volumes.limit(&name)? {
+            // What the file system keeps, as it counts it.
+            let status = shown.status.get_or_insert_default();
+            status.insert("Limit", json!(limit.size));
+            status.insert("Used", json!(limit.used));
+            status.insert("Project", json!(limit.project));
+        }
         if wants_usage {
             let ref_count = engine.volume_users(&name).len();
             shown.usage_data = Some(UsageData { ref_count, size: engine.ports().volumes.usage(&name)? });

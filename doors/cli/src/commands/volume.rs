@@ -78,6 +78,8 @@ pub(crate) struct Volume {
     scope: String,
     #[serde(deserialize_with = "super::nullable")]
     labels: BTreeMap<String, String>,
+    #[serde(deserialize_with = "super::nullable")]
+    options: BTreeMap<String, String>,
     pub(crate) usage_data: Option<Usage>,
 }
 
@@ -178,7 +180,9 @@ impl Row for Volume {
             "Labels" => super::labels_text(&self.labels),
             "Links" => self.usage_data.as_ref().map_or_else(unknown, |usage| usage.ref_count.to_string()),
             "Size" => {
-                let size = |usage: &Usage| units::human_size(units::float(usage.size));
+                let limit = self.options.get("size").filter(|limit| *limit != "0");
+                let limit = limit.map(|limit| format!(" (limit {limit})")).unwrap_or_default();
+                let size = |usage: &Usage| units::human_size(units::float(usage.size)) + &limit;
                 self.usage_data.as_ref().map_or_else(unknown, size)
             }
             "Group" | "Availability" | "Status" => unknown(),

@@ -52,6 +52,10 @@ pub(super) fn engine(
     handle: &Handle,
 ) -> Result<Arc<Engine>> {
     let store = Store::open_with(&configuration.data_root, configuration.store).map_err(report)?;
+    if !configuration.settings.layer_size.is_empty() {
+        let words = "Storage option overlay2.size not supported. Filesystem does not support Project Quota";
+        store.keeps_limits(words).map_err(report)?;
+    }
     let layers = match store.layer_format() {
         LayerFormat::Tar => "tar with EROFS index",
         LayerFormat::Directory => "directory",

@@ -17,6 +17,7 @@ use super::file::{self, File};
 use super::flags::{ContainerFlags, Flags, Given};
 use super::log::LogStyle;
 use super::networks;
+use super::storage;
 use super::tls::Tls;
 
 const SOCKET: &str = "/run/dhow/dhow.sock";
@@ -64,9 +65,13 @@ impl Configuration {
         let exec_root = absolute(exec_root.as_deref().unwrap_or(Path::new("/run/dhow")))?;
         driver(either(&flags.storage_driver, &file.storage_driver).as_deref())?;
         let format = either(&flags.layer_format, &file.layer_format);
+        let mut settings = settings(flags, &file, &data_root)?;
+        let mut warnings = warnings(flags, &file);
+        let options = pairs(&both(&flags.storage_opts, &file.storage_opts), "storage-opt")?;
+        warnings.extend(storage::apply(&options, &mut settings)?);
         Ok(Self {
             access: access(flags, &file)?,
-            settings: settings(flags, &file, &data_root)?,
+            settings,
             userns_remap: either(&flags.containers.userns_remap, &file.userns_remap)
                 .filter(|text| !text.is_empty()),
             store: dhow_store::Options { layers: layer_format(format.as_deref())? },
@@ -76,7 +81,7 @@ impl Configuration {
             pidfile: either(&flags.pidfile, &file.pidfile).unwrap_or_else(|| exec_root.join("dhow.pid")),
             data_root,
             exec_root,
-            warnings: warnings(flags, &file),
+            warnings,
         })
     }
 }

@@ -28,6 +28,7 @@ const NAMED: &[(&str, &str)] = &[
     ("log-opts", "log_opts"),
     ("dns-opts", "dns_opts"),
     ("exec-opts", "exec_opts"),
+    ("storage-opts", "storage_opts"),
     ("runtimes", "runtimes"),
     ("cdi-spec-dirs", "cdi_directories"),
     ("default-address-pools", "address_pools"),
@@ -45,7 +46,6 @@ const UNSERVED_NAMES: &[&str] = &[
     "node-generic-resources",
     "proxies",
     "registry-mirrors",
-    "storage-opts",
     "allow-nondistributable-artifacts",
     "deprecated-key-path",
 ];
@@ -66,6 +66,7 @@ pub(super) struct File {
     pub(super) data_root: Option<PathBuf>,
     pub(super) layer_format: Option<String>,
     pub(super) storage_driver: Option<String>,
+    pub(super) storage_opts: Vec<String>,
     pub(super) exec_root: Option<PathBuf>,
     pub(super) pidfile: Option<PathBuf>,
     pub(super) debug: Option<bool>,

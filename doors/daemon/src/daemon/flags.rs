@@ -35,7 +35,6 @@ pub(super) const UNSERVED: &[&str] = &[
     "registry-mirror",
     "rootless",
     "selinux-enabled",
-    "storage-opt",
     "swarm-default-advertise-addr",
     "userland-proxy-path",
 ];
@@ -61,6 +60,9 @@ pub(super) struct Flags {
     /// How layers are put together: overlay2, or overlayfs, which is the same here
     #[arg(short = 's', long, value_name = "DRIVER")]
     pub(super) storage_driver: Option<String>,
+    /// An option of the storage driver: overlay2.size=SIZE
+    #[arg(long = "storage-opt", value_name = "KEY=VALUE")]
+    pub(super) storage_opts: Vec<String>,
     /// Where sockets and monitors are: nothing here survives a boot
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) exec_root: Option<PathBuf>,

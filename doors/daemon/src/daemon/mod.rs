@@ -18,6 +18,7 @@ mod passed_over;
 mod pidfile;
 mod reload;
 mod sockets;
+mod storage;
 mod subordinate;
 mod tls;
 mod without_effect;

@@ -21,7 +21,6 @@ const LISTS: &[(&str, &str)] = &[
     ("insecure-registry", "insecure-registries"),
     ("node-generic-resource", "node-generic-resources"),
     ("registry-mirror", "registry-mirrors"),
-    ("storage-opt", "storage-opts"),
 ];
 
 /// What is left of the words, and what the user should know.
@@ -95,14 +94,12 @@ mod tests {
             ),
             ("dhow --oom-score-adjust -500 --init", "dhow --init", "--oom-score-adjust has no effect"),
             ("dhow --firewall-backend=nftables --userns-remap=", "dhow", ""),
-            ("dhow --storage-opt overlay2.x=1", "dhow", "--storage-opt has no effect"),
         ] {
             assert_eq!(passed(line).unwrap(), (left.to_owned(), told.to_owned()), "{line}");
         }
         for (line, name) in [
             ("dhow --selinux-enabled", "selinux-enabled"),
             ("dhow --authorization-plugin p", "authorization-plugin"),
-            ("dhow --storage-opt overlay2.size=1G", "storage-opt"),
             ("dhow --firewall-backend iptables", "firewall-backend"),
             ("dhow --cpu-rt-runtime 950000", "cpu-rt-runtime"),
         ] {

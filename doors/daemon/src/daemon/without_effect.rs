@@ -31,7 +31,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "oom-score-adjust",
     "proxies",
     "registry-mirrors",
-    "storage-opts",
     "swarm-default-advertise-addr",
     "userland-proxy-path",
 ];
@@ -52,7 +51,7 @@ pub(super) fn fate(key: &str, value: &Value) -> Fate {
     let same = key == "firewall-backend" && value == "nftables";
     if asks_for_nothing(value) || same {
         Fate::Nothing
-    } else if WITHOUT_EFFECT.contains(&key) && !limits_disk(key, value) {
+    } else if WITHOUT_EFFECT.contains(&key) {
         Fate::Told(format!("{key} has no effect"))
     } else {
         Fate::Refused
@@ -68,12 +67,6 @@ fn asks_for_nothing(value: &Value) -> bool {
         Value::Array(values) => values.is_empty(),
         Value::Object(pairs) => pairs.is_empty(),
     }
-}
-
-/// `overlay2.size` bounds what each container may write.
-fn limits_disk(key: &str, value: &Value) -> bool {
-    let options = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-    key == "storage-opts" && options.into_iter().any(|option| option.contains(".size"))
 }
 
 #[cfg(test)]
@@ -92,8 +85,6 @@ mod tests {
             ("selinux-enabled", json!(false), Fate::Nothing),
             ("selinux-enabled", json!(true), Fate::Refused),
             ("authorization-plugins", json!(["p"]), Fate::Refused),
-            ("storage-opts", json!(["overlay2.override_kernel_check=true"]), told("storage-opts")),
-            ("storage-opts", json!(["overlay2.size=10G"]), Fate::Refused),
             ("firewall-backend", json!("nftables"), Fate::Nothing),
             ("firewall-backend", json!("iptables"), Fate::Refused),
         ] {

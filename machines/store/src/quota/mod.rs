@@ -39,6 +39,9 @@ const TRIES: usize = 64;
 /// of its own.
 const LEAST: u64 = 256 << 10;
 
+/// What a mount may take beyond a limit.
+const SPARE: u64 = 1 << 20;
+
 /// Where the limited directory is, in what the trash deletes: of a volume, a container, and what was staged.
 const INSIDE: [&str; 3] = ["data", "rw", "volume/data"];
 
@@ -132,6 +135,24 @@ impl Quotas {
         }
     }
 
+    /// Does something with room to spare: overlayfs makes directories of its own when it is mounted, and where it cannot,
+    /// the mount is one that nothing can be written to or deleted from.
+    pub(crate) fn with_room<T>(&self, directory: &Path, work: impl FnOnce() -> T) -> Result<T> {
+        if !self.used.load(Ordering::Relaxed) {
+            return Ok(work());
+        }
+        let _one_at_a_time = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(usage) = self.usage(directory)?.filter(|usage| usage.limit != 0) else { return Ok(work()) };
+        let handle = open(directory)?;
+        let set = |bytes| {
+            quota::set_limit(&handle, &self.scratch, usage.id, bytes).on("set the quota of", directory)
+        };
+        set(usage.limit.max(usage.space) + SPARE)?;
+        let done = work();
+        set(usage.limit)?;
+        Ok(done)
+    }
+
     /// Until this is dropped, the thread is bound by limits.
     pub(crate) fn obey(&self) -> Result<Option<Obeying>> {
         if !self.used.load(Ordering::Relaxed) {
@@ -158,10 +179,7 @@ impl Quotas {
 
     /// Lifts the limits of projects whose files were deleted; of one that still has some later. It is no error when that
     /// does not succeed: the next start does it.
-    pub(crate) fn release(&self, ids: Vec<u32>) {
-        if ids.is_empty() {
-            return;
-        }
+    pub(crate) fn release(&self, ids: &[u32]) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         leaving.extend(ids);
         let Ok(root) = open(&self.root) else { return };
@@ -169,6 +187,11 @@ impl Quotas {
             Ok(usage) if usage.files == 0 => quota::set_limit(&root, &self.scratch, *id, 0).is_err(),
             found => found.is_ok(),
         });
+    }
+
+    /// Whether there are limits that could not be lifted yet.
+    pub(crate) fn are_leaving(&self) -> bool {
+        !self.leaving.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Lifts limits of numbers that no file has: a crash left them.

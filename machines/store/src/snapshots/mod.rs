@@ -51,7 +51,7 @@ impl SnapshotStore {
     /// # Errors
     /// Unavailable, with the reason.
     pub fn try_user_space(&self, user: &UserSpace) -> Result<()> {
-        Ok(self.core.try_mapping(user)?)
+        self.core.try_mapping(user)
     }
 }
 
@@ -98,19 +98,20 @@ impl Snapshots for SnapshotStore {
         }
         self.core.renew_work(&work)?;
         self.core.limit_snapshot(id, size)?;
-        let tree = match user {
+        let lower = match user {
+            None => self.core.lower(&snapshot.layers)?,
+            Some(user) => self.core.mapped_lower(&snapshot.layers, user)?,
+        };
+        let tree = self.core.quotas.with_room(&upper, || match user {
             None => Overlay {
-                lower: &self.core.lower(&snapshot.layers)?,
+                lower: &lower,
                 writable: Some(Writable { upper: &upper, work: &work, volatile }),
                 attributes: MountAttrFlags::empty(),
                 source: NAME,
             }
             .mount(),
-            Some(user) => {
-                let lower = self.core.mapped_lower(&snapshot.layers, user)?;
-                mapped::overlay(lower, &directory, volatile, user)
-            }
-        };
+            Some(user) => mapped::overlay(lower, &directory, volatile, user),
+        })?;
         let tree =
             tree.context(|| format!("cannot mount the root file system of container {}", id.short()))?;
         Ok(RootfsPlan::Mounted { tree: MountedTree::new(tree), upper })

@@ -58,6 +58,7 @@ impl Core {
             | MountAttrFlags::MOUNT_ATTR_NOATIME;
         attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, writable.is_none());
         let overlay = Overlay { lower: &lower, writable, attributes, source: NAME };
-        overlay.mount().context(|| format!("cannot mount the tree of container {}", id.short()))
+        let mounted = self.quotas.with_room(&upper, || overlay.mount())?;
+        mounted.context(|| format!("cannot mount the tree of container {}", id.short()))
     }
 }
