@@ -93,7 +93,7 @@ mod tests {
                 "--registry-mirror has no effect",
             ),
             ("dhow --oom-score-adjust -500 --init", "dhow --init", "--oom-score-adjust has no effect"),
-            ("dhow --firewall-backend=nftables --userns-remap=", "dhow", ""),
+            ("dhow --firewall-backend=nftables --http-proxy=", "dhow", ""),
         ] {
             assert_eq!(passed(line).unwrap(), (left.to_owned(), told.to_owned()), "{line}");
         }
