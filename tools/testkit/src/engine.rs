@@ -103,9 +103,12 @@ impl Engine {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log())?;
         let mut command = self.within_network(&self.binary);
         command.arg("daemon").arg("--data-root").arg(root.join("data"));
-        command.arg("--exec-root").arg(root.join("run")).arg("--pidfile").arg(root.join("pid"));
-        command.arg("-H").arg(self.host()).args(&self.extra);
-        if !self.extra.iter().any(|flag| flag == "--cgroup-parent") {
+        command.arg("--pidfile").arg(root.join("pid")).arg("-H").arg(self.host()).args(&self.extra);
+        let says = |flag: &str| self.extra.iter().any(|extra| extra == flag);
+        if !says("--exec-root") {
+            command.arg("--exec-root").arg(root.join("run"));
+        }
+        if !says("--cgroup-parent") {
             command.arg("--cgroup-parent").arg(self.cgroup());
         }
         command.args(coverage::flags(&self.extra));

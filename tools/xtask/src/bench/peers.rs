@@ -27,11 +27,13 @@ pub(crate) struct Arena {
     pub(crate) bundle: PathBuf,
     archive: OnceCell<PathBuf>,
     directory: TempDir,
+    _state: TempDir,
 }
 
 pub(crate) struct Dhow {
     pub(crate) engine: Engine,
     pub(crate) group: Group,
+    _state: TempDir,
 }
 
 pub(crate) struct Docker {
@@ -41,12 +43,14 @@ pub(crate) struct Docker {
     pub(crate) group: Group,
     pub(crate) daemon: Child,
     network: NetworkSpace,
+    state: TempDir,
 }
 
 pub(crate) struct Podman {
     pub(crate) program: PathBuf,
     pub(crate) root: PathBuf,
     pub(crate) group: Group,
+    state: TempDir,
 }
 
 pub(crate) struct Runtime {
@@ -68,14 +72,16 @@ impl Arena {
         let tar = directory.path().join("busybox.tar");
         rootfs::busybox_tar(&tar)?;
         let bundle = bundle(directory.path())?;
+        let state = state()?;
         let arena = Self {
             dhow: dhow()?,
             docker: docker(directory.path(), &tar)?,
             podman: podman(directory.path(), &tar)?,
-            runtimes: runtimes(directory.path())?,
+            runtimes: runtimes(state.path())?,
             bundle,
             archive: OnceCell::new(),
             directory,
+            _state: state,
         };
         Ok(arena)
     }
@@ -120,14 +126,22 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
     Ok(target.join("release/dhow"))
 }
 
+/// Where a contender keeps what is gone with the next boot: on a tmpfs, as /run is.
+fn state() -> Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("dhow-bench-").tempdir_in("/dev/shm")?)
+}
+
 /// Another engine of its own, with a busybox image.
 pub(crate) fn dhow() -> Result<Dhow> {
     let group = Group::new("dhow")?;
     group.enter()?;
     let parent = format!("/{PARENT}/dhow/containers");
-    let engine = Engine::start_binary(&release_binary()?, &["--cgroup-parent", &parent])?;
+    let state = state()?;
+    let run = state.path().display().to_string();
+    let engine =
+        Engine::start_binary(&release_binary()?, &["--cgroup-parent", &parent, "--exec-root", &run])?;
     engine.import_busybox()?;
-    Ok(Dhow { engine, group })
+    Ok(Dhow { engine, group, _state: state })
 }
 
 /// Another engine of its own, with a busybox image.
@@ -141,13 +155,14 @@ pub(crate) fn docker(directory: &Path, tar: &Path) -> Result<Option<Docker>> {
     fs::create_dir_all(&root)?;
     let socket = root.join("docker.sock");
     let network = network::host()?;
-    let daemon = dockerd_in(&root, &dockerd, &network)?;
-    let docker = Docker { program: dockerd, root, socket, group, daemon, network };
+    let state = state()?;
+    let daemon = dockerd_in((&root, state.path()), &dockerd, &network)?;
+    let docker = Docker { program: dockerd, root, socket, group, daemon, network, state };
     docker.import(tar)?;
     Ok(Some(docker))
 }
 
-fn dockerd_in(root: &Path, program: &Path, network: &NetworkSpace) -> Result<Child> {
+fn dockerd_in((root, state): (&Path, &Path), program: &Path, network: &NetworkSpace) -> Result<Child> {
     let log = fs::File::create(root.join("log"))?;
     let daemon = network::command(network, program)
         .arg("--cgroup-parent")
@@ -155,7 +170,7 @@ fn dockerd_in(root: &Path, program: &Path, network: &NetworkSpace) -> Result<Chi
         .arg("--data-root")
         .arg(root.join("data"))
         .arg("--exec-root")
-        .arg(root.join("run"))
+        .arg(state)
         .arg("--pidfile")
         .arg(root.join("pid"))
         .arg("-H")
@@ -182,7 +197,7 @@ impl Docker {
 
     /// Starts it again and waits until it answers.
     pub(crate) fn launch(&mut self) -> Result<()> {
-        self.daemon = dockerd_in(&self.root, &self.program, &self.network)?;
+        self.daemon = dockerd_in((&self.root, self.state.path()), &self.program, &self.network)?;
         self.wait_until_ready()
     }
 
@@ -224,7 +239,8 @@ fn podman(directory: &Path, tar: &Path) -> Result<Option<Podman>> {
     let Some(program) = process::find("podman") else {
         return Ok(None);
     };
-    let podman = Podman { program, root: directory.join("podman"), group: Group::new("podman")? };
+    let (root, group) = (directory.join("podman"), Group::new("podman")?);
+    let podman = Podman { program, root, group, state: state()? };
     process::must(podman.command().arg("import").arg(tar).arg("busybox:latest"))?;
     Ok(Some(podman))
 }
@@ -233,15 +249,14 @@ impl Podman {
     /// `podman` with storage of its own.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("--root").arg(self.root.join("data")).arg("--runroot").arg(self.root.join("run"));
+        command.arg("--root").arg(self.root.join("data")).arg("--runroot").arg(self.state.path());
         command.args(["--cgroup-manager", "cgroupfs", "--events-backend", "none"]);
         command
     }
 }
 
-fn runtimes(directory: &Path) -> Result<Vec<Runtime>> {
+fn runtimes(state: &Path) -> Result<Vec<Runtime>> {
     let ours = release_binary()?;
-    let state = directory.join("runtime-state");
     let root = |name: &str| vec!["--root".to_owned(), state.join(name).display().to_string()];
     let mut all = vec![Runtime {
         name: "dhow",

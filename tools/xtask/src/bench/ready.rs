@@ -17,14 +17,14 @@ const STOPPED: usize = 100;
 /// From its start until it answers. Both are engines of their own, so that the others' stay up.
 pub(crate) fn ready(arena: &Arena) -> Result<Vec<Contender<'_>>> {
     let place = Rc::new(tempfile::Builder::new().prefix("dhow-bench-ready-").tempdir()?);
-    let dhow = Rc::new(RefCell::new(peers::dhow()?.engine));
-    fill(&peers::release_binary()?, &dhow.borrow().host())?;
+    let dhow = Rc::new(RefCell::new(peers::dhow()?));
+    fill(&peers::release_binary()?, &dhow.borrow().engine.host())?;
     let again = Rc::clone(&dhow);
     let mut all = vec![Contender {
         name: "dhow",
         group: &arena.dhow.group,
-        prepare: Some(Box::new(move || again.borrow_mut().stop())),
-        work: Box::new(move || dhow.borrow_mut().launch()),
+        prepare: Some(Box::new(move || again.borrow_mut().engine.stop())),
+        work: Box::new(move || dhow.borrow_mut().engine.launch()),
     }];
     if let Some(known) = &arena.docker {
         let tar = place.path().join("busybox.tar");
