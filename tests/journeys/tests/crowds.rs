@@ -265,3 +265,39 @@ fn starts_that_hang_hold_up_no_other() -> Result<()> {
         Ok(())
     })
 }
+
+/// Both choose before there is a bridge that shows it: who comes second chooses again.
+#[test]
+fn two_engines_of_a_host_have_other_addresses() -> Result<()> {
+    let one = Engine::start()?;
+    let both = [Engine::start_beside(&one)?, one];
+    for engine in &both {
+        engine.import_busybox()?;
+        docker(engine, "network create user").ok();
+    }
+    for network in ["bridge", "user"] {
+        std::thread::scope(|scope| {
+            for engine in &both {
+                let run = format!("run -d --init --name {network} --network {network} busybox sleep 600");
+                scope.spawn(move || docker(engine, &run).ok().to_owned());
+            }
+        });
+        let subnet = "{{range.IPAM.Config}}{{.Subnet}}{{end}}";
+        let subnets = [0, 1]
+            .map(|at| docker(&both[at], &format!("network inspect -f {subnet} {network}")).ok().to_owned());
+        ensure!(subnets[0] != subnets[1], "{network}: {subnets:?}");
+        for engine in &both {
+            let gateway =
+                format!("network inspect -f {{{{range.IPAM.Config}}}}{{{{.Gateway}}}}{{{{end}}}} {network}");
+            let gateway = docker(engine, &gateway).ok().to_owned();
+            docker(engine, &format!("exec {network} ping -c 1 -W 5 {gateway}")).ok();
+        }
+    }
+    // What somebody asked for is his, and no other.
+    docker(&both[0], "network create --subnet 10.77.0.0/24 asked").ok();
+    docker(&both[1], "network create --subnet 10.77.0.0/24 asked").ok();
+    docker(&both[0], "run -d --init --name asked --network asked busybox sleep 600").ok();
+    let refused = docker(&both[1], "run --rm --network asked busybox true");
+    ensure!(refused.status == 125 && refused.stderr.contains("has addresses of it"), "{refused:?}");
+    Ok(())
+}

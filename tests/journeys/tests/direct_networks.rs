@@ -188,6 +188,8 @@ fn a_part_of_a_link_is_made_and_removed() -> Result<()> {
         return Ok(());
     }
     made.ok();
+    // The outside has one way to these addresses: by the VLAN.
+    lan.there("ip", &["address", "flush", "dev", "far0"])?;
     lan.there("ip", &["link", "add", "link", "far0", "name", "far0.10", "type", "vlan", "id", "10"])?;
     lan.there("ip", &["address", "add", "10.50.0.9/24", "dev", "far0.10"])?;
     lan.there("ip", &["link", "set", "far0.10", "up"])?;

@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use dhow_testkit::{Engine, network, process, until};
 
 /// A firewall as a host may have: nothing comes in but what is said here.
@@ -108,5 +108,33 @@ fn the_policy_changes_with_the_next_engine() -> Result<()> {
     let binary = engine.binary().to_owned();
     let refused = process::answer(std::process::Command::new(binary).args(WRONG), b"")?;
     ensure!(refused.status != 0 && refused.stderr.contains("neither open nor host-rules"), "{refused:?}");
+    Ok(())
+}
+
+#[test]
+fn ports_of_sctp_are_published_where_the_kernel_speaks_it() -> Result<()> {
+    let engine = Engine::start()?;
+    engine.import_busybox()?;
+    let any = || network::sctp("0.0.0.0:0".parse()?);
+    if any()?.is_none() {
+        eprintln!("skipped: this kernel speaks no SCTP");
+        return Ok(());
+    }
+    let run = ["run", "-d", "--name", "web", "-p", "8080:80/sctp", "busybox", "sleep", "1000"];
+    engine.docker(&run).ok();
+    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "web"]).ok().parse()?;
+    let server = network::of_process(pid, || network::sctp("0.0.0.0:80".parse()?))??.context("a server")?;
+    network::serve_sctp(server, b"hello")?;
+    let outside = network::outside(engine.network())?;
+    let address = format!("{}:8080", network::HOST).parse()?;
+    let heard = network::within(outside.handle().as_fd(), || {
+        network::ask_sctp(&any()?.context("a client")?, address)
+    })?;
+    ensure!(heard == b"hello", "{heard:?}");
+    // The host itself, by the same address.
+    let heard = engine.in_network(|| network::ask_sctp(&any()?.context("a client")?, address))?;
+    ensure!(heard == b"hello", "{heard:?}");
+    let taken = engine.docker(&["run", "--rm", "-p", "8080:81/sctp", "busybox", "true"]);
+    ensure!(taken.stderr.contains("port is already allocated"), "{taken:?}");
     Ok(())
 }

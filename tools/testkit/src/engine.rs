@@ -85,6 +85,18 @@ impl Engine {
         Ok(engine)
     }
 
+    /// Another engine on the same host, as far as networks are concerned.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_beside(other: &Self) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("dhow-").tempdir()?;
+        let (binary, network) = (binary()?, other.network.clone());
+        let mut engine = Self { binary, directory, child: None, extra: Vec::new(), network };
+        engine.launch()?;
+        Ok(engine)
+    }
+
     /// The same with other flags than before.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Network namespaces of engines and containers, entered by tests.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 
@@ -8,6 +9,8 @@ use anyhow::{Context as _, Result};
 pub use dhow_model::ports::NetworkSpace;
 use dhow_net::link::{Address, Pair};
 use dhow_net::sandbox::Sandbox;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A host of an engine's own, as far as networks are concerned: a namespace in which `lo` is up.
@@ -72,4 +75,47 @@ pub fn within<T: Send>(namespace: BorrowedFd<'_>, deed: impl FnOnce() -> T + Sen
 pub fn of_process<T: Send>(pid: u32, deed: impl FnOnce() -> T + Send) -> Result<T> {
     let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net")).context("a namespace")?;
     Ok(within(namespace.as_fd(), deed))
+}
+
+/// A socket of SCTP, bound to an address; none where the kernel does not speak it.
+///
+/// # Errors
+/// The kernel's.
+pub fn sctp(own: SocketAddr) -> Result<Option<OwnedFd>> {
+    let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+    match rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, Some(ipproto::SCTP)) {
+        Err(Errno::PROTONOSUPPORT | Errno::AFNOSUPPORT) => Ok(None),
+        made => {
+            let socket = made.context("make a socket of SCTP")?;
+            rustix::net::bind(&socket, &own).context("bind a socket of SCTP")?;
+            Ok(Some(socket))
+        }
+    }
+}
+
+/// Answers every association with a word, for ever.
+///
+/// # Errors
+/// The kernel's.
+pub fn serve_sctp(socket: OwnedFd, word: &'static [u8]) -> Result<()> {
+    rustix::net::listen(&socket, 8)?;
+    std::thread::spawn(move || {
+        while let Ok(association) = rustix::net::accept(&socket) {
+            // Who asked may be gone.
+            let _ = rustix::io::write(&association, word);
+        }
+    });
+    Ok(())
+}
+
+/// What somebody says to a new association.
+///
+/// # Errors
+/// The kernel's: nobody is there.
+pub fn ask_sctp(socket: &OwnedFd, to: SocketAddr) -> Result<Vec<u8>> {
+    rustix::net::connect(socket, &to)?;
+    let mut heard = vec![0; 64];
+    let length = rustix::io::read(socket, &mut heard[..])?;
+    heard.truncate(length);
+    Ok(heard)
 }

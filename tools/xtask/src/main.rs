@@ -10,6 +10,7 @@
 //! - `cargo xtask fuzz`: every fuzz target for a while.
 //! - `cargo xtask pure-v2`: containers in an emulated machine whose cgroups are version 2 alone.
 //! - `cargo xtask quotas`: limits of size in an emulated machine whose kernel has project quotas.
+//! - `cargo xtask links`: networks in an emulated machine whose kernel has ipvlan, VLANs, dummy links and SCTP.
 //! - `cargo xtask bench`: the same work on Dhow and on every peer that is installed.
 
 mod bench;
@@ -19,6 +20,7 @@ mod coverage;
 mod demo;
 mod fuzz;
 mod layering;
+mod links;
 mod many;
 mod pure_v2;
 mod quotas;
@@ -78,6 +80,8 @@ enum Task {
     PureV2,
     /// Limits of size in an emulated machine whose kernel has project quotas.
     Quotas,
+    /// Networks in an emulated machine whose kernel has ipvlan, VLANs, dummy links and SCTP.
+    Links,
     /// The same work on Dhow and on every peer that is installed.
     Bench {
         /// Only the cases whose name contains this.
@@ -102,6 +106,7 @@ fn main() -> Result<()> {
         Task::Soak { count } => soak::run(count),
         Task::PureV2 => pure_v2::run(),
         Task::Quotas => quotas::run(),
+        Task::Links => links::run(),
         Task::Bench { only, rounds } => bench::run(only.as_deref(), rounds),
     }
 }

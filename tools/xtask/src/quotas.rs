@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// Builds a test, and answers where it is.
-fn executable(package: &str, test: &str) -> Result<PathBuf> {
+pub(crate) fn executable(package: &str, test: &str) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.args(["test", "--no-run", "--message-format", "json", "--package", package, "--test", test]);
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot run cargo")?;

@@ -28,9 +28,12 @@ impl Engine {
     /// In Docker's words: it is in it already, or cannot be.
     pub fn connect_network(&self, network: &str, container: &str, settings: EndpointSettings) -> Result<()> {
         let entry = self.container(container)?;
-        let network = self.complete_default(&self.network(network)?)?;
+        let mut network = self.complete_default(&self.network(network)?)?;
         let turn = entry.turn();
         let record = entry.record();
+        if record.state.running().is_some() && network.driver == Driver::Bridge && !network.config_only {
+            network = self.usable(&network.id)?;
+        }
         configuration::check_joins(&network)?;
         check(&network, &record)?;
         check_settings(&network, &settings)?;

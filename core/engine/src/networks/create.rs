@@ -78,6 +78,7 @@ impl Engine {
             ipam_options: request.ipam_options.clone(),
             options: request.options.clone(),
             labels: request.labels.clone(),
+            chosen: request.pools.is_empty() && driver == Driver::Bridge,
             config_only: request.config_only,
             config_from: request.config_from.clone(),
         };
@@ -122,7 +123,7 @@ impl Engine {
     }
 
     /// Blocks that were asked for, completed, and those that are missing.
-    fn pools(
+    pub(super) fn pools(
         &self,
         known: &Known,
         request: &NetworkRequest,

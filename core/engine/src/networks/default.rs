@@ -8,7 +8,7 @@ use dhow_model::network::{Driver, Network, Pool, Prefix};
 use dhow_model::{Error, Result, Timestamp};
 
 use super::assign::USUAL_MTU;
-use super::{Known, pools};
+use super::{Known, NetworkRequest, pools};
 use crate::Engine;
 use crate::registry::lock;
 
@@ -92,12 +92,33 @@ impl Engine {
         self.make_default(network)
     }
 
+    /// Gives a network whose addresses were the engine's choice others, which nobody else on the host has.
+    pub(super) fn choose_again(&self, network: &Arc<Network>) -> Result<Arc<Network>> {
+        let mut without = (**network).clone();
+        without.pools.clear();
+        lock(&self.networks).addresses.remove(&network.id);
+        if network.is_built_in() {
+            return self.make_default(&Arc::new(without));
+        }
+        let host = self.ports.networks.used_by_host()?;
+        let host: Vec<Prefix> = host.into_iter().map(|(prefix, _)| prefix).collect();
+        let request =
+            NetworkRequest { ipv4: Some(network.ipv4), ipv6: Some(network.ipv6), ..Default::default() };
+        let mut known = lock(&self.networks);
+        without.pools = self.pools(&known, &request, (&without, &host))?;
+        self.ports.records.put_network(&without)?;
+        let network = Arc::new(without);
+        known.networks.insert(network.id.clone(), Arc::clone(&network));
+        Ok(network)
+    }
+
     fn make_default(&self, before: &Arc<Network>) -> Result<Arc<Network>> {
         let host = self.ports.networks.used_by_host()?;
         let said = self.default_on(&host)?;
         let mut known = lock(&self.networks);
         let mut network = (**before).clone();
         network.pools = self.default_pools(&known, &said, (before, &host))?;
+        network.chosen = [&said.four, &said.six].iter().all(|block| **block == Block::default());
         network.ipv6 = said.ipv6;
         network.options = usual_options(&self.settings().bridge());
         network.options.extend(said.options);

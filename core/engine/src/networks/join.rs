@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use dhow_model::network::{Assigned, Driver, Endpoint, Network};
 use dhow_model::ports::{LinkPlan, NetworkSpace, UserSpace, Way};
-use dhow_model::{Container, Result};
+use dhow_model::{Container, Kind, Result};
 
 use super::assign::link;
 use super::check::check_settings;
 use super::configuration;
 use crate::registry::lock;
 use crate::{Engine, Entry};
+
+/// So often other addresses are chosen when another engine of the host was quicker.
+const CHOICES: usize = 8;
 
 /// A container's connections: the space, and what it has in each network.
 #[derive(Debug, Default)]
@@ -47,7 +50,7 @@ impl Engine {
         // One way out of each version, as with Docker: by the first network that has one.
         let mut ways = Vec::new();
         for name in in_order(&joined.endpoints) {
-            let network = self.complete_default(&self.network(&name)?)?;
+            let network = self.usable(&name)?;
             configuration::check_joins(&network)?;
             let Some(Endpoint { settings, .. }) = joined.endpoints.get(&name) else { continue };
             check_settings(&network, settings)?;
@@ -126,6 +129,25 @@ impl Engine {
         let members = self.network_members(network).into_iter();
         let interfaces: Vec<String> = members.map(|member| member.assigned.host_interface).collect();
         self.ports.networks.attach(network, &interfaces)
+    }
+
+    /// A network with addresses that nobody else has, and its bridge.
+    pub(super) fn usable(&self, name: &str) -> Result<Arc<Network>> {
+        let mut network = self.complete_default(&self.network(name)?)?;
+        for _ in 0..CHOICES {
+            match self.make_ready(&network) {
+                Err(error) if error.kind() == Kind::Conflict && self.may_choose_again(&network) => {
+                    tracing::warn!(network = network.name, "other addresses are chosen: {}", error.report());
+                    network = self.choose_again(&network)?;
+                }
+                made => return made.map(|()| network),
+            }
+        }
+        Ok(network)
+    }
+
+    fn may_choose_again(&self, network: &Network) -> bool {
+        network.chosen && self.network_members(network).is_empty()
     }
 
     /// Makes a network's bridge or parent, unless this engine did so already.

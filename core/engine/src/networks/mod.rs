@@ -232,6 +232,7 @@ fn built_in(name: &str, driver: Driver) -> Network {
         ipam_options: None,
         options: BTreeMap::new(),
         labels: BTreeMap::new(),
+        chosen: false,
         config_only: false,
         config_from: String::new(),
     }

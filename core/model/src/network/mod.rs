@@ -80,6 +80,9 @@ pub struct Network {
     pub options: BTreeMap<String, String>,
     /// Free pairs.
     pub labels: BTreeMap<String, String>,
+    /// Its addresses are the engine's choice: it may choose others while nobody has one.
+    #[serde(default)]
+    pub chosen: bool,
     /// It keeps settings for others, and nobody is in it.
     #[serde(default)]
     pub config_only: bool,

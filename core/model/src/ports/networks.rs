@@ -19,6 +19,9 @@ pub trait Networks: Send + Sync {
 
     /// Makes the network's bridge and its rules, or the link of the host that its containers hang on; nothing happens
     /// when all is there.
+    ///
+    /// # Errors
+    /// A conflict when another bridge has its addresses by now.
     fn set_up(&self, network: &Network) -> Result<()>;
 
     /// Removes them; it is no error when nothing is there.

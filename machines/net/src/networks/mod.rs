@@ -2,6 +2,7 @@
 
 mod annex;
 mod bridges;
+mod claim;
 mod direct;
 mod forwarding;
 mod guard;
@@ -28,6 +29,7 @@ use crate::dns::{Listeners, Server};
 use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
 use annex::{Annex, Known, Rooms, Shape};
+use claim::Claim;
 use forwarding::Forwarding;
 use guard::Guard;
 pub use guard::{HostPolicy, PublishPolicy};
@@ -80,6 +82,14 @@ impl HostNetworks {
             none => none.insert(Links::open()?),
         };
         deed(links)
+    }
+
+    /// Another bridge with addresses of a network that has none yet.
+    fn holder(&self, network: &Network) -> io::Result<Option<String>> {
+        self.with_links(|links| match links.find(&network.bridge())? {
+            Some(_) => Ok(None),
+            None => claim::holder(links, network),
+        })
     }
 
     /// The rules come before the bridge: nothing is ever open that should not be.
@@ -247,6 +257,11 @@ impl Networks for HostNetworks {
     fn set_up(&self, network: &Network) -> Result<()> {
         if network.driver == Driver::Bridge {
             let what = || format!("cannot make the bridge {} of network {}", network.bridge(), network.name);
+            let _claim = Claim::wait().map_err(failed(what()))?;
+            if let Some(other) = self.holder(network).map_err(failed(what()))? {
+                let words = format!("{}: the bridge {other} has addresses of it", what());
+                return Err(Error::conflict(words));
+            }
             return self.set_up_bridge(network).map_err(failed(what()));
         }
         let Some(direct) = network.direct()? else { return Ok(()) };

@@ -65,6 +65,7 @@ fn network(talk: bool) -> Network {
         ipam_options: None,
         options: options.into(),
         labels: BTreeMap::new(),
+        chosen: false,
         config_only: false,
         config_from: Default::default(),
     }

@@ -245,6 +245,7 @@ pub fn network(name: &str) -> dhow_model::network::Network {
         ipam_options: None,
         options: std::collections::BTreeMap::new(),
         labels: std::collections::BTreeMap::new(),
+        chosen: false,
         config_only: false,
         config_from: String::new(),
     }
