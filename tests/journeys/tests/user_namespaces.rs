@@ -129,6 +129,12 @@ fn users_of_a_container_are_others_on_the_host_and_its_files_are_its_own() -> Re
     ensure!(owner(upper.join("root.txt"))? == (0, 0) && owner(upper.join("tmp/user"))? == (1000, 2000));
     let volume = engine.data().join("volumes/data/data");
     ensure!(owner(volume.join("root"))? == (0, 0) && owner(volume.join("user"))? == (5, 6));
+    // Nothing but that belongs to the container's users (CVE-2021-21284).
+    for place in ["", "containers", "volumes", "volumes/data", "layers", "db"] {
+        let place = engine.data().join(place);
+        ensure!(owner(&place)? == (0, 0) && fs::metadata(&place)?.mode() & 0o022 == 0, "{}", place.display());
+    }
+    ensure!(exec("0", &format!("ls {} 2>&1 || true", engine.data().display())).contains("No such file"));
     // One that is of the host has the same files.
     let shared = ["--userns=host", "-v", "data:/data"];
     ensure!(
@@ -360,6 +366,33 @@ fn what_runs_stays_in_its_user_namespace_whoever_is_the_engine() -> Result<()> {
     ensure!(map(&engine) == "0\n 0 0 4294967295");
     docker(&engine, &["restart", "-t", "0", "one"]);
     ensure!(map(&engine) == "0\n 0 300000 65536");
+    Ok(())
+}
+
+#[test]
+fn other_runtimes_are_given_the_same() -> Result<()> {
+    let host = Host::new()?;
+    let engine = host.engine(REMAP)?;
+    for runtime in ["runc", "crun"] {
+        let option = ["--runtime", runtime];
+        let tried = engine.docker(&[&["run", "--rm"], &option[..], &["busybox", "true"]].concat());
+        // Whatever becomes of it: crun gives its streams to the user of the container.
+        ensure!(owner("/dev/null")? == (0, 0), "{runtime} was given the host's null device");
+        if tried.status != 0 {
+            eprintln!("not run: {runtime} makes no containers here: {}", tried.stderr);
+            continue;
+        }
+        let begin = ["run", "-d", "--name", runtime, "-v", "data:/data", "--init"];
+        docker(&engine, &[&begin[..], &option, &["busybox", "sleep", "1000"]].concat());
+        let exec = |script: &str| docker(&engine, &["exec", runtime, "sh", "-c", script]);
+        let seen =
+            "tr -s ' ' < /proc/self/uid_map; stat -c %u:%g / /data /etc/hosts /bin/sh; touch /data/x /x";
+        ensure!(exec(seen) == " 0 300000 65536\n0:0\n0:0\n0:0\n0:0", "{runtime}: {}", exec(seen));
+        ensure!(owner(engine.data().join("volumes/data/data/x"))? == (0, 0));
+        let terminal = ["run", "--rm", "-t"];
+        let seen = docker(&engine, &[&terminal[..], &option, &["busybox", "tty"]].concat());
+        ensure!(seen.trim() == "/dev/pts/0" && owner("/dev/null")? == (0, 0), "{runtime}: {seen}");
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use dhow_oci::runtime::{IdMapping, NamespaceKind, Spec};
+use dhow_oci::runtime::{IdMapping, Mount, NamespaceKind, Spec};
 use rustix::fs::{FileType, Gid, Uid};
 use rustix::mount::MountAttrFlags;
 
@@ -25,7 +25,7 @@ pub(super) fn prepare(plan: &mut Plan, spec: &Spec) -> Result<()> {
         let made = match &mount.source {
             Source::Bind { path, .. } => {
                 let path = path.clone();
-                mounts::bound(plan, mount).map(|tree| (tree, path))
+                mounts::bound(Some(plan), mount).map(|tree| (tree, path))
             }
             Source::FileSystem { .. } if is_dev(mount) && plan.fills_dev => {
                 dev(plan, mount, spec).map(|tree| (tree, mount.destination.clone()))
@@ -50,6 +50,18 @@ pub(super) fn prepare(plan: &mut Plan, spec: &Spec) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a bind of a configuration names, with its owners mapped where that was asked for; nothing when it is none.
+///
+/// # Errors
+/// What is wrong with it, or not there.
+pub fn clone_bind(mount: &Mount) -> Result<Option<OwnedFd>> {
+    let planned = super::plan::mounts::plan(mount, "")?;
+    if !planned.is_bind() {
+        return Ok(None);
+    }
+    mounts::bound(None, &planned).map(Some)
 }
 
 fn is_dev(mount: &MountPlan) -> bool {

@@ -33,6 +33,7 @@ use crate::seccomp;
 
 pub use error::{Error, Result, Stage};
 pub use exec::spawn_exec;
+pub use given::clone_bind;
 pub use hooks::{HookKind, run as run_hooks};
 pub use init::{attach_root, clone_of_process, of_process, stay_behind};
 pub use lack::{KINDS as NAMESPACES, lack_of};

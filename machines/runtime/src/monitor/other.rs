@@ -16,13 +16,13 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dhow_model::ports::{ExecPlan, MountedTree, RuntimeProgram, StartPlan, StdioPlan};
-use dhow_oci::runtime::{Mount, Process, Root, Spec};
-use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+use dhow_oci::runtime::{Mount, NamespaceKind, Process, Root, Spec};
+use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::UnshareFlags;
@@ -31,7 +31,7 @@ use super::oom::OutOfMemory;
 use super::spawn::{self, Spawned, lost, own};
 use super::stream::{Ends, Streams};
 use crate::cgroups::{Cgroup, Layout};
-use crate::container::{Error, Result, Stage, attach_root, clone_of_process, of_process};
+use crate::container::{Error, Result, Stage, attach_root, clone_bind, clone_of_process, of_process};
 use crate::init_command;
 
 /// The most that is read of what a runtime says.
@@ -40,6 +40,10 @@ const LONGEST_LOG: u64 = 64 * 1024;
 const SPOKEN: &str = "1.0.2";
 /// The beginning of the option of a bind that mounts a part of its source.
 const SUBDIRECTORY: &str = "X-mount.subdir=";
+
+/// Directories of every host that are of no use to a runtime. Its root, and what is mounted in it, are put over two of
+/// them where nobody else sees it: ours are in directories that are closed to users of containers.
+const OPEN_PLACES: [&str; 5] = ["/mnt", "/srv", "/media", "/opt", "/home"];
 
 /// The directory below a container's run directory.
 pub const DIRECTORY: &str = "other";
@@ -160,11 +164,29 @@ pub fn one_more(plan: &ExecPlan, program: &RuntimeProgram, directory: &Path) -> 
 fn bundle(plan: &StartPlan, other: &Other) -> Result<Spec> {
     let mut spec = Spec::clone(&plan.spec);
     spec.oci_version = SPOKEN.into();
-    let path = mount_root(plan)?;
+    #[allow(deprecated, reason = "files are not unshared, and there is one thread")]
+    rustix::thread::unshare(UnshareFlags::NEWNS)
+        .map_err(|error| own("make a mount namespace", &error.into()))?;
     let readonly = spec.root.as_ref().is_some_and(|root| root.readonly);
+    let mut held = Vec::new();
+    let mut places = other.directory.join("mounts");
+    let path = if is_remapped(&spec) {
+        held = hold_binds(&mut spec)?;
+        let (root, open) = open_places()?;
+        let tree = plan.rootfs.tree().ok_or_else(|| lost("no mount came with the plan".to_owned()))?;
+        attach(tree, &root).map_err(|error| own("mount the root file system", &error))?;
+        places = open;
+        root
+    } else {
+        attach_root(&plan.rootfs, &plan.directory)?
+    };
     spec.root = Some(Root { path, readonly });
     for (number, mount) in spec.mounts.iter_mut().enumerate() {
-        let place = other.directory.join("mounts").join(number.to_string());
+        let place = places.join(number.to_string());
+        if let Some((_, tree)) = held.iter().find(|(of, _)| *of == number) {
+            mount_at(tree.as_fd(), mount, place)?;
+            continue;
+        }
         match plan.trees.get(&mount.destination).and_then(MountedTree::handle) {
             Some(tree) if mount.destination == Path::new(init_command::PLACE) => {
                 mount_init(tree, mount, place)?
@@ -176,11 +198,49 @@ fn bundle(plan: &StartPlan, other: &Other) -> Result<Spec> {
     Ok(spec)
 }
 
-fn mount_root(plan: &StartPlan) -> Result<PathBuf> {
-    #[allow(deprecated, reason = "files are not unshared, and there is one thread")]
-    rustix::thread::unshare(UnshareFlags::NEWNS)
-        .map_err(|error| own("make a mount namespace", &error.into()))?;
-    attach_root(&plan.rootfs, &plan.directory)
+/// Whether the runtime sets the container up as somebody who is no root of the host.
+fn is_remapped(spec: &Spec) -> bool {
+    let namespaces = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
+    namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::User)
+}
+
+/// The sources of binds, as only the root of the host gets at them, with their owners mapped.
+fn hold_binds(spec: &mut Spec) -> Result<Vec<(usize, OwnedFd)>> {
+    let mut held = Vec::new();
+    for (number, mount) in spec.mounts.iter_mut().enumerate() {
+        if mount.kind != "bind" || mount.destination == Path::new(init_command::PLACE) {
+            continue;
+        }
+        let Some(tree) = clone_bind(mount)? else { continue };
+        mount.options.retain(|option| {
+            !matches!(option.as_str(), "idmap" | "ridmap") && !option.starts_with(SUBDIRECTORY)
+        });
+        mount.uid_mappings.clear();
+        mount.gid_mappings.clear();
+        held.push((number, tree));
+    }
+    Ok(held)
+}
+
+/// Two directories that everybody gets to: one for the root, which has to be there for later calls too, and in our mount
+/// namespace alone an empty one for other mounts.
+fn open_places() -> Result<(PathBuf, PathBuf)> {
+    let failed = |error: io::Error| own("make a place that the container's user gets to", &error);
+    let is_open = |place: &PathBuf| {
+        fs::symlink_metadata(place)
+            .is_ok_and(|found| found.is_dir() && found.permissions().mode() & 0o001 != 0)
+    };
+    let mut places = OPEN_PLACES.iter().map(PathBuf::from).filter(is_open);
+    let (root, others) = places
+        .next()
+        .zip(places.next())
+        .ok_or_else(|| failed(io::Error::other(format!("two of {} are needed", OPEN_PLACES.join(", ")))))?;
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .and_then(|()| {
+            rustix::mount::mount("tmpfs", &others, "tmpfs", MountFlags::empty(), Some(c"mode=755"))
+        })
+        .map_err(|error| failed(error.into()))?;
+    Ok((root, others))
 }
 
 /// What another runtime cannot mount by a path is attached here, and mounted from there.
@@ -250,12 +310,21 @@ fn call(other: &Other, mut command: Command, stdio: &StdioPlan) -> Result<(Pid, 
     if stdio.terminal {
         return with_terminal(other, command, stdio);
     }
-    let (streams, Ends { stdin, stdout, stderr }) =
+    let (streams, Ends { mut stdin, stdout, stderr }) =
         Streams::pipes(stdio).map_err(|error| own("make pipes", &error))?;
+    if !stdio.open_stdin {
+        stdin = nothing()?;
+    }
     command.arg(&other.id).stdin(stdin).stdout(stdout).stderr(stderr);
     other.run(command)?;
     let (pid, process) = other.process()?;
     Ok((pid, process, streams))
+}
+
+/// What ends at once. Not the host's null device: crun gives its streams to the user of the container, whatever they are.
+fn nothing() -> Result<OwnedFd> {
+    let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+    pipe.map(|(reader, _)| reader).map_err(|error| own("make pipes", &error.into()))
 }
 
 fn with_terminal(other: &Other, mut command: Command, stdio: &StdioPlan) -> Result<(Pid, OwnedFd, Streams)> {
@@ -265,8 +334,13 @@ fn with_terminal(other: &Other, mut command: Command, stdio: &StdioPlan) -> Resu
     // Its own path may be longer than an address can be.
     let address = format!("/proc/{}/fd/{}/{name}", std::process::id(), directory.as_raw_fd());
     command.arg("--console-socket").arg(address).arg(&other.id);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Nobody reads what it says there: it has a log.
+    let (unread, said) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|error| own("make pipes", &error.into()))?;
+    let again = said.try_clone().map_err(|error| own("make pipes", &error))?;
+    command.stdin(nothing()?).stdout(said).stderr(again);
     let called = other.run(command);
+    drop(unread);
     let _ = fs::remove_file(other.directory.join(&name));
     called?;
     let master = receive(&socket).map_err(|error| own("receive the terminal", &error))?;

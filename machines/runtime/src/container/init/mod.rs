@@ -96,9 +96,7 @@ fn steps(mut request: InitRequest<'_>, plan: &Plan, talk: &mut Talk) -> Result<s
     }
     connect_streams(streams)?;
     names(plan)?;
-    if !plan.namespaces.is_private(NamespaceKind::User) {
-        sysctls(plan)?;
-    }
+    late_sysctls(plan)?;
     label(&plan.identity)?;
     let home = program::home(&plan.program, plan.identity.uid);
     let rights = assume(&plan.identity)?;
@@ -249,10 +247,7 @@ fn fill(
     // As runc does; what cannot be made is told by chdir(2) later, in its words.
     let directory = std::path::Path::new(&plan.program.directory);
     let _ = dhow_sys::path::make_directories(root, directory, rustix::fs::Mode::from_raw_mode(0o755));
-    if plan.namespaces.is_private(NamespaceKind::User) {
-        // Once parts of /proc are hidden, the kernel lets nobody but its own root mount another one.
-        sysctls(plan)?;
-    }
+    early_sysctls(plan)?;
     if let Some(linux) = &request.spec.linux {
         hide::read_only(root.as_fd(), &linux.readonly_paths)?;
         hide::mask(root.as_fd(), &linux.masked_paths)?;
@@ -274,6 +269,15 @@ fn names(plan: &Plan) -> Result<()> {
         process::set_domain_name(namespaces.domainname.as_bytes()).doing(|| "set the domain name")?;
     }
     Ok(())
+}
+
+/// Once parts of /proc are hidden, the kernel lets nobody but its own root mount another one.
+fn early_sysctls(plan: &Plan) -> Result<()> {
+    if plan.namespaces.is_private(NamespaceKind::User) { sysctls(plan) } else { Ok(()) }
+}
+
+fn late_sysctls(plan: &Plan) -> Result<()> {
+    if plan.namespaces.is_private(NamespaceKind::User) { Ok(()) } else { sysctls(plan) }
 }
 
 /// Through a procfs of our own: the container's may be laid over, or mounted read-only.

@@ -51,7 +51,7 @@ impl<'a> Tools<'a> {
         let name = mount.destination.display();
         match &mount.source {
             Source::Bind { path, .. } => {
-                let tree = bound(self.plan, mount)?;
+                let tree = bound(Some(self.plan), mount)?;
                 self.place_bound(mount, path, tree.as_fd())
             }
             Source::Held(number) => {
@@ -205,7 +205,7 @@ impl<'a> Tools<'a> {
 }
 
 /// What a bind names, as a detached mount with its owners mapped where that was asked for.
-pub(in super::super) fn bound(plan: &Plan, mount: &MountPlan) -> Result<OwnedFd> {
+pub(in super::super) fn bound(plan: Option<&Plan>, mount: &MountPlan) -> Result<OwnedFd> {
     let Source::Bind { path, below, recursive } = &mount.source else {
         return Err(Error::configuration(format!("{} is no bind", mount.destination.display())));
     };
@@ -225,14 +225,14 @@ pub(in super::super) fn bound(plan: &Plan, mount: &MountPlan) -> Result<OwnedFd>
 }
 
 /// Maps the owners of a detached mount, by a user namespace made for it or the container's own.
-fn map_ids(plan: &Plan, mount: &MountPlan, tree: &OwnedFd, map: &IdMap) -> Result<()> {
+fn map_ids(plan: Option<&Plan>, mount: &MountPlan, tree: &OwnedFd, map: &IdMap) -> Result<()> {
     let what = || format!("map the owners of the mount {}", mount.destination.display());
     let (users, groups) = match &map.mappings {
         Some((users, groups)) => (lines(users), lines(groups)),
-        None if plan.namespaces.is_private(NamespaceKind::User) => {
-            (lines(&plan.namespaces.uid_mappings), lines(&plan.namespaces.gid_mappings))
-        }
-        None => return Err(Error::configuration("idmap without mappings needs a user namespace")),
+        None => match plan.filter(|plan| plan.namespaces.is_private(NamespaceKind::User)) {
+            Some(plan) => (lines(&plan.namespaces.uid_mappings), lines(&plan.namespaces.gid_mappings)),
+            None => return Err(Error::configuration("idmap without mappings needs a user namespace")),
+        },
     };
     let userns = super::userns::with_mappings(&users, &groups).doing(what)?;
     let attributes = Attributes { set: attribute::IDMAP, ..Attributes::default() };

@@ -147,7 +147,7 @@ pub fn option_names() -> Vec<String> {
 }
 
 /// Works out one mount; `label` is the SELinux label of file systems that are made for the container.
-pub(super) fn plan(mount: &Mount, label: &str) -> Result<MountPlan> {
+pub(in super::super) fn plan(mount: &Mount, label: &str) -> Result<MountPlan> {
     let bind = mount.options.iter().any(|o| o == "bind" || o == "rbind") || mount.kind == "bind";
     let mut plan = MountPlan {
         destination: destination(mount)?,
