@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use common::{describe, fresh, is_root, open, scratch, tar_of};
-use dhow_store::layer::{CreateOptions, ExtractOptions, create, create_path, extract};
+use dhow_store::layer::{CreateOptions, ExtractOptions, create, create_path, extract, extract_in_container};
 use dhow_store::tar::{Entry, EntryKind};
 use rustix::fs::{RenameFlags, renameat_with};
 
@@ -75,6 +75,39 @@ fn copying_in_never_writes_beside_the_tree() {
         let mut done = 0;
         while_flipping(&tree.join("a"), "swap", "link", |_| {
             done += u64::from(extract(&tar[..], directory.as_fd(), &ExtractOptions::copy_in()).is_ok());
+        });
+        assert_eq!(describe(&outside), before);
+        println!("{done} of {ROUNDS} copies went well");
+    }
+}
+
+/// Links of the container may lead out of the directory that is copied to, never out of its tree.
+#[test]
+fn copying_into_a_directory_of_the_tree_never_writes_beside_the_tree() {
+    if !is_root() {
+        return;
+    }
+    for target in ["../../../outside", "../aside", "/aside", "/proc/self/root", "../../../../../../.."] {
+        let scratch = scratch();
+        let outside = fresh(scratch.path(), "outside");
+        fs::create_dir(outside.join("sub")).unwrap();
+        fs::write(outside.join("sub/canary"), "alive").unwrap();
+        let before = describe(&outside);
+        let tree = fresh(scratch.path(), "tree");
+        fs::create_dir_all(tree.join("a/swap/sub")).unwrap();
+        fs::create_dir_all(tree.join("aside/sub")).unwrap();
+        std::os::unix::fs::symlink(target, tree.join("a/link")).unwrap();
+        let tar = tar_of(&[
+            (Entry { mode: 0o4777, ..Entry::file("swap/sub/canary", 0) }, b"owned"),
+            (Entry { mode: 0o777, ..Entry::directory("swap/sub/") }, b""),
+            (Entry::new("swap/sub/h", EntryKind::HardLink(b"swap/sub/canary".to_vec()), 0o777), b""),
+        ]);
+        let directory = open(&tree);
+        let mut done = 0;
+        while_flipping(&tree.join("a"), "swap", "link", |_| {
+            let copied =
+                extract_in_container(&tar[..], (directory.as_fd(), b"a"), &ExtractOptions::copy_in());
+            done += u64::from(copied.is_ok());
         });
         assert_eq!(describe(&outside), before);
         println!("{done} of {ROUNDS} copies went well");

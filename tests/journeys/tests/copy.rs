@@ -275,6 +275,62 @@ fn what_is_read_only_stays_so_whatever_it_is_called() -> Result<()> {
     Ok(())
 }
 
+/// Debian has `/var/run -> /run`: what is copied to `/var` with `run` on the way is for `/run`.
+#[test]
+fn links_of_the_container_on_the_way_lead_through_all_of_it() -> Result<()> {
+    let engine = engine()?;
+    let links = "mkdir -p /run /var /home && ln -s /run /var/run && ln -s ../home /var/up && ln -s /vol /var/volume && \
+                 ln -s / /vol/root && touch /ready";
+    let volume = ["-v", "/vol", "--tmpfs", "/tmp"];
+    for (name, end) in [("runs", "sleep 1000"), ("ended", "true")] {
+        let program = format!("{links} && {end}");
+        let detached = if name == "runs" { &["-d"][..] } else { &[] };
+        let command = ["--name", name, "busybox", "sh", "-c", &program];
+        engine.docker(&[&["run"][..], detached, &volume, &command].concat()).ok();
+    }
+    ready(&engine, "runs");
+    let source = engine.scratch().join("source");
+    for directory in ["run", "up", "volume"] {
+        fs::create_dir_all(source.join(directory))?;
+        fs::write(source.join(directory).join("x"), directory)?;
+    }
+    let file = tar(&source, &["run/x", "up/x", "volume/x"])?;
+    for container in ["runs", "ended"] {
+        let (status, said) = put(&engine, &format!("{container}/archive?path=/var"), &file)?;
+        ensure!(status == 200, "{container}: {status} {said}");
+        for (path, contents) in [("/run/x", "run"), ("/home/x", "up"), ("/vol/x", "volume")] {
+            ensure!(contents_of(&engine, container, path)? == contents, "{container}: {path}");
+        }
+        for path in ["/var/home/x", "/var/run/run/x"] {
+            ensure!(contents_of(&engine, container, path).is_err(), "{container}: {path}");
+        }
+    }
+    Ok(())
+}
+
+/// A volume can be written, and a link in it leads to a root that cannot.
+#[test]
+fn a_link_of_a_volume_leads_past_no_read_only_root() -> Result<()> {
+    let engine = engine()?;
+    let volume = ["-v", "shared:/vol"];
+    engine
+        .docker(&[&["run", "--rm"][..], &volume, &["busybox", "ln", "-s", "/etc", "/vol/out"]].concat())
+        .ok();
+    let sealed = [&["--read-only"][..], &volume, &["busybox", "sleep", "1000"]].concat();
+    engine.docker(&[&["run", "-d", "--name", "runs"], &sealed[..]].concat()).ok();
+    engine.docker(&[&["create", "--name", "still"], &sealed[..]].concat()).ok();
+    let source = engine.scratch().join("source");
+    fs::create_dir_all(source.join("out"))?;
+    fs::write(source.join("out/x"), "x")?;
+    let file = tar(&source, &["out/x"])?;
+    for container in ["runs", "still"] {
+        let (status, said) = put(&engine, &format!("{container}/archive?path=/vol"), &file)?;
+        ensure!(status != 200 && said.contains("Read-only file system"), "{container}: {status} {said}");
+        ensure!(contents_of(&engine, container, "/etc/x").is_err(), "{container}");
+    }
+    Ok(())
+}
+
 /// CVE-2018-15664, CVE-2026-41568: links lead to what the host has at their path, which the container does
 /// not have at all.
 #[test]

@@ -50,7 +50,9 @@ pub use changes::changes;
 pub use compression::{Blob, Compression, Decoder};
 pub use copy::{Copied, copy_attributes, copy_tree};
 pub use create::{CreateOptions, Created, Form, create, create_path};
-pub use extract::{ExtractOptions, Extracted, Whiteouts, extract, extract_plain, extract_unhashed};
+pub use extract::{
+    ExtractOptions, Extracted, Whiteouts, extract, extract_in_container, extract_plain, extract_unhashed,
+};
 pub(crate) use extract::{OPAQUE_NAME, PREFIX};
 pub use remove::remove;
 pub(crate) use tree::{clean, components, split};

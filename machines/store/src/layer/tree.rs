@@ -5,11 +5,17 @@
 //! the same manner; `..` goes back to a handle that is held, not to where the kernel says the parent
 //! is now. A program that moves and swaps directories meanwhile (CVE-2018-15664) can make a write
 //! land elsewhere in the tree, never outside it.
+//!
+//! An archive may be unpacked to a directory of the tree. Links that were there before mean what they mean to
+//! the programs of the container: `/var/run -> /run` leads to the tree's `/run`, whatever is unpacked to `/var`.
+//! Those that the archive made itself stay below that directory: who unpacks a stranger's archive there expects
+//! it there, and nowhere else.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
-use rustix::fs::{Mode, OFlags, mkdirat, openat, readlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 use crate::tar::{Error, Result, shown};
@@ -21,17 +27,30 @@ const LINKS: usize = 40;
 #[derive(Debug)]
 pub(super) struct Tree<'a> {
     root: BorrowedFd<'a>,
+    /// The way from the root to the directory in which paths begin.
+    base: Vec<Step>,
+    /// The way from the root to the directory that was entered last.
     steps: Vec<Step>,
     /// The path by which the last step was reached, when links were on the way.
     by_links: Option<Vec<u8>>,
     /// Directories made on the way and not asked about yet.
     made: Vec<Vec<u8>>,
+    /// The links that the archive made, by device and inode; nothing: all of them are the archive's.
+    own: Option<HashSet<(u64, u64)>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Step {
     name: Vec<u8>,
-    directory: OwnedFd,
+    directory: Rc<OwnedFd>,
+}
+
+/// Who wrote a part of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Author {
+    Archive,
+    /// Whoever made the tree.
+    Container,
 }
 
 /// What happens when a directory on the way does not exist.
@@ -43,14 +62,40 @@ pub(super) enum Missing {
 
 impl<'a> Tree<'a> {
     pub(super) const fn new(root: BorrowedFd<'a>) -> Self {
-        Self { root, steps: Vec::new(), by_links: None, made: Vec::new() }
+        Self { root, base: Vec::new(), steps: Vec::new(), by_links: None, made: Vec::new(), own: None }
+    }
+
+    /// A container's tree, in which paths begin in the directory `base`; no link is on the way to that.
+    pub(super) fn of_container(root: BorrowedFd<'a>, base: &[u8]) -> Result<Self> {
+        let mut tree = Self { own: Some(HashSet::new()), ..Self::new(root) };
+        for name in components(base) {
+            tree.step(name, Missing::Refuse).map_err(|error| cannot_enter(name, error))?;
+        }
+        tree.base.clone_from(&tree.steps);
+        Ok(tree)
+    }
+
+    /// The same tree, in which paths begin at the root: those of [`real_path`](Self::real_path) do.
+    pub(super) const fn whole(&self) -> Self {
+        Self::new(self.root)
+    }
+
+    /// Remembers a link that the archive made.
+    pub(super) fn note_link(&mut self, directory: &[u8], name: &[u8]) -> Result<()> {
+        if self.own.is_none() {
+            return Ok(());
+        }
+        let parent = self.enter(directory, Missing::Refuse)?;
+        let id = link_id(parent, name).map_err(|error| cannot_enter(name, error))?;
+        self.own.get_or_insert_default().insert(id);
+        Ok(())
     }
 
     /// The handle of the directory at a clean path, links on the way followed inside the tree.
     pub(super) fn enter(&mut self, path: &[u8], missing: Missing) -> Result<BorrowedFd<'_>> {
         if self.by_links.as_deref() != Some(path) {
             if self.by_links.take().is_some() {
-                self.steps.clear();
+                self.go_back();
             }
             self.walk(path, missing)?;
         }
@@ -59,17 +104,21 @@ impl<'a> Tree<'a> {
 
     /// Forgets the way: something on it may have been replaced.
     pub(super) fn forget(&mut self) {
-        self.steps.clear();
+        self.go_back();
         self.by_links = None;
     }
 
-    /// The path of a name in the directory that was entered last by `directory`, without links.
+    /// The path of a name in the directory that was entered last by `directory`, from the root and without links.
     pub(super) fn real_path(&self, directory: &[u8], name: &[u8]) -> Vec<u8> {
         if self.by_links.as_deref() != Some(directory) {
-            return if directory.is_empty() { name.to_vec() } else { [directory, name].join(&b'/') };
+            return joined(&self.base, components(directory).chain([name]));
         }
-        let names = self.steps.iter().map(|step| step.name.as_slice()).chain([name]);
-        names.collect::<Vec<_>>().join(&b'/')
+        joined(&self.steps, [name])
+    }
+
+    /// The path of where paths begin, from the root.
+    pub(super) fn base_path(&self) -> Vec<u8> {
+        joined(&self.base, [])
     }
 
     /// The directories that were made on the way since this was last called.
@@ -81,15 +130,20 @@ impl<'a> Tree<'a> {
         self.steps.last().map_or(self.root, |step| step.directory.as_fd())
     }
 
+    /// To where paths begin.
+    fn go_back(&mut self) {
+        self.steps.clone_from(&self.base);
+    }
+
     fn walk(&mut self, path: &[u8], missing: Missing) -> Result<()> {
-        let wanted = || components(path);
-        let common = self.steps.iter().zip(wanted()).take_while(|(step, name)| step.name == *name).count();
-        self.steps.truncate(common);
+        let (wanted, base) = (|| components(path), self.base.len());
+        let known = self.steps.iter().skip(base).zip(wanted());
+        let common = known.take_while(|(step, name)| step.name == *name).count();
+        self.steps.truncate(base + common);
         for name in wanted().skip(common) {
             match self.step(name, missing) {
                 Ok(()) => {}
                 Err(Errno::NOTDIR | Errno::LOOP) => {
-                    self.steps.clear();
                     self.walk_links(path, missing)?;
                     self.by_links = Some(path.to_vec());
                     return Ok(());
@@ -105,28 +159,26 @@ impl<'a> Tree<'a> {
         let directory = match open_directory(self.here(), name) {
             Err(Errno::NOENT) if missing == Missing::Make => {
                 mkdirat(self.here(), name, Mode::from_raw_mode(0o755))?;
-                let made = self.steps.iter().map(|step| step.name.as_slice()).chain([name]);
-                self.made.push(made.collect::<Vec<_>>().join(&b'/'));
+                self.made.push(joined(&self.steps, [name]));
                 open_directory(self.here(), name)?
             }
             opened => opened?,
         };
-        self.steps.push(Step { name: name.to_vec(), directory });
+        self.steps.push(Step { name: name.to_vec(), directory: Rc::new(directory) });
         Ok(())
     }
 
-    /// Walks from the root and replaces links by what they say.
+    /// Walks from where paths begin and replaces links by what they say.
     fn walk_links(&mut self, path: &[u8], missing: Missing) -> Result<()> {
-        let mut ahead: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
+        let refused = |why: &str| Error::refused(format!("invalid path {}: {why}", shown(path)));
+        self.go_back();
+        let mut ahead: VecDeque<_> = components(path).map(|name| (name.to_vec(), Author::Archive)).collect();
         let mut links = 0;
-        while let Some(name) = ahead.pop_front() {
+        while let Some((name, author)) = ahead.pop_front() {
             if name == b".." {
                 // The path itself is clean: only the text of a link gets here.
-                if self.steps.pop().is_none() {
-                    return Err(Error::refused(format!(
-                        "invalid path {}: a symbolic link on the way leads out of the root",
-                        shown(path)
-                    )));
+                if !self.go_up(author) {
+                    return Err(refused("a symbolic link on the way leads out of the root"));
                 }
                 continue;
             }
@@ -135,27 +187,55 @@ impl<'a> Tree<'a> {
                 Err(Errno::NOTDIR | Errno::LOOP) => links += 1,
                 Err(error) => return Err(cannot_enter(&name, error)),
             }
-            let target = self.read_link(&name)?;
+            let (target, author) = self.read_link(&name)?;
             if links > LINKS {
-                return Err(Error::refused(format!("invalid path {}: too many symbolic links", shown(path))));
+                return Err(refused("too many symbolic links"));
             }
             if target.starts_with(b"/") {
-                self.steps.clear();
+                match author {
+                    Author::Archive => self.go_back(),
+                    Author::Container => self.steps.clear(),
+                }
             }
             for part in components(&target).rev().filter(|part| *part != b".") {
-                ahead.push_front(part.to_vec());
+                ahead.push_front((part.to_vec(), author));
             }
         }
         Ok(())
     }
 
-    fn read_link(&self, name: &[u8]) -> Result<Vec<u8>> {
+    /// Goes to the directory above; an archive's links never leave where the archive is unpacked, and for a
+    /// container there is nothing above its root.
+    fn go_up(&mut self, author: Author) -> bool {
+        let same = |(step, base): (&Step, &Step)| Rc::ptr_eq(&step.directory, &base.directory);
+        let below = || self.steps.len() > self.base.len() && self.steps.iter().zip(&self.base).all(same);
+        let may = author == Author::Container || below();
+        if may {
+            self.steps.pop();
+        }
+        may
+    }
+
+    fn read_link(&self, name: &[u8]) -> Result<(Vec<u8>, Author)> {
+        let author = match &self.own {
+            Some(own) if !link_id(self.here(), name).is_ok_and(|id| own.contains(&id)) => Author::Container,
+            _ => Author::Archive,
+        };
         match readlinkat(self.here(), name, Vec::new()) {
-            Ok(target) => Ok(target.into_bytes()),
+            Ok(target) => Ok((target.into_bytes(), author)),
             Err(Errno::INVAL) => Err(cannot_enter(name, Errno::NOTDIR)),
             Err(error) => Err(cannot_enter(name, error)),
         }
     }
+}
+
+fn link_id(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(u64, u64), Errno> {
+    statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+fn joined<'n>(steps: &'n [Step], further: impl IntoIterator<Item = &'n [u8]>) -> Vec<u8> {
+    let names = steps.iter().map(|step| step.name.as_slice()).chain(further);
+    names.collect::<Vec<_>>().join(&b'/')
 }
 
 /// Opens a directory without following a link.

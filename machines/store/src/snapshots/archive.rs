@@ -17,7 +17,7 @@ use super::mounted::Access;
 use super::tree::{ContainerTree, check_writable, is_bind};
 use crate::Core;
 use crate::error::Context as _;
-use crate::layer::{CreateOptions, ExtractOptions, create, create_path, extract_unhashed};
+use crate::layer::{CreateOptions, ExtractOptions, create, create_path, extract_in_container};
 use crate::stack::Lower;
 
 impl Core {
@@ -103,7 +103,8 @@ impl Core {
             ..ExtractOptions::copy_in()
         };
         let _bound = self.quotas.obey()?;
-        Ok(extract_unhashed(tar, into.directory.as_fd(), &extract_options).map(drop)?)
+        let place = (into.tree.root.as_fd(), into.place.as_os_str().as_bytes());
+        Ok(extract_in_container(tar, place, &extract_options).map(drop)?)
     }
 
     fn destination(&self, target: &ArchiveTarget, path: &Path) -> Result<Destination<'_>> {
@@ -115,19 +116,17 @@ impl Core {
             _ => not_found(error, target, path),
         })?;
         // Where it is, and not how it was named: links lead from one mount to another.
-        let place = resolved(&tree.root, &directory).unwrap_or_else(|_| clean(path));
+        let place = resolved(&tree.root, &directory).context(|| format!("cannot find {}", path.display()))?;
         check_writable(target, &place)?;
-        Ok(Destination { directory, place, _tree: tree })
+        Ok(Destination { place, tree })
     }
 }
 
 /// A directory that is written to.
 struct Destination<'a> {
-    directory: OwnedFd,
-    /// Where it is in the container.
+    /// Where it is in the container, without links on the way.
     place: PathBuf,
-    /// Closed after the directory.
-    _tree: ContainerTree<'a>,
+    tree: ContainerTree<'a>,
 }
 
 fn find(root: &OwnedFd, target: &ArchiveTarget, path: &Path) -> Result<Location> {

@@ -55,8 +55,17 @@ impl Core {
         let told = || format!("cannot mount the volumes of container {}", target.id.short());
         // Only a thread can leave the namespace of its process, and this one must come back.
         let thread = std::thread::Builder::new().name("store-mounts".into());
-        let seen_by = target.seen_by.clone();
-        let laying = thread.spawn(move || lay_over(root, &place, laid, seen_by.as_ref())).context(told)?;
+        let (seen_by, read_only) = (target.seen_by.clone(), target.read_only);
+        let laying = thread.spawn(move || -> std::result::Result<_, Cause> {
+            let laid = lay_over(root, &place, laid, seen_by.as_ref())?;
+            // A link of a volume must not lead past it; the places to mount on are made now.
+            let sealed = Attributes { set: attribute::RDONLY, ..Attributes::default() };
+            if read_only {
+                dhow_sys::mount::set_attributes(&laid.0, sealed, false, None)?;
+            }
+            Ok(laid)
+        });
+        let laying = laying.context(told)?;
         let (root, namespace) =
             laying.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).context(told)?;
         Ok(ContainerTree { root, _namespace: Some(namespace), _turn: turn })

@@ -146,8 +146,28 @@ pub fn extract_unhashed(
     into: BorrowedFd<'_>,
     options: &ExtractOptions,
 ) -> Result<Skipped> {
+    unhashed(archive, Extractor::new(into, options))
+}
+
+/// The same into the directory `path` of a container's tree, a path without links.
+///
+/// Links that were there before mean what they mean to the programs of the container; those of the archive lead
+/// nowhere but below `path`.
+///
+/// # Errors
+/// Those of [`extract`].
+pub fn extract_in_container(
+    archive: impl Read,
+    (root, path): (BorrowedFd<'_>, &[u8]),
+    options: &ExtractOptions,
+) -> Result<Skipped> {
+    let tree = Tree::of_container(root, path)?;
+    unhashed(archive, Extractor { tree, ..Extractor::new(root, options) })
+}
+
+fn unhashed(archive: impl Read, mut extractor: Extractor<'_>) -> Result<Skipped> {
+    let options = extractor.options;
     let source = Decoder::new(archive, false, &options.limits)?;
-    let mut extractor = Extractor::new(into, options);
     let mut reader = Reader::new(BufReader::with_capacity(BUFFER, source), options.limits.clone());
     extractor.entries(&mut reader)?;
     let mut source = reader.into_inner();
@@ -259,7 +279,7 @@ impl<'a> Extractor<'a> {
         }
         let root = self.tree.enter(b"", Missing::Refuse)?;
         place::attributes(self.options, entry).set(root, &mut self.counts.skipped)?;
-        self.directories.insert(Vec::new(), (entry.accessed, entry.modified));
+        self.directories.insert(self.tree.base_path(), (entry.accessed, entry.modified));
         Ok(())
     }
 
@@ -277,12 +297,13 @@ impl<'a> Extractor<'a> {
     }
 
     fn directory_times(&mut self) -> Result<()> {
+        let mut tree = self.tree.whole();
         for (path, (accessed, modified)) in std::mem::take(&mut self.directories) {
             let times = match accessed {
                 Some(_) => timestamps(accessed, modified),
                 None => modified_only(modified),
             };
-            let directory = self.tree.enter(&path, Missing::Refuse).map_err(|error| error.at(&path))?;
+            let directory = tree.enter(&path, Missing::Refuse).map_err(|error| error.at(&path))?;
             futimens(directory, &times)
                 .map_err(|error| Error::system("times cannot be set", error).at(&path))?;
         }

@@ -43,6 +43,7 @@ impl Placing<'_> {
             EntryKind::HardLink(target) => self.hard_link(to, target)?,
             EntryKind::Symlink(target) => {
                 self.make(to, |parent| symlinkat(target.as_slice(), parent, self.name))?;
+                to.tree.note_link(self.directory, self.name)?;
                 self.finish_named(to, false)?;
             }
             EntryKind::CharDevice(major, minor) => {
@@ -57,7 +58,9 @@ impl Placing<'_> {
     fn file<R: BufRead>(&self, to: &mut Extractor<'_>, reader: &mut Reader<R>) -> Result<u64> {
         // A new file always: writing into one that is there would write through its other names.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = self.make(to, |parent| openat(parent, self.name, flags, Mode::RUSR | Mode::WUSR))?;
+        // Its mode from the beginning: a copy that is cut off leaves a file that can be read as far as it goes.
+        let mode = Mode::from_raw_mode(self.entry.mode & 0o777);
+        let file = self.make(to, |parent| openat(parent, self.name, flags, mode))?;
         let mut end = 0;
         let mut written = 0;
         while let Some((offset, bytes)) = reader.next_chunk()? {
