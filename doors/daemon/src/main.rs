@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(without_backtraces)]
+    dhow_sys::backtrace::never();
     // First of all: a launcher has one thread, and parses nothing.
     dhow_sys::trace::begin();
     dhow_runtime::launcher::enter();

@@ -11,6 +11,7 @@
 //! what it leaves that program; [`features`] tells what a kernel lacks; [`user_namespace`] makes user
 //! namespaces that nobody is in; [`trace`] tells where the time of a start goes.
 
+pub mod backtrace;
 pub mod bpf;
 pub mod channel;
 pub mod clone;

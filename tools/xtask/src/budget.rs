@@ -108,6 +108,7 @@ pub(crate) fn run() -> Result<()> {
     setup::packages(&[("busybox", "busybox-static"), ("strace", "strace"), ("valgrind", "valgrind")])?;
     shell::run("cargo build --quiet --release --package dhow --locked")?;
     let binary = bench::release_binary()?;
+    says_what_is_wrong(&binary)?;
     let engine = Engine::start_binary(&binary, &[])?;
     engine.import_busybox()?;
     let memory = memory::measure(&engine)?;
@@ -136,6 +137,20 @@ fn steps(binary: &Path) -> Result<()> {
     let mut trace = Command::new(binary);
     let status = trace.args(["debug", "trace", "start", "--rounds", "30", "--most", STEP]).status()?;
     ensure!(status.success(), "a step of a start waits for something");
+    Ok(())
+}
+
+/// A release has no tables for unwinding: it must not look for them when the environment asks for backtraces.
+fn says_what_is_wrong(binary: &Path) -> Result<()> {
+    let place = tempfile::tempdir()?;
+    let mut engine = Command::new(binary);
+    engine.args(["daemon", "-H", "unix:///dev/null/no.sock", "--pidfile"]).arg(place.path().join("pid"));
+    for (flag, name) in [("--data-root", "data"), ("--exec-root", "run")] {
+        engine.arg(flag).arg(place.path().join(name));
+    }
+    let ended = engine.env("RUST_BACKTRACE", "1").output()?;
+    let told = String::from_utf8_lossy(&ended.stderr);
+    ensure!(ended.status.code() == Some(1) && told.contains("/dev/null"), "{}: {told}", ended.status);
     Ok(())
 }
 
