@@ -8,7 +8,7 @@ use std::process::Command;
 
 use dhow_model::ports::{
     CommitRequest, Durability, Images as _, ImportRequest, Records as _, SaveFormat, SaveItem,
-    Snapshots as _, Upkeep as _,
+    Snapshots as _, Upkeep as _, VolumeCopy, VolumeRequest, Volumes as _,
 };
 use dhow_model::{ContainerId, Kind};
 use dhow_oci::ImageConfig;
@@ -20,6 +20,7 @@ const CHILD: &str = "DHOW_STORE_SMALL";
 in_both_formats! {
     a_full_disk_is_told_and_leaves_nothing_half_done,
     a_load_that_runs_full_in_any_stage_is_as_if_it_had_not_been,
+    volumes_are_whole_or_not_there_on_a_full_disk,
 }
 
 fn a_full_disk_is_told_and_leaves_nothing_half_done(format: LayerFormat) {
@@ -28,6 +29,10 @@ fn a_full_disk_is_told_and_leaves_nothing_half_done(format: LayerFormat) {
 
 fn a_load_that_runs_full_in_any_stage_is_as_if_it_had_not_been(format: LayerFormat) {
     on_a_small_disk("a_load_that_runs_full_in_any_stage_is_as_if_it_had_not_been", format, every_stage);
+}
+
+fn volumes_are_whole_or_not_there_on_a_full_disk(format: LayerFormat) {
+    on_a_small_disk("volumes_are_whole_or_not_there_on_a_full_disk", format, volumes);
 }
 
 fn on_a_small_disk(name: &str, format: LayerFormat, story: fn(&Path, LayerFormat)) {
@@ -117,6 +122,50 @@ fn story(root: &Path, format: LayerFormat) {
     let store = open(root, format);
     assert_eq!(store.images.list().unwrap().len(), 2);
     assert_eq!(store.records.containers().unwrap()[0].image_name, "base");
+}
+
+/// Made, copied, imported, filled from an image: each as if it had not been tried.
+fn volumes(root: &Path, format: LayerFormat) {
+    let store = open(root, format);
+    let base = import(&store, "base", 1_000_000).unwrap();
+    let id = ContainerId::from_random([1; 32]);
+    store.snapshots.prepare(&id, Some(&base), Durability::Committed, 0).unwrap();
+    let request = |name: &str| VolumeRequest { name: name.into(), ..VolumeRequest::default() };
+    let first = store.volumes.create(request("first")).unwrap();
+    let empty = store.volumes.create(request("empty")).unwrap();
+    let large = "x".repeat(8_000_000);
+    std::fs::write(first.mountpoint.join("file"), &large[..3_000_000]).unwrap();
+    let is_told = |error: dhow_model::Error| {
+        assert!(error.report().contains("No space left on device"), "{}", error.report());
+        assert_eq!(error.kind(), Kind::Internal);
+    };
+    is_told(store.volumes.copy("first", "second", VolumeCopy::Clone).unwrap_err());
+    is_told(store.volumes.copy("first", "third", VolumeCopy::Snapshot).unwrap_err());
+    let archive = tar(&[("small", "x"), ("large", &large)]);
+    is_told(store.volumes.import_new("fourth", &mut &archive[..]).unwrap_err());
+    let filler = first.mountpoint.join("filler");
+    fill(&filler);
+    is_told(store.volumes.populate("empty", &id, Path::new("/"), Durability::Committed).unwrap_err());
+    // A new one may fit into what the file system keeps, or be refused.
+    drop(store.volumes.create(request("fifth")));
+    assert_eq!(std::fs::read_dir(&empty.mountpoint).unwrap().count(), 0);
+    assert!(names(&root.join("staging")).is_empty());
+    let known = || -> Vec<String> { store.volumes.list().unwrap().into_iter().map(|one| one.name).collect() };
+    assert_eq!(
+        known(),
+        names(&root.join("volumes")).iter().map(|n| n.trim_end_matches('/')).collect::<Vec<_>>()
+    );
+    assert!(!known().iter().any(|name| ["second", "third", "fourth"].contains(&name.as_str())));
+    // There is room again.
+    std::fs::remove_file(filler).unwrap();
+    std::fs::write(first.mountpoint.join("file"), "small").unwrap();
+    store.volumes.populate("empty", &id, Path::new("/"), Durability::Committed).unwrap();
+    assert!(empty.mountpoint.join("file").is_file());
+    store.volumes.copy("first", "second", VolumeCopy::Clone).unwrap();
+    drop(store);
+    let store = open(root, format);
+    assert!(store.volumes.get("second").unwrap().is_some());
+    assert!(store.volumes.get("fourth").unwrap().is_none());
 }
 
 fn import(store: &Store, name: &str, size: usize) -> dhow_model::Result<dhow_model::ImageId> {

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use dhow_model::ports::{VolumeCopy, VolumeRequest};
+use dhow_model::ports::VolumeCopy;
 use dhow_model::{Error, Kind, Result, Timestamp, Volume};
 
 use super::claims::Claims;
@@ -60,7 +60,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Unpacks a tar into a volume, which is made when it is not there, and goes again when that fails.
+    /// Unpacks a tar into a volume; one that is not there is made, and only if all of it can be unpacked.
     ///
     /// # Errors
     /// What is wrong with the tar; forbidden for a snapshot.
@@ -68,24 +68,25 @@ impl Engine {
         if name.is_empty() {
             return Err(Error::invalid("a volume needs a name"));
         }
-        let is_new = self.ports.volumes.get(name)?.is_none();
+        if self.ports.volumes.get(name)?.is_none() {
+            let volume = self.ports.volumes.import_new(name, tar)?;
+            self.tell_volume("create", &volume);
+            self.tell_volume("import", &volume);
+            return Ok(volume);
+        }
         let mut claims = Claims::new(self);
-        let volume = claims.make(VolumeRequest { name: name.to_owned(), ..VolumeRequest::default() })?;
+        claims.share(name)?;
+        let volume = self.volume(name)?;
         if volume.read_only {
             return Err(Error::new(
                 Kind::Forbidden,
                 format!("import {name}: volume is a snapshot, and read-only"),
             ));
         }
-        let held = self.hold_volume(&volume)?;
-        let done = self.ports.volumes.import(name, tar);
-        drop((held, claims));
-        match done {
-            Ok(()) => self.tell_volume("import", &volume),
-            Err(_) if is_new => self.remove_volume(name, true)?,
-            Err(_) => {}
-        }
-        done.map(|()| volume)
+        let _held = self.hold_volume(&volume)?;
+        self.ports.volumes.import(name, tar)?;
+        self.tell_volume("import", &volume);
+        Ok(volume)
     }
 
     /// Containers that run and may write in a volume, in an order that is the same for everybody.

@@ -54,6 +54,12 @@ pub trait Volumes: Send + Sync {
     /// What cannot be read or written.
     fn export(&self, name: &str, out: &mut dyn Write) -> Result<()>;
 
+    /// Makes a volume of a tar, compressed or not: all of it or nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it; conflict when there is one of that name.
+    fn import_new(&self, name: &str, tar: &mut dyn Read) -> Result<Volume>;
+
     /// Unpacks a tar, compressed or not, into a volume, over what is there.
     ///
     /// # Errors

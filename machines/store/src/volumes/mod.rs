@@ -94,6 +94,10 @@ impl Volumes for VolumeStore {
         self.write_tar(name, out)
     }
 
+    fn import_new(&self, name: &str, tar: &mut dyn Read) -> Result<Volume> {
+        self.read_new(name, tar)
+    }
+
     fn import(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
         self.read_tar(name, tar)
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! rename: volume.json has the new name → the directory has it → the record has it
-//! copy:   staging/<unique>/volume/{data, volume.json} → volumes/<name> → the record
+//! copy:   staging/<unique>/volume/{data, volume.json} → volumes/<name> → the record; a new volume of an archive as well
 //! ```
 //! A start finds either the old volume or the new one: a directory without a record is adopted when its volume.json
 //! has its name, a record without a directory is forgotten.
@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dhow_model::ports::{Durability, VolumeCopy};
 use dhow_model::volume::{ANONYMOUS, check_name};
@@ -57,42 +57,68 @@ impl VolumeStore {
         let source = self.must_get(name)?;
         self.must_be_free(to)?;
         let stage = Stage::new(&core.layout)?;
-        let staged = stage.path().join("volume");
-        make_directory(&staged, 0o700)?;
-        make_directory(&staged.join("data"), 0o755)?;
+        let data = make_data(&stage)?;
         if source.size != 0 {
             // What is copied counts; its limit comes after it.
             core.quotas.available("no quota support")?;
-            core.quotas.assign(&[&staged.join("data")])?;
+            core.quotas.assign(&[&data])?;
         }
-        let _bound = core.quotas.obey()?;
-        let (from, into) = (open(&source.mountpoint)?, open(&staged.join("data"))?);
+        let bound = core.quotas.obey()?;
+        let (from, into) = (open(&source.mountpoint)?, open(&data)?);
         let told = || Error::internal(format!("cannot copy volume {name}"));
         copy_tree(from.as_fd(), into.as_fd()).map_err(|error| told().because(error))?;
-        core.limit_volume(&staged.join("data"), source.size)?;
+        drop(bound);
+        core.limit_volume(&data, source.size)?;
         let mut copy = Volume {
-            name: to.to_owned(),
-            driver: "local".into(),
-            mountpoint: core.layout.volume(to).join("data"),
-            created: Timestamp::now(),
             labels: source.labels,
             // What it stood for was copied; how large it may be stays.
             options: source.options.into_iter().filter(|(key, _)| key == "size").collect(),
-            anonymous: false,
             read_only: kind == VolumeCopy::Snapshot,
             origin: source.name,
             size: source.size,
+            ..self.plain(to)
         };
         copy.labels.remove(ANONYMOUS);
-        write_down(&staged, &copy)?;
+        self.publish(&stage, copy)
+    }
+
+    /// A crash until it is published leaves nothing of it.
+    pub(super) fn read_new(&self, name: &str, tar: &mut dyn Read) -> Result<Volume> {
+        check_name(name)?;
+        self.must_be_free(name)?;
+        let stage = Stage::new(&self.core.layout)?;
+        self.unpack(&make_data(&stage)?, tar)?;
+        self.publish(&stage, self.plain(name))
+    }
+
+    /// A volume of no options.
+    fn plain(&self, name: &str) -> Volume {
+        Volume {
+            name: name.to_owned(),
+            driver: "local".into(),
+            mountpoint: self.core.layout.volume(name).join("data"),
+            created: Timestamp::now(),
+            labels: std::collections::BTreeMap::new(),
+            options: std::collections::BTreeMap::new(),
+            anonymous: false,
+            read_only: false,
+            origin: String::new(),
+            size: 0,
+        }
+    }
+
+    /// Puts what is whole on the stage in its place, and on record.
+    fn publish(&self, stage: &Stage, volume: Volume) -> Result<Volume> {
+        let core = &self.core;
+        write_down(&stage.path().join("volume"), &volume)?;
         core.sync_files()?;
         let _change = core.begin_change();
-        self.must_be_free(to)?;
-        if !stage.publish("volume", &core.layout.volume(to))? {
-            return Err(taken(to));
+        self.must_be_free(&volume.name)?;
+        if !stage.publish("volume", &core.layout.volume(&volume.name))? {
+            return Err(taken(&volume.name));
         }
-        core.record_volume(&copy, Durability::Committed)?;
-        Ok(copy)
+        core.record_volume(&volume, Durability::Committed)?;
+        Ok(volume)
     }
 
     pub(super) fn write_tar(&self, name: &str, out: &mut dyn Write) -> Result<()> {
@@ -102,11 +128,15 @@ impl VolumeStore {
     }
 
     pub(super) fn read_tar(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
-        let directory = open(&self.must_get(name)?.mountpoint)?;
+        self.unpack(&self.must_get(name)?.mountpoint, tar)?;
+        self.core.sync_files()
+    }
+
+    fn unpack(&self, directory: &Path, tar: &mut dyn Read) -> Result<()> {
+        let directory = open(directory)?;
         let _bound = self.core.quotas.obey()?;
         let options = ExtractOptions { root_attributes: true, ..ExtractOptions::copy_in() };
-        extract_unhashed(tar, directory.as_fd(), &options).map(drop)?;
-        self.core.sync_files()
+        Ok(extract_unhashed(tar, directory.as_fd(), &options).map(drop)?)
     }
 
     fn must_get(&self, name: &str) -> Result<Volume> {
@@ -121,6 +151,14 @@ impl VolumeStore {
 
 fn taken(name: &str) -> Error {
     Error::conflict(format!("volume {name} already exists"))
+}
+
+/// A volume's directory, and its data in it, on a stage.
+fn make_data(stage: &Stage) -> Result<PathBuf> {
+    let staged = stage.path().join("volume");
+    make_directory(&staged, 0o700)?;
+    make_directory(&staged.join("data"), 0o755)?;
+    Ok(staged.join("data"))
 }
 
 fn open(directory: &Path) -> Result<File> {
