@@ -77,6 +77,29 @@ fn what_was_written_is_read_back_by_stream_time_and_number() -> Result<()> {
     Ok(())
 }
 
+/// A line without its end was dated when it began, and written when it ended: behind later ones.
+#[test]
+fn a_line_that_is_long_in_coming_is_found_by_its_time() -> Result<()> {
+    let engine = engine()?;
+    let script = "printf early; sleep 0.2; echo later >&2; sleep 0.2; echo; printf last";
+    for driver in ["json-file", "local"] {
+        engine
+            .docker(&["run", "--name", driver, "--log-driver", driver, "busybox", "sh", "-c", script])
+            .check()?;
+        let logs = |more: &[&str]| engine.docker(&[&["logs", "-t"], more, &[driver]].concat());
+        let all = logs(&[]);
+        let stamp = |text: &str| text.split(' ').next().map(str::to_owned).context("no time");
+        let (early, later) = (stamp(&all.stdout)?, stamp(&all.stderr)?);
+        assert!(later < early, "{driver}: {all:?}");
+        let until = logs(&["--until", &early]);
+        assert_eq!((&until.stdout, &until.stderr), (&format!("{early} early\n"), &all.stderr), "{driver}");
+        assert_eq!(logs(&["--since", &early]).stdout, all.stdout, "{driver}");
+        let until = logs(&["--until", &later]);
+        assert_eq!((until.stdout.as_str(), &until.stderr), ("", &all.stderr), "{driver}");
+    }
+    Ok(())
+}
+
 #[test]
 fn lines_bear_what_was_asked_for() -> Result<()> {
     let engine = engine()?;

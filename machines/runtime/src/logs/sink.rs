@@ -9,7 +9,7 @@ use dhow_model::ports::{LogFileOptions, LogOptions, LogStream};
 use dhow_model::{ContainerId, Timestamp};
 use rustix::event::PollFlags;
 
-use super::entry::{Entry, OpenLines};
+use super::entry::{Entry, OpenLines, Part};
 use super::form::{self, Form};
 use super::service::Service;
 use super::writer::{Limits, LogWriter};
@@ -24,6 +24,8 @@ pub struct Sink {
     service: Option<Box<Service>>,
     lines: OpenLines,
     last: Timestamp,
+    /// The line that the last entry was a part of.
+    last_line: Option<[u8; 32]>,
 }
 
 impl Sink {
@@ -38,13 +40,13 @@ impl Sink {
         }
         let service = service.map(Service::open).transpose()?.map(Box::new);
         let file = file.map(|file| open_file(directory, id, &file)).transpose()?;
-        Ok(Some(Self { file, service, lines: OpenLines::default(), last: Timestamp::NEVER }))
+        Ok(Some(Self { file, service, lines: OpenLines::default(), last: Timestamp::NEVER, last_line: None }))
     }
 
-    /// Adds an entry.
+    /// Adds an entry that was complete at that time.
     pub fn write(&mut self, stream: LogStream, at: Timestamp, bytes: &[u8]) {
         let part = self.lines.place(stream, bytes);
-        let at = if part.is_none() { self.later(at) } else { at };
+        let at = self.stamp(part, at);
         let entry = Entry { stream, at, bytes, part };
         if let Some(file) = &mut self.file {
             file.write(&entry);
@@ -54,17 +56,19 @@ impl Sink {
         }
     }
 
+    /// The times of a log go forward: who asks for what was written until then stops at the first that is later.
+    ///
     /// Lines that were read at once have times of their own: readers find their place again by them. Parts
-    /// of a line bear the time of its first.
-    fn later(&mut self, at: Timestamp) -> Timestamp {
-        let next = self.last.unix_nanos() + 1;
-        let at = if at <= self.last && next - at.unix_nanos() < MOST_AHEAD {
-            Timestamp::from_nanos(next)
-        } else {
-            at
-        };
-        self.last = at;
-        at
+    /// of a line bear the time of its first, unless the other stream wrote in between.
+    fn stamp(&mut self, part: Option<Part>, at: Timestamp) -> Timestamp {
+        let line = part.map(|part| part.id);
+        if line.is_none() || line != self.last_line {
+            let next = self.last.unix_nanos() + 1;
+            let is_late = at <= self.last && next - at.unix_nanos() < MOST_AHEAD;
+            self.last = if is_late { Timestamp::from_nanos(next) } else { at };
+        }
+        self.last_line = line;
+        self.last
     }
 
     /// What was added is in the file.
@@ -136,4 +140,67 @@ fn open_file(directory: &Path, id: &ContainerId, options: &LogFileOptions) -> io
     let &LogFileOptions { max_size, max_files, compress, .. } = options;
     let limits = Limits { max_size, max_files, compress };
     LogWriter::open(path, form, form.attributes(&options.attributes), limits)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use dhow_model::ports::LogFileKind;
+
+    use super::*;
+    use LogStream::{Stderr, Stdout};
+
+    /// The stream, second and text's beginning of what is in a log after these were written.
+    fn written(entries: &[(LogStream, i128, &[u8])]) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        let id = ContainerId::from_random([7; 32]);
+        let file = LogFileOptions {
+            kind: LogFileKind::Json,
+            max_size: None,
+            max_files: 1,
+            compress: false,
+            attributes: BTreeMap::new(),
+        };
+        let options = LogOptions { file: Some(file), service: None };
+        let mut sink = Sink::open(directory.path(), &id, options).unwrap().unwrap();
+        for (stream, nanos, bytes) in entries {
+            sink.write(*stream, Timestamp::from_nanos(*nanos), bytes);
+        }
+        sink.close();
+        let text = std::fs::read_to_string(form::path(directory.path(), &id, LogFileKind::Json)).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| format!("{} {}", line["log"], line["time"].as_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn parts_bear_the_time_of_the_first_unless_that_would_go_back() {
+        let second = 1_000_000_000;
+        let told = written(&[
+            (Stdout, 1, b"a"),
+            (Stdout, second, b"b"),
+            (Stdout, second, b"c\n"),
+            (Stdout, second, b"d"),
+            (Stderr, 2 * second, b"e\n"),
+            (Stderr, 2 * second, b"f\n"),
+            (Stdout, 2 * second, b"g"),
+            (Stdout, 3 * second, b"h\n"),
+            // The clock was set back.
+            (Stdout, 1, b"i\n"),
+        ]);
+        let wanted = [
+            (r#""a""#, "00.000000001Z"),
+            (r#""b""#, "00.000000001Z"),
+            (r#""c\n""#, "00.000000001Z"),
+            (r#""d""#, "01Z"),
+            (r#""e\n""#, "02Z"),
+            (r#""f\n""#, "02.000000001Z"),
+            (r#""g""#, "02.000000002Z"),
+            (r#""h\n""#, "02.000000002Z"),
+            (r#""i\n""#, "00.000000001Z"),
+        ];
+        let wanted: Vec<String> =
+            wanted.iter().map(|(text, at)| format!("{text} 1970-01-01T00:00:{at}")).collect();
+        assert_eq!(told, wanted);
+    }
 }

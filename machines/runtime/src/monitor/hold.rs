@@ -298,12 +298,11 @@ impl Loop {
         let stream = output.stream;
         match (read, &mut self.held.log) {
             (Read::Bytes(length), Some(log)) => {
-                let mut sink = |entry: &[u8], at| log.write(stream, at, entry);
-                output.splitter.push(&self.buffer[..length], now, &mut sink);
+                output.splitter.push(&self.buffer[..length], &mut |entry| log.write(stream, now, entry));
                 log.flush();
             }
             (Read::End, Some(log)) => {
-                output.splitter.finish(now, &mut |entry, at| log.write(stream, at, entry));
+                output.splitter.finish(&mut |entry| log.write(stream, now, entry));
                 log.flush();
             }
             _ => {}
@@ -392,7 +391,7 @@ impl Loop {
             let output = &mut self.held.streams.outputs[index];
             if let Some(log) = &mut self.held.log {
                 let stream = output.stream;
-                output.splitter.finish(Timestamp::now(), &mut |entry, at| log.write(stream, at, entry));
+                output.splitter.finish(&mut |entry| log.write(stream, Timestamp::now(), entry));
             }
         }
         if let Some(log) = &mut self.held.log {
