@@ -22,21 +22,29 @@ const DAMAGED: &str = "damaged";
 
 impl Core {
     /// Moves a damaged layer out of the way. Containers that have it mounted keep it.
-    pub(super) fn set_aside(&self, diff_id: &DiffId) -> Result<Option<PathBuf>> {
+    pub(crate) fn set_aside(&self, diff_id: &DiffId, from: &Path) -> Result<Option<PathBuf>> {
         let aside = self.layout.damaged();
         let now = Timestamp::now().unix_seconds();
-        let from = self.layout.layer(diff_id);
         // The same layer may be set aside more than once.
         for number in 0.. {
             let to = aside.join(format!("{}-{now}-{number}", diff_id.hex()));
-            match rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+            match rustix::fs::renameat_with(CWD, from, CWD, &to, RenameFlags::NOREPLACE) {
                 Ok(()) => return Ok(Some(to)),
                 Err(Errno::EXIST) => {}
                 Err(Errno::NOENT) => break,
-                Err(error) => return Err(error).on("set aside", &from),
+                Err(error) => return Err(error).on("set aside", from),
             }
         }
         Ok(None)
+    }
+
+    /// Takes a layer that another one has replaced out of sight: what a container may have mounted of it stays.
+    pub(crate) fn put_away(&self, diff_id: &DiffId, old: &Path) -> Result<()> {
+        let user = self.catalog().layer_user(diff_id).cloned();
+        if format_of(old) == LayerFormat::Directory && user.is_some() {
+            return self.set_aside(diff_id, old).map(drop);
+        }
+        self.trash.discard(old).map(drop)
     }
 
     /// What is not in its place takes nothing there.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use dhow_model::ports::FindingState;
 use dhow_model::{Error, Result};
 use dhow_oci::Digest;
 use dhow_oci::image::DiffId;
@@ -16,7 +17,12 @@ impl Check<'_> {
     pub(super) fn layers(&mut self) -> Result<()> {
         let needed: BTreeSet<DiffId> = self.core.catalog().stacks().flatten().copied().collect();
         for diff_id in needed {
-            self.layer(&diff_id)?;
+            // What cannot be looked at keeps nobody from looking at the others.
+            if let Err(error) = self.layer(&diff_id) {
+                let problem = format!("it cannot be looked through: {}", error.report());
+                let users = self.users(&diff_id);
+                self.note(format!("layer {diff_id}"), problem, FindingState::Repairable, users);
+            }
         }
         self.strays()
     }
@@ -33,7 +39,14 @@ impl Check<'_> {
             Err(error) => return self.damaged(diff_id, object, &error),
         };
         self.report.bytes += bytes;
+        if self.core.has_tree(diff_id) && !self.tree(diff_id, &object)? {
+            return Ok(());
+        }
         self.core.unmark_damaged(diff_id)?;
+        for stray in self.core.strays_of(diff_id)? {
+            let problem = "it belongs to no layer of this format".to_owned();
+            self.mend(stray.display().to_string(), problem, |core| core.trash.discard(&stray).map(drop));
+        }
         if !self.core.knows_tar_size(diff_id, bytes) {
             let problem = "layer.json does not say how many bytes its tar has".to_owned();
             self.mend(object.clone(), problem, |core| core.write_tar_size(diff_id, bytes));
@@ -50,13 +63,24 @@ impl Check<'_> {
         if self.repair { self.row(diff_id, object) } else { Ok(()) }
     }
 
+    /// Tells whether it is right now. One that is not is not used until it is.
+    fn tree(&mut self, diff_id: &DiffId, object: &str) -> Result<bool> {
+        let anew = self.core.tree_again(diff_id)?;
+        let Some(how) = self.core.tree_differs(&anew)? else { return Ok(true) };
+        self.core.mark_damaged(diff_id);
+        self.core.mounts.forget(diff_id);
+        let problem = format!("its tree is not that of its tar: {how}");
+        let users = self.users(diff_id);
+        Ok(self.mend_for(users, object.to_owned(), problem, |core| core.put_tree(&anew)))
+    }
+
     /// Set aside when it may be touched: then a load brings it again.
     fn damaged(&mut self, diff_id: &DiffId, object: String, error: &Error) -> Result<()> {
         self.core.mark_damaged(diff_id);
         self.core.mounts.forget(diff_id);
         let mut problem = error.report();
         if self.repair
-            && let Some(aside) = self.core.set_aside(diff_id)?
+            && let Some(aside) = self.core.set_aside(diff_id, &self.core.layout.layer(diff_id))?
         {
             problem = format!("{problem}; it is set aside as {}", aside.display());
             self.core.forget_size(diff_id)?;

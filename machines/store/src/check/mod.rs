@@ -3,7 +3,7 @@
 //! | what | must be | is made again from |
 //! |---|---|---|
 //! | a layer's tar, or its tree with the recipe | bytes whose digest is its name | nothing: it is set aside, and comes back with the next load |
-//! | a layer's index | what is made of the tar | the tar |
+//! | a layer's index, or its tree | what is made of the tar | the tar |
 //! | a tree's `layer.json` | how many bytes its tar has | the tar |
 //! | a layer's row | the bytes that its files take | the files |
 //! | a configuration | bytes whose digest is its name, naming layers that are here | nothing |
@@ -50,6 +50,9 @@ impl Upkeep for UpkeepStore {
     }
 }
 
+/// Images and containers that a finding touches.
+type Users = (Vec<String>, Vec<String>);
+
 /// A check under way.
 struct Check<'a> {
     core: &'a Core,
@@ -60,30 +63,39 @@ struct Check<'a> {
 impl Check<'_> {
     /// Notes something that can be mended, and mends it when that is wanted.
     fn mend(&mut self, object: String, problem: String, repair: impl FnOnce(&Core) -> Result<()>) {
-        let mut finding = Finding {
-            object,
-            problem,
-            state: FindingState::Repairable,
-            images: Vec::new(),
-            containers: Vec::new(),
-        };
+        self.mend_for((Vec::new(), Vec::new()), object, problem, repair);
+    }
+
+    /// The same for what is not used until it is mended. Tells whether it is.
+    fn mend_for(
+        &mut self,
+        users: Users,
+        object: String,
+        mut problem: String,
+        repair: impl FnOnce(&Core) -> Result<()>,
+    ) -> bool {
+        let mut state = FindingState::Repairable;
         if self.repair {
             match repair(self.core) {
-                Ok(()) => finding.state = FindingState::Repaired,
-                Err(error) => finding.problem = format!("{}; {}", finding.problem, error.report()),
+                Ok(()) => state = FindingState::Repaired,
+                Err(error) => problem = format!("{problem}; {}", error.report()),
             }
         }
-        self.report.findings.push(finding);
+        self.note(object, problem, state, users);
+        state == FindingState::Repaired
     }
 
     /// Notes something that nothing here can mend.
-    fn lost(&mut self, object: String, problem: String, (images, containers): (Vec<String>, Vec<String>)) {
-        let state = FindingState::Lost;
+    fn lost(&mut self, object: String, problem: String, users: Users) {
+        self.note(object, problem, FindingState::Lost, users);
+    }
+
+    fn note(&mut self, object: String, problem: String, state: FindingState, (images, containers): Users) {
         self.report.findings.push(Finding { object, problem, state, images, containers });
     }
 
     /// The images and containers that have a layer.
-    fn users(&self, diff_id: &DiffId) -> (Vec<String>, Vec<String>) {
+    fn users(&self, diff_id: &DiffId) -> Users {
         let catalog = self.core.catalog();
         let images = catalog.images.values().filter(|entry| entry.layers().contains(diff_id));
         let images: BTreeSet<String> = images.map(name).collect();

@@ -42,6 +42,7 @@ mod extract;
 mod owners;
 mod pipeline;
 mod remove;
+mod same;
 mod tree;
 
 pub use attributes::Skipped;
@@ -55,4 +56,5 @@ pub use extract::{
 };
 pub(crate) use extract::{OPAQUE_NAME, PREFIX};
 pub use remove::remove;
+pub(crate) use same::difference;
 pub(crate) use tree::{clean, components, split};

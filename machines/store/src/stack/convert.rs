@@ -75,12 +75,7 @@ impl Core {
         }
         // Said before the work; whoever comes later is seen below.
         self.may_go(&self.catalog(), diff_id, format)?;
-        let stage = Stage::new(&self.layout)?;
-        let layer = self.receive_again(&stage, diff_id, format)?;
-        if layer.telling == Telling::NeedsTar {
-            let tar = File::open(place.join(TAR)).on("open", &place)?;
-            keep(tar, &stage.path().join(&layer.name).join(TAR))?;
-        }
+        let (stage, layer) = self.made_again(diff_id, format)?;
         let made = stage.path().join(&layer.name);
         if format_of(&made) != format {
             tracing::info!(%diff_id, "the layer stays a directory: its tar has no index");
@@ -88,18 +83,17 @@ impl Core {
         }
         let size = size_on_disk(&made)?;
         self.sync_files()?;
-        self.put_instead(&stage, &layer, format, size)
+        self.put_instead(*diff_id, || self.exchange(&stage, &layer, format, size))
     }
 
     /// Exchanges the two. Which size is right is not known to a start after a crash in between: so it is
     /// off the record meanwhile, and such a start measures.
-    fn put_instead(&self, stage: &Stage, layer: &NewLayer, format: LayerFormat, size: u64) -> Result<bool> {
-        let diff_id = layer.diff_id;
+    pub(super) fn put_instead<T>(&self, diff_id: DiffId, exchange: impl FnOnce() -> Result<T>) -> Result<T> {
         self.database.write(Durability::Committed, move |connection| {
             let mut forget = connection.prepare_cached("DELETE FROM layer WHERE diff_id = ?1")?;
             forget.execute([diff_id.to_string()]).map(drop)
         })?;
-        let exchanged = self.exchange(stage, layer, format, size);
+        let exchanged = exchange();
         let row = [(diff_id, self.catalog().layers.get(&diff_id).copied().unwrap_or_default())];
         self.database.write(Durability::Committed, move |connection| layer_rows(connection, &row))?;
         exchanged
@@ -132,6 +126,18 @@ impl Core {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// The layer, whole and verified, on a stage; its tar is written and taken in anew.
+    pub(super) fn made_again(&self, diff_id: &DiffId, format: LayerFormat) -> Result<(Stage, NewLayer)> {
+        let place = self.layout.layer(diff_id);
+        let stage = Stage::new(&self.layout)?;
+        let layer = self.receive_again(&stage, diff_id, format)?;
+        if layer.telling == Telling::NeedsTar {
+            let tar = File::open(place.join(TAR)).on("open", &place)?;
+            keep(tar, &stage.path().join(&layer.name).join(TAR))?;
+        }
+        Ok((stage, layer))
     }
 
     fn receive_again(&self, stage: &Stage, diff_id: &DiffId, format: LayerFormat) -> Result<NewLayer> {

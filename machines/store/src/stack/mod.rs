@@ -84,9 +84,13 @@ pub(crate) fn receive(
     }
 }
 
-/// What the layer in this directory is.
+/// What the layer in this directory is. No layer has both, unless somebody put the other there: then it is its
+/// tree that is mounted.
 pub(crate) fn format_of(directory: &Path) -> LayerFormat {
-    if directory.join(tarred::INDEX).exists() { LayerFormat::Tar } else { LayerFormat::Directory }
+    match directory.join(unpack::TREE).is_dir() || !directory.join(tarred::INDEX).exists() {
+        true => LayerFormat::Directory,
+        false => LayerFormat::Tar,
+    }
 }
 
 /// Bytes that the layer in this directory takes.
@@ -113,7 +117,7 @@ impl Core {
     pub(crate) fn publish_layer(&self, stage: &Stage, layer: &NewLayer) -> Result<u64> {
         let place = self.layout.layer(&layer.diff_id);
         if self.is_marked_damaged(&layer.diff_id) {
-            self.trash.discard(&place)?;
+            self.put_away(&layer.diff_id, &place)?;
             self.mounts.forget(&layer.diff_id);
         }
         stage.publish(&layer.name, &place)?;

@@ -13,7 +13,7 @@ use dhow_oci::image::DiffId;
 use super::fan::fan;
 use super::recipe::replay;
 use super::tarred::{TAR, hash, join};
-use super::unpack::read_info;
+use super::unpack::{RECIPE, TREE, read_info};
 use crate::Core;
 use crate::error::{Context as _, Error, Kind, Result};
 
@@ -74,8 +74,8 @@ fn copy(mut tar: File, out: &mut dyn Write) -> io::Result<(Digest, u64)> {
 
 /// Makes the tar of a tree again.
 fn tell(directory: &Path, out: &mut dyn Write) -> io::Result<(Digest, u64)> {
-    let recipe = File::open(directory.join("recipe"))?;
-    let root: OwnedFd = File::open(directory.join("fs"))?.into();
+    let recipe = File::open(directory.join(RECIPE))?;
+    let root: OwnedFd = File::open(directory.join(TREE))?.into();
     let mut hashing = Hashing { out, hash: Sha256::new() };
     let size = replay(recipe, &root, &mut hashing)?;
     Ok((hashing.hash.finish(), size))

@@ -19,6 +19,11 @@ use crate::layout::make_directory;
 use crate::staging::Stage;
 use crate::tar::Limits;
 
+/// A layer's tree, how to get its tar back, and what is written beside them.
+pub(super) const TREE: &str = "fs";
+pub(super) const RECIPE: &str = "recipe";
+pub(super) const INFO: &str = "layer.json";
+
 /// What is written beside a layer's tree.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct LayerInfo {
@@ -28,7 +33,7 @@ pub(super) struct LayerInfo {
 
 /// Reads what is written beside the tree of the layer in this directory.
 pub(super) fn read_info(directory: &Path) -> Result<LayerInfo> {
-    let path = directory.join("layer.json");
+    let path = directory.join(INFO);
     let text = std::fs::read(&path).on("read", &path)?;
     serde_json::from_slice(&text).on("read", &path)
 }
@@ -37,14 +42,14 @@ pub(super) fn read_info(directory: &Path) -> Result<LayerInfo> {
 pub(super) fn unpack(stage: &Stage, name: &str, archive: impl Read) -> Result<NewLayer> {
     let directory = stage.path().join(name);
     make_directory(&directory, 0o700)?;
-    let tree = directory.join("fs");
+    let tree = directory.join(TREE);
     make_directory(&tree, 0o755)?;
     let limits = Limits::default();
     let (start, archive) = look_ahead(archive)?;
     // Where it is not compressed the stream's digest is the diff id: one hash does.
     let compressed = Compression::detect(&start) != Compression::None;
     let source = Decoder::new(archive, compressed, &limits)?;
-    let recipe = directory.join("recipe");
+    let recipe = directory.join(RECIPE);
     let (recorder, mut tee) = Recorder::start(&recipe, source, limits)?;
     let root: OwnedFd = File::open(&tree).on("open", &tree)?.into();
     let options = ExtractOptions { hash_blob: false, ..ExtractOptions::layer() };
@@ -72,7 +77,7 @@ pub(super) fn unpack(stage: &Stage, name: &str, archive: impl Read) -> Result<Ne
 
 /// Writes it.
 pub(super) fn write_info(directory: &Path, info: &LayerInfo) -> Result<()> {
-    let path = directory.join("layer.json");
+    let path = directory.join(INFO);
     let text = serde_json::to_vec(info).on("write", &path)?;
     std::fs::write(&path, text).on("write", &path)
 }
