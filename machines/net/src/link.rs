@@ -255,12 +255,22 @@ impl Links {
     /// # Errors
     /// The kernel's.
     pub fn take_loopback6(&mut self, bridge: Index) -> io::Result<()> {
-        let begin =
-            [SIX, 128, 0, 0, libc::RT_TABLE_LOCAL, libc::RTPROT_STATIC, 0, libc::RTN_LOCAL, 0, 0, 0, 0];
-        let mut message = Message::new(libc::RTM_NEWROUTE, CREATE | REPLACE, &begin);
-        message.put(libc::RTA_DST, &Ipv6Addr::LOCALHOST.octets()).number(libc::RTA_OIF, bridge.0);
-        message.number(libc::RTA_PRIORITY, AFTER_LO + bridge.0);
+        let message = loopback6(libc::RTM_NEWROUTE, CREATE | REPLACE, bridge);
         self.socket.request(&message).map_err(told(format!("let ::1 come by the link {}", bridge.0)))
+    }
+
+    /// Takes that back; it is no error when it is not there.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn leave_loopback6(&mut self, bridge: Index) -> io::Result<()> {
+        match self.socket.request(&loopback6(libc::RTM_DELROUTE, 0, bridge)) {
+            // Nor has a kernel without version 6 such a route.
+            Err(failure) if matches!(failure.errno, Errno::SRCH | Errno::OPNOTSUPP | Errno::AFNOSUPPORT) => {
+                Ok(())
+            }
+            done => done.map_err(told(format!("keep ::1 from the link {}", bridge.0))),
+        }
     }
 
     /// Removes a link; that it is gone already is no error.
@@ -298,6 +308,14 @@ impl Links {
         self.socket.dump(&question, |answer| found.extend(route(answer))).map_err(told("list routes"))?;
         Ok(found)
     }
+}
+
+fn loopback6(kind: u16, flags: u16, bridge: Index) -> Message {
+    let begin = [SIX, 128, 0, 0, libc::RT_TABLE_LOCAL, libc::RTPROT_STATIC, 0, libc::RTN_LOCAL, 0, 0, 0, 0];
+    let mut message = Message::new(kind, flags, &begin);
+    message.put(libc::RTA_DST, &Ipv6Addr::LOCALHOST.octets()).number(libc::RTA_OIF, bridge.0);
+    message.number(libc::RTA_PRIORITY, AFTER_LO + bridge.0);
+    message
 }
 
 /// What can be changed of a link.

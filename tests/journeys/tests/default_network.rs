@@ -110,6 +110,41 @@ fn an_engine_that_is_to_make_no_rules_makes_none_and_says_what_that_means() -> R
     Ok(())
 }
 
+/// Whether a bridge takes packets for the host's loopback. Without our rules that would be everybody's (CVE-2020-8558).
+fn takes_loopback(engine: &Engine) -> Result<bool> {
+    let name = "{{index .Options \"com.docker.network.bridge.name\"}}";
+    let bridge = engine.docker(&["network", "inspect", "bridge", "-f", name]).ok().to_owned();
+    let switch = format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet");
+    let routes =
+        must(engine.within_network(Path::new("ip")).args(["-6", "route", "show", "table", "local"]))?;
+    let six = routes.lines().any(|route| route.starts_with("local ::1 ") && route.contains(&bridge));
+    Ok(six || engine.in_network(|| std::fs::read_to_string(&switch))?.trim() == "1")
+}
+
+#[test]
+fn a_bridge_takes_what_is_the_loopbacks_while_a_port_is_published_there() -> Result<()> {
+    let mut engine = engine(&["--ipv6", "--fixed-cidr-v6", "fd17::/64"])?;
+    let _outside = engine.outside()?;
+    docker(&engine, "run -d --init --name none busybox sleep 1000").ok();
+    docker(&engine, "run -d --init --name other -p 192.0.2.1:8079:80 busybox sleep 1000").ok();
+    ensure!(!takes_loopback(&engine)?, "nothing is published on it");
+    for published in ["127.0.0.1:8080:80", "8080:80", "[::1]:8080:80"] {
+        docker(&engine, &format!("run -d --init --name one -p {published} busybox sleep 1000")).ok();
+        ensure!(takes_loopback(&engine)?, "{published} is");
+        docker(&engine, "rm -f one").ok();
+        ensure!(!takes_loopback(&engine)?, "{published} is no more");
+    }
+    docker(&engine, "run -d --init --name one -p 127.0.0.1:8080:80 busybox sleep 1000").ok();
+    engine.kill()?;
+    engine.launch()?;
+    ensure!(takes_loopback(&engine)?, "the next engine publishes the same");
+    engine.kill()?;
+    engine.launch_with(&["--iptables=false", "--ipv6", "--fixed-cidr-v6", "fd17::/64"])?;
+    ensure!(!takes_loopback(&engine)?, "there are no rules any more that keep others away");
+    docker(&engine, "exec one true").ok();
+    Ok(())
+}
+
 #[test]
 fn new_networks_have_the_options_that_flags_say() -> Result<()> {
     let engine = engine(&["--default-network-opt", "bridge=com.docker.network.driver.mtu=1300"])?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
-use dhow_model::network::{Driver, Network};
+use dhow_model::network::Network;
 use dhow_model::ports::ShouldBe;
 
 use super::annex::{self, Annex, Names};
@@ -40,8 +40,8 @@ pub(super) fn mtu(network: &Network) -> Option<u32> {
     said.parse().ok().filter(|mtu| *mtu > 0)
 }
 
-/// Makes the bridge of a network, or completes one that is there; `guarded` says that there are rules for it.
-pub(super) fn make(links: &mut Links, network: &Network, (mark, guarded): (&str, bool)) -> io::Result<()> {
+/// Makes the bridge of a network, or completes one that is there.
+pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Result<()> {
     let name = network.bridge();
     let (bridge, own) = match links.find(&name)? {
         Some(bridge) if bridge.kind != "bridge" => {
@@ -69,23 +69,36 @@ pub(super) fn make(links: &mut Links, network: &Network, (mark, guarded): (&str,
     if network.is_isolated(true) {
         links.change(bridge, &Change { names_itself: Some(false), ..Change::default() })?;
     }
-    links.configure(bridge, &gateways.collect::<Vec<_>>(), &[])?;
-    // Only our rules keep others away from what is the loopback's.
-    if network.internal || !guarded {
-        return Ok(());
-    }
-    // What is published on addresses of the loopback comes back by the bridge.
-    if network.ipv4 {
-        links.change(bridge, &Change { loopback: Some(true), ..Change::default() })?;
-    }
-    if network.ipv6 { links.take_loopback6(bridge) } else { Ok(()) }
+    links.configure(bridge, &gateways.collect::<Vec<_>>(), &[])
 }
 
-/// Without rules no bridge of ours takes what is the loopback's.
-pub(super) fn close_loopbacks(links: &mut Links, networks: &[Network], mark: &str) -> io::Result<()> {
-    for network in networks.iter().filter(|network| network.driver == Driver::Bridge) {
-        if let Some(bridge) = links.find(&network.bridge())?.filter(|bridge| bridge.alias == mark) {
+/// Lets what is for the host's loopback come back by a bridge, or no longer: only that of ports that are published there
+/// does, and only our rules keep all else away.
+pub(super) fn open_loopback(links: &mut Links, bridge: &str, open: Loopback) -> io::Result<()> {
+    let Some(bridge) = links.find(bridge)?.map(|bridge| bridge.index) else { return Ok(()) };
+    if open.four {
+        links.change(bridge, &Change { loopback: Some(true), ..Change::default() })?;
+    }
+    if open.six { links.take_loopback6(bridge) } else { Ok(()) }
+}
+
+/// The versions of which a bridge takes what is the loopback's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Loopback {
+    pub(super) four: bool,
+    pub(super) six: bool,
+}
+
+/// No packet for the host's loopback comes by these bridges of ours any more.
+pub(super) fn close_loopbacks<'n>(
+    links: &mut Links,
+    bridges: impl Iterator<Item = &'n str>,
+    mark: &str,
+) -> io::Result<()> {
+    for bridge in bridges {
+        if let Some(bridge) = links.find(bridge)?.filter(|bridge| bridge.alias == mark) {
             links.change(bridge.index, &Change { loopback: Some(false), ..Change::default() })?;
+            links.leave_loopback6(bridge.index)?;
         }
     }
     Ok(())

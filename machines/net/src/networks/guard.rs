@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dhow_model::network::{Network, Published};
 use dhow_model::ports::Publication;
 
+use super::bridges::Loopback;
 use super::forwarding::Forwarding;
 use crate::firewall::{
     self, Access, Face, Firewall, Gate, Keeper, Neighbours, Ownership, Policy, Port, Protocol, Reach, Rules,
@@ -166,6 +167,20 @@ impl Guard {
             ports.retain(|port| firewall.rules().ports.contains(port));
             firewall.publish(&ports, &[])
         })
+    }
+
+    /// The versions of which ports of containers on a bridge are published on addresses of the loopback, too.
+    pub(super) fn opens(&self, bridge: &str) -> Loopback {
+        let mut opens = Loopback::default();
+        if let Some(open) = &*lock(&self.open) {
+            let firewall = lock(&open.firewall);
+            let ports = firewall.rules().ports.iter().filter(|port| port.bridge == bridge);
+            for port in ports.filter(|port| port.host.is_none_or(|host| host.is_loopback())) {
+                opens.four |= port.container.is_ipv4();
+                opens.six |= port.container.is_ipv6();
+            }
+        }
+        opens
     }
 
     /// A host that was no router before is none for others now.

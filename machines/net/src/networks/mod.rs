@@ -29,6 +29,7 @@ use crate::dns::{Listeners, Server};
 use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
 use annex::{Annex, Known, Rooms, Shape};
+use bridges::Loopback;
 use claim::Claim;
 use forwarding::Forwarding;
 use guard::Guard;
@@ -95,7 +96,9 @@ impl HostNetworks {
     /// The rules come before the bridge: nothing is ever open that should not be.
     fn set_up_bridge(&self, network: &Network) -> io::Result<()> {
         self.guard.add(network, &self.forwarding)?;
-        self.with_links(|links| bridges::make(links, network, (&self.mark, self.policy.rules)))?;
+        self.with_links(|links| bridges::make(links, network, &self.mark))?;
+        // One that was made anew, or by another engine.
+        self.open_loopback(&network.bridge(), Loopback::default())?;
         let forwarded = self.policy.forwarding && !network.internal;
         if !forwarded {
             return Ok(());
@@ -104,6 +107,20 @@ impl HostNetworks {
         self.forwarding.was_off()?;
         let links = self.with_links(Links::all)?;
         Forwarding::switch_on(network, links.iter().map(|link| link.name.as_str()))
+    }
+
+    /// Lets what is published on addresses of the loopback come back by a bridge, where it did not `before`.
+    fn open_loopback(&self, bridge: &str, before: Loopback) -> io::Result<()> {
+        let open = self.guard.opens(bridge);
+        if open == before {
+            return Ok(());
+        }
+        self.with_links(|links| {
+            if (before.four && !open.four) || (before.six && !open.six) {
+                bridges::close_loopbacks(links, std::iter::once(bridge), &self.mark)?;
+            }
+            bridges::open_loopback(links, bridge, open)
+        })
     }
 
     /// A link that cannot be given its addresses does not stay.
@@ -282,10 +299,13 @@ impl Networks for HostNetworks {
         let missing = self
             .with_links(|links| bridges::tidy(links, should_be, &self.mark))
             .map_err(failed("cannot remove links that nobody needs"))?;
-        if !self.policy.rules {
-            self.with_links(|links| bridges::close_loopbacks(links, &should_be.known, &self.mark))
-                .map_err(failed("cannot keep others away from the loopback"))?;
-        }
+        let bridges: Vec<String> = should_be.known.iter().map(Network::bridge).collect();
+        let publishes = |bridge: &&str| {
+            self.policy.rules && should_be.published.iter().any(|publication| publication.bridge == **bridge)
+        };
+        let closed = bridges.iter().map(String::as_str).filter(|bridge| !publishes(bridge));
+        self.with_links(|links| bridges::close_loopbacks(links, closed, &self.mark))
+            .map_err(failed("cannot keep others away from the loopback"))?;
         self.guard.clear_unwanted();
         if should_be.used.is_empty() {
             return Ok(missing);
@@ -395,11 +415,24 @@ impl Networks for HostNetworks {
     }
 
     fn publish(&self, publication: &Publication) -> Result<()> {
-        self.guard.publish(publication).map_err(failed("cannot publish ports"))
+        let before = self.guard.opens(&publication.bridge);
+        let published = self.guard.publish(publication);
+        // The rules are in force before anything comes by the bridge that they keep away.
+        let published = published.and_then(|()| {
+            self.open_loopback(&publication.bridge, before).inspect_err(|_| {
+                if let Err(error) = self.guard.unpublish(publication) {
+                    tracing::warn!("take published ports back: {error}");
+                }
+            })
+        });
+        published.map_err(failed("cannot publish ports"))
     }
 
     fn unpublish(&self, publication: &Publication) -> Result<()> {
-        self.guard.unpublish(publication).map_err(failed("cannot take published ports back"))
+        let before = self.guard.opens(&publication.bridge);
+        let gone = self.guard.unpublish(publication);
+        let gone = gone.and_then(|()| self.open_loopback(&publication.bridge, before));
+        gone.map_err(failed("cannot take published ports back"))
     }
 }
 

@@ -200,13 +200,23 @@ pub(crate) fn serve(sandbox: &Sandbox, protocol: Protocol, port: u16, name: &'st
     }
 }
 
-/// Asks a server.
+/// Asks a server, of which it is not certain that it is reached.
 pub(crate) fn ask(sandbox: &Sandbox, protocol: Protocol, address: &str, port: u16) -> io::Result<String> {
+    ask_for(PATIENCE, sandbox, protocol, (address, port))
+}
+
+/// Asks a server, and waits so long: no datagram is sent twice, so one that is lost is never answered.
+pub(crate) fn ask_for(
+    patience: Duration,
+    sandbox: &Sandbox,
+    protocol: Protocol,
+    (address, port): (&str, u16),
+) -> io::Result<String> {
     let address = SocketAddr::new(address.parse().unwrap(), port);
     within(sandbox, || match protocol {
         Protocol::Tcp => {
-            let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
+            let mut stream = TcpStream::connect_timeout(&address, patience)?;
+            stream.set_read_timeout(Some(patience))?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
             Ok(answer)
@@ -214,7 +224,7 @@ pub(crate) fn ask(sandbox: &Sandbox, protocol: Protocol, address: &str, port: u1
         _ => {
             let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
             let socket = UdpSocket::bind(any)?;
-            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_read_timeout(Some(patience))?;
             socket.connect(address)?;
             talk(&socket)
         }

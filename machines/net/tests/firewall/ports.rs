@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dhow_net::firewall::{Access, Face, Network, Policy, Port, Protocol, Rules, Source, text};
 
-use crate::lab::{self, HOST4, HOST6, ask, lab, port, serve, within};
+use crate::lab::{self, HOST4, HOST6, ask, ask_for, lab, port, serve, within};
 use crate::{BOTH, firewall, on};
 
 #[test]
@@ -195,10 +195,12 @@ fn ports_come_and_go_while_others_are_talked_to() {
     let rules = Rules { networks, ports, ..Rules::default() };
     let mut firewall = firewall(&lab, rules.clone());
     std::thread::scope(|scope| {
+        // A machine with much to do may answer late; what is lost is not answered at all.
+        let patience = Duration::from_secs(60);
         let talking = scope.spawn(|| {
             for _ in 0..200 {
-                ask(&lab.outside, Protocol::Tcp, HOST4, 8080).unwrap();
-                ask(&lab.outside, Protocol::Udp, HOST4, 8080).unwrap();
+                ask_for(patience, &lab.outside, Protocol::Tcp, (HOST4, 8080)).unwrap();
+                ask_for(patience, &lab.outside, Protocol::Udp, (HOST4, 8080)).unwrap();
             }
         });
         let mut changes = 0;

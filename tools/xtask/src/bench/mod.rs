@@ -10,6 +10,7 @@ mod archive;
 mod cases;
 mod cgroup;
 mod copy;
+mod growth;
 mod many;
 pub(crate) mod memory;
 mod network;
@@ -33,6 +34,11 @@ pub(crate) fn run(only: Option<&str>, rounds: usize) -> Result<()> {
     for case in cases::ALL.iter().filter(|case| only.is_none_or(|text| case.name.contains(text))) {
         let contenders = (case.contenders)(&arena)?;
         let table = series::run(case, contenders, rounds)?;
+        report::print(&table);
+        tables.push(table);
+    }
+    if only.is_none_or(|text| growth::NAME.contains(text)) {
+        let table = growth::measure(&arena)?;
         report::print(&table);
         tables.push(table);
     }

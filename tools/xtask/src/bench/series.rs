@@ -88,7 +88,8 @@ fn able<'a>(case: &Case, contenders: Vec<Contender<'a>>) -> Result<Vec<Contender
     Ok(able)
 }
 
-fn row(name: &'static str, mut times: Vec<Duration>, processor: Duration) -> Row {
+/// The figures of a contender; the processor time is that of all the times together.
+pub(crate) fn row(name: &'static str, mut times: Vec<Duration>, processor: Duration) -> Row {
     times.sort();
     let at = |index: usize| times.get(index.min(times.len().saturating_sub(1))).map_or(0.0, |t| micros(*t));
     let rounds = u32::try_from(times.len().max(1)).unwrap_or(u32::MAX);
