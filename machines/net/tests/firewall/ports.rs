@@ -194,9 +194,9 @@ fn ports_come_and_go_while_others_are_talked_to() {
     let ports = vec![port(Protocol::Tcp, 8080, "10.1.0.2", 80), port(Protocol::Udp, 8080, "10.1.0.2", 80)];
     let rules = Rules { networks, ports, ..Rules::default() };
     let mut firewall = firewall(&lab, rules.clone());
+    // A machine with much to do may answer late; what is lost is not answered at all.
+    let patience = Duration::from_secs(60);
     std::thread::scope(|scope| {
-        // A machine with much to do may answer late; what is lost is not answered at all.
-        let patience = Duration::from_secs(60);
         let talking = scope.spawn(|| {
             for _ in 0..200 {
                 ask_for(patience, &lab.outside, Protocol::Tcp, (HOST4, 8080)).unwrap();
