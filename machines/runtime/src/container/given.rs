@@ -7,19 +7,23 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use dhow_oci::runtime::{IdMapping, Mount, NamespaceKind, Spec};
-use rustix::fs::{FileType, Gid, Uid};
+use dhow_sys::mount::attribute;
+use rustix::fs::{AtFlags, FileType, Gid, Uid};
+use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
 
 use super::Stdio;
 use super::error::{Context as _, Error, Result};
 use super::init::{devices, mounts};
 use super::plan::{IdentityPlan, MountPlan, Plan, Source};
+use crate::cgroups::Cgroup;
 
 /// Makes and opens what the process of a plan needs.
-pub(super) fn prepare(plan: &mut Plan, spec: &Spec) -> Result<()> {
+pub(super) fn prepare(plan: &mut Plan, spec: &Spec, cgroup: Option<&Cgroup>) -> Result<()> {
     if !plan.namespaces.is_private(NamespaceKind::User) {
         return Ok(());
     }
+    give_cgroup(plan, cgroup)?;
     for number in 0..plan.mounts.len() {
         let Some(mount) = plan.mounts.get(number) else { continue };
         let made = match &mount.source {
@@ -64,6 +68,27 @@ pub fn clone_bind(mount: &Mount) -> Result<Option<OwnedFd>> {
     mounts::bound(None, &planned).map(Some)
 }
 
+/// Gives the container's own cgroup to its root, where it may write there: what the kernel says can be given away
+/// (cgroups(7), "Cgroup delegation containment").
+fn give_cgroup(plan: &Plan, cgroup: Option<&Cgroup>) -> Result<()> {
+    let writable =
+        |mount: &MountPlan| mount.source == Source::Cgroup && mount.attributes.set & attribute::RDONLY == 0;
+    let is_own = plan.namespaces.is_new(NamespaceKind::Cgroup) && plan.mounts.iter().any(writable);
+    let Some(directory) = cgroup.and_then(Cgroup::birth_directory).filter(|_| is_own) else { return Ok(()) };
+    let Some((uid, gid)) = outside(plan, (0, 0)) else { return Ok(()) };
+    let given = std::fs::read_to_string("/sys/kernel/cgroup/delegate").unwrap_or_default();
+    for name in std::iter::once(".").chain(given.lines()) {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        match rustix::fs::chownat(directory, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), flags)
+        {
+            // Controllers that it has not.
+            Err(Errno::NOENT) => {}
+            done => done.doing(|| format!("give {name} of the cgroup to the container's root"))?,
+        }
+    }
+    Ok(())
+}
+
 fn is_dev(mount: &MountPlan) -> bool {
     mount.destination == Path::new("/dev") && mount.is("tmpfs") && !mount.copy_up && mount.id_map.is_none()
 }
@@ -78,14 +103,8 @@ fn dev(plan: &Plan, mount: &MountPlan, spec: &Spec) -> Result<OwnedFd> {
     let owner = |(uid, gid): (u32, u32)| outside(plan, (uid, gid)).unwrap_or((uid, gid));
     let tree = file_system(mount)?;
     let (uid, gid) = owner((0, 0));
-    rustix::fs::chownat(
-        &tree,
-        "",
-        Some(Uid::from_raw(uid)),
-        Some(Gid::from_raw(gid)),
-        rustix::fs::AtFlags::EMPTY_PATH,
-    )
-    .doing(what)?;
+    rustix::fs::chownat(&tree, "", Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::EMPTY_PATH)
+        .doing(what)?;
     let listed = spec.linux.as_ref().map_or(&[][..], |linux| &linux.devices);
     // Modes are those that were asked for.
     let before = rustix::process::umask(rustix::fs::Mode::empty());

@@ -97,7 +97,7 @@ pub fn spawn_init(mut request: InitRequest<'_>) -> Result<Init> {
     if request.devices == DeviceRules::LeftOut {
         plan.close_device_nodes();
     }
-    given::prepare(&mut plan, request.spec)?;
+    given::prepare(&mut plan, request.spec, request.cgroup)?;
     given::give_streams(&request.stdio, request.spec.linux.as_ref(), &plan.identity);
     let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the container's process")?;
     let (spec, id, bundle) = (request.spec, request.id, request.bundle);

@@ -236,7 +236,13 @@ fn map_ids(plan: Option<&Plan>, mount: &MountPlan, tree: &OwnedFd, map: &IdMap) 
     };
     let userns = super::userns::with_mappings(&users, &groups).doing(what)?;
     let attributes = Attributes { set: attribute::IDMAP, ..Attributes::default() };
-    set_attributes(tree, attributes, map.recursive, Some(userns.as_fd())).doing(what)
+    match set_attributes(tree, attributes, map.recursive, Some(userns.as_fd())) {
+        // NFS, CIFS, and what the kernel makes by itself.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+            Err(error).doing(|| format!("{}: its file system maps no owners", what()))
+        }
+        done => done.doing(what),
+    }
 }
 
 /// runc's words.
