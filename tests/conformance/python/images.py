@@ -64,6 +64,7 @@ def story_pruning_takes_what_has_no_name(client):
     container = client.containers.run("busybox", "touch /x", detach=True)
     container.wait()
     unnamed = container.commit()
+    assert unnamed.attrs["Parent"] == client.images.get("busybox").id
     assert unnamed.id in [i.id for i in client.images.list(filters={"dangling": True})]
     container.remove()
     used = client.df()["LayersSize"]

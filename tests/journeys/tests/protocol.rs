@@ -211,6 +211,21 @@ fn answers_have_the_shape_of_the_version_asked_for() -> Result<()> {
     Ok(())
 }
 
+/// What is asked for wrongly is told before what is not there.
+#[test]
+fn logs_without_a_stream_are_refused_whatever_they_are_of() -> Result<()> {
+    let engine = engine()?;
+    let refused = engine.connect()?.request("GET", "/containers/nobody/logs", &Value::Null)?;
+    let said = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(
+        refused.status == 400 && said.contains("must specify at least one of 'stdout' or 'stderr'"),
+        "{said}"
+    );
+    let missing = engine.connect()?.request("GET", "/containers/nobody/logs?stdout=1", &Value::Null)?;
+    assert_eq!(missing.status, 404);
+    Ok(())
+}
+
 /// The head of what is answered to these bytes, and its body.
 fn answer_to(engine: &Engine, request: &str) -> Result<String> {
     let mut socket = UnixStream::connect(engine.socket())?;

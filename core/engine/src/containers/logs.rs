@@ -20,11 +20,11 @@ impl Engine {
     /// # Errors
     /// In Docker's words when no stream is chosen or the log cannot be read back.
     pub fn container_logs(&self, text: &str, query: LogQuery) -> Result<Log> {
-        let entry = self.container(text)?;
-        let record = entry.record();
+        // Before the container is looked for, as with Docker.
         if !query.stdout && !query.stderr {
-            return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
+            return Err(Error::invalid("must specify at least one of 'stdout' or 'stderr'"));
         }
+        let record = self.container(text)?.record();
         let kind = file_of(&record)?;
         // A container that does not run writes nothing more.
         let follow = query.follow && record.state.running().is_some();

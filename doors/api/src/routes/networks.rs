@@ -18,10 +18,11 @@ pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
         ("GET", []) => Box::pin(list(call)),
         ("POST", ["create"]) => Box::pin(create(call)),
         ("POST", ["prune"]) => Box::pin(prune(call)),
-        ("GET", [name]) => Box::pin(inspect(call, (*name).into())),
-        ("DELETE", [name]) => Box::pin(remove(call, (*name).into())),
-        ("POST", [name, "connect"]) => Box::pin(connect(call, (*name).into())),
-        ("POST", [name, "disconnect"]) => Box::pin(disconnect(call, (*name).into())),
+        // A name may have slashes in it.
+        ("GET", name) => Box::pin(inspect(call, name.join("/"))),
+        ("DELETE", name @ [_, ..]) => Box::pin(remove(call, name.join("/"))),
+        ("POST", [name @ .., "connect"]) if !name.is_empty() => Box::pin(connect(call, name.join("/"))),
+        ("POST", [name @ .., "disconnect"]) if !name.is_empty() => Box::pin(disconnect(call, name.join("/"))),
         _ => not_found(),
     }
 }

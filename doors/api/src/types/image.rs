@@ -130,13 +130,14 @@ impl<'a> Inspection<'a> {
             id: image.id.to_string(),
             repo_tags,
             repo_digests,
-            parent: legacy(52).then(|| text(image.parent)),
+            parent: (legacy(52) || image.parent.is_some()).then(|| text(image.parent)),
             comment: &config.comment,
             created: config.created.as_deref(),
             container: legacy(45).then_some(""),
             // Docker leaves it out from 1.45 on; docker-compose 1.29 talks the newest version and reads it.
             container_config: container_defaults(image, ApiVersion::of(44)),
-            docker_version: legacy(52).then_some(&config.docker_version),
+            docker_version: (legacy(52) || !config.docker_version.is_empty())
+                .then_some(&config.docker_version),
             author: &config.author,
             config: container_defaults(image, version),
             architecture: &config.architecture,
