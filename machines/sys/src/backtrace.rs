@@ -24,6 +24,7 @@ pub fn never() {
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
 }
 
+#[allow(clippy::disallowed_methods, reason = "there is no other thread yet")]
 fn set(value: impl AsRef<std::ffi::OsStr>) {
     // SAFETY: nobody reads the environment meanwhile: the process has one thread.
     unsafe { env::set_var(SWITCH, value) }
