@@ -226,7 +226,7 @@ fn a_volume_that_lost_its_data_is_named_and_refused(format: LayerFormat) {
     assert_eq!(report.findings.len(), 1, "{report:?}");
     assert_eq!(report.findings[0].state, FindingState::Lost);
     let volumes = &stored.place.store.volumes;
-    let refused = volumes.attach("data").unwrap_err();
+    let refused = volumes.attach("data", &|_| Ok(Vec::new())).unwrap_err();
     assert_eq!(refused.kind(), Kind::Corrupt, "{}", refused.report());
     assert_eq!(volumes.usage("data").unwrap(), 0);
     volumes.remove("data").unwrap();

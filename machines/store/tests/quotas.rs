@@ -181,12 +181,12 @@ fn what_a_crash_left_of_limits_is_cleared_and_what_is_missing_set_again() {
         let store = open(root);
         assert_eq!(limited(root), [7]);
         assert_eq!(store.volumes.limit("carried").unwrap(), None);
-        store.volumes.attach("carried").unwrap();
+        store.volumes.attach("carried", &|_| Ok(Vec::new())).unwrap();
         let limit = store.volumes.limit("carried").unwrap().unwrap();
         assert_ne!(limit.project, project);
         assert!(limit.used > 100_000, "{limit:?}");
         assert!(is_full(fill(&volume.mountpoint.join("deep/file"), 2 * MEGABYTE).1));
-        store.volumes.attach("carried").unwrap();
+        store.volumes.attach("carried", &|_| Ok(Vec::new())).unwrap();
         assert_eq!(store.volumes.limit("carried").unwrap().unwrap().project, limit.project);
     });
 }

@@ -134,6 +134,10 @@ fn what_cannot_be_mounted_is_told() -> Result<()> {
         (["type=none", "o=bind", "device=/no/such/place"], "no such file or directory"),
         (["type=nosuchfs", "o=password=secret,x=1", "device=//192.0.2.1/x"], "no such device"),
         (["type=tmpfs", "o=bogus=1", "device=tmpfs"], "data: bogus=1: invalid argument"),
+        (
+            ["type=nfs", "o=addr=no.such.host.invalid", "device=:/srv"],
+            "error resolving passed in network volume address: lookup no.such.host.invalid: ",
+        ),
     ] {
         create(&options).ok();
         let refused = engine.docker(&["run", "--name", "user", "-v", "wrong:/w", "busybox", "true"]);

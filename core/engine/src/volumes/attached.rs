@@ -26,7 +26,7 @@ impl Engine {
     pub(crate) fn attach_volumes(&self, record: &Container) -> Result<()> {
         for volume in self.known_volumes(record).filter(|volume| volume.size != 0) {
             // Its data may have been carried to another disk.
-            self.ports.volumes.attach(&volume.name)?;
+            self.mount_volume(&volume.name)?;
         }
         self.hold(self.mounted_volumes(record), record.id.to_string()).map(Held::keep)
     }
@@ -55,13 +55,17 @@ impl Engine {
         ContainerId::from_random(self.ports.host.random()).to_string()
     }
 
+    fn mount_volume(&self, name: &str) -> Result<()> {
+        self.ports.volumes.attach(name, &|server| self.ports.networks.look_up(server))
+    }
+
     fn hold(&self, names: Vec<String>, user: String) -> Result<Held<'_>> {
         let mut held = Held { engine: self, names: Vec::new(), user };
         for name in names {
             let users = self.users_of(&name);
             let mut users = lock(&users);
             if users.is_empty() {
-                self.ports.volumes.attach(&name)?;
+                self.mount_volume(&name)?;
             }
             users.insert(held.user.clone());
             drop(users);

@@ -39,4 +39,4 @@ pub use sample::{BlockCount, CpuSample, DirectionCounts, InterfaceCounts, Memory
 pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat, SnapshotUsage, Snapshots};
 pub use upkeep::{CheckReport, Finding, FindingState, Upkeep};
 pub use user_space::UserSpace;
-pub use volumes::{VolumeCopy, VolumeLimit, VolumeRequest, Volumes};
+pub use volumes::{LookUp, VolumeCopy, VolumeLimit, VolumeRequest, Volumes};

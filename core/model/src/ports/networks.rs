@@ -65,6 +65,13 @@ pub trait Networks: Send + Sync {
     /// Ends that; it is no error when nobody is served.
     fn stop_names(&self, container: &ContainerId);
 
+    /// The addresses that the host's name servers have for a name, those of version 4 first; none, when they know of
+    /// none. Takes as long as they do.
+    ///
+    /// # Errors
+    /// When none of them answers.
+    fn look_up(&self, name: &str) -> Result<Vec<IpAddr>>;
+
     /// Whether a port of the host is free for a container.
     ///
     /// # Errors

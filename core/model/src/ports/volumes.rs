@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::Durability;
@@ -67,11 +68,11 @@ pub trait Volumes: Send + Sync {
     fn import(&self, name: &str, tar: &mut dyn Read) -> Result<()>;
 
     /// Mounts what a volume stands for, where its data are; nothing, when that is mounted already. Makes sure of its
-    /// limit.
+    /// limit. Servers that are not in /etc/hosts are asked for with `look_up`.
     ///
     /// # Errors
     /// In Docker's words, with the kernel's.
-    fn attach(&self, name: &str) -> Result<()>;
+    fn attach(&self, name: &str, look_up: LookUp<'_>) -> Result<()>;
 
     /// Takes that away again: nobody uses it any more.
     ///
@@ -88,6 +89,9 @@ pub trait Volumes: Send + Sync {
     /// Bytes that its files take of this store: nothing, for what is mounted from elsewhere.
     fn usage(&self, name: &str) -> Result<u64>;
 }
+
+/// Answers the addresses of a name.
+pub type LookUp<'a> = &'a dyn Fn(&str) -> Result<Vec<IpAddr>>;
 
 /// What a copy of a volume is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,8 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
 
 /// As many as resolvers look at (`MAXNS`).
 const MOST: usize = 3;
+/// As many as old resolvers look at (`MAXDNSRCH`).
+const MOST_DOMAINS: usize = 6;
 const LARGEST: u64 = 64 << 10;
 const PORT: u16 = 53;
 
@@ -43,6 +45,11 @@ impl HostServers {
         Arc::clone(&known.1)
     }
 
+    /// What is tried behind names without a dot.
+    pub(super) fn search(&self) -> Vec<String> {
+        search(&self.read().unwrap_or_default())
+    }
+
     fn stamp(&self) -> Option<Stamp> {
         let of = std::fs::metadata(&self.path).ok()?;
         Some((of.dev(), of.ino(), of.size(), (of.mtime(), of.mtime_nsec()), (of.ctime(), of.ctime_nsec())))
@@ -66,6 +73,16 @@ fn servers(text: &str) -> Arc<[SocketAddr]> {
         return Arc::new([SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))]);
     }
     all
+}
+
+/// The last line of `search` or `domain` counts.
+fn search(text: &str) -> Vec<String> {
+    let lines = text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        matches!(words.next()?, "search" | "domain")
+            .then(|| words.take(MOST_DOMAINS).map(str::to_owned).collect())
+    });
+    lines.last().unwrap_or_default()
 }
 
 /// `fe80::1%eth0` is an address of a link.
@@ -96,6 +113,7 @@ mod tests {
         let wanted: Vec<SocketAddr> =
             ["192.0.2.1:53", "[2001:db8::1]:53", "[fe80::1%7]:53"].map(|text| text.parse().unwrap()).into();
         assert_eq!(*servers(text), *wanted);
+        assert_eq!(search(text), ["a", "b"]);
         assert_eq!(*servers("options edns0\n"), ["127.0.0.1:53".parse::<SocketAddr>().unwrap()]);
     }
 

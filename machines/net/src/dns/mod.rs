@@ -4,7 +4,7 @@
 //! the container's own network namespace: nobody else can ask. A packet is read as a `question`; what it asks for
 //! is asked of [`Names`], which is the engine, and `answer` writes what that knows. All other questions are handed
 //! on by `forward` to the servers of the `host`, or those that the container was given, with `sockets` of the
-//! container's namespace; how many at a time is a matter of `share`.
+//! container's namespace; how many at a time is a matter of `share`. What the engine itself wants to know is `look_up`.
 //!
 //! Nothing is kept: a container that is closed leaves no task and no socket, and so does an engine that is killed.
 
@@ -13,12 +13,14 @@ mod forward;
 mod guest;
 mod host;
 mod listeners;
+mod look_up;
 mod question;
 mod share;
 mod sockets;
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -98,6 +100,17 @@ impl Server {
         if let Some(task) = self.tasks().remove(container) {
             task.abort();
         }
+    }
+
+    /// The addresses that the host's servers have for a name, those of version 4 first; none, when they know of none.
+    /// Blocks for as long as they take, and is called from no task.
+    ///
+    /// # Errors
+    /// When none of them answers, or it is no name.
+    pub fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        let (shared, name) = (Arc::clone(&self.shared), name.to_owned());
+        let asked = self.runtime.spawn(async move { shared.look_up(&name).await });
+        self.runtime.block_on(asked).map_err(io::Error::other)?
     }
 
     fn tasks(&self) -> std::sync::MutexGuard<'_, HashMap<ContainerId, AbortHandle>> {

@@ -403,6 +403,10 @@ impl Networks for HostNetworks {
         self.server.close(container);
     }
 
+    fn look_up(&self, name: &str) -> Result<Vec<IpAddr>> {
+        self.server.look_up(name).map_err(failed("cannot look up a name"))
+    }
+
     fn check_port(&self, protocol: &str, host: IpAddr, port: u16) -> Result<()> {
         ports::check(protocol, host, port).map_err(|error| {
             let (kind, words) = match error.kind() {

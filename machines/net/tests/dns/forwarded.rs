@@ -160,3 +160,22 @@ fn one_question_that_is_lost_is_asked_again_and_changes_no_order() {
     ask(&container, "www.example", Rtype::A);
     assert_eq!(names(&first).len(), 4, "the first server is not asked first any more");
 }
+
+#[test]
+fn the_engine_itself_asks_the_hosts_servers() {
+    let Some((_lab, engine, _, asked)) = world() else { return };
+    let found =
+        |name: &str| engine.server.look_up(name).map(|found| found.iter().map(IpAddr::to_string).collect());
+    let found = |name: &str| -> Vec<String> { found(name).unwrap() };
+    assert_eq!(found("nas.example"), ["203.0.113.1"]);
+    assert_eq!(found("missing.example"), Vec::<String>::new());
+    assert_eq!(found("large.example").len(), 100);
+    assert_eq!(found("forged.example"), ["203.0.113.1"]);
+    let failure = engine.server.look_up("failing.example").unwrap_err();
+    assert_eq!(failure.to_string(), "no name server of the host answers");
+    assert!(engine.server.look_up("no name\n").is_err());
+    asked.lock().unwrap().clear();
+    engine.host_asks(&[&format!("{OUTSIDE4}\nsearch one.example two.example")]);
+    assert_eq!(found("nas"), ["203.0.113.1"]);
+    assert_eq!(names(&asked), ["nas.one.example", "nas.one.example"]);
+}

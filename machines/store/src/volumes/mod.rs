@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use dhow_model::ports::{Durability, VolumeCopy, VolumeLimit, VolumeRequest, Volumes};
+use dhow_model::ports::{Durability, LookUp, VolumeCopy, VolumeLimit, VolumeRequest, Volumes};
 use dhow_model::volume::{check_name, check_options};
 use dhow_model::{ContainerId, Error, Kind, Result, Timestamp, Volume};
 use rusqlite::Connection;
@@ -102,13 +102,18 @@ impl Volumes for VolumeStore {
         self.read_tar(name, tar)
     }
 
-    fn attach(&self, name: &str) -> Result<()> {
+    fn attach(&self, name: &str, look_up: LookUp<'_>) -> Result<()> {
         let volume = self.get(name)?.ok_or_else(|| no_such(name))?;
         if !volume.mountpoint.is_dir() {
             return Err(Error::new(Kind::Corrupt, format!("the data of volume {name} are lost: remove it")));
         }
         self.core.limit_volume(&volume.mountpoint, volume.size)?;
-        volume.mount().map_or(Ok(()), |asked| attach::attach(&volume, &address::resolved(asked)?))
+        let Some(asked) = volume.mount() else { return Ok(()) };
+        let asked = address::resolved(asked, look_up).map_err(|error| {
+            let place = volume.mountpoint.display();
+            Error::internal(format!("error while mounting volume '{place}': {error}"))
+        })?;
+        attach::attach(&volume, &asked)
     }
 
     fn detach(&self, name: &str) -> Result<()> {
