@@ -1,7 +1,10 @@
 //! A listing: one row an object, as a table, as JSON lines, or by a template.
 
+use gotmpl::Value;
 use serde_json::{Map, Value as Json};
 
+use super::go::functions::LABEL_WITHOUT_KEY;
+use super::go::values;
 use super::tabwriter::LISTING;
 use super::template::{Fields, Template};
 use crate::error::{Error, Result};
@@ -53,16 +56,15 @@ impl Listing {
 
     /// The whole text of a listing.
     pub(crate) fn show<R: Row>(&self, rows: impl IntoIterator<Item = R>) -> Result<String> {
-        let (unreadable, wrong) = match R::TRIED_FIRST {
-            true => ("failed to parse template", "failed to execute template"),
-            false => ("template parsing error", "template parsing error"),
-        };
+        let unreadable = if R::TRIED_FIRST { "failed to parse template" } else { "template parsing error" };
         let template =
             Template::parse(&self.source).map_err(|why| Error::said(format!("{unreadable}: {why}")))?;
-        let failed = |why| Error::said(format!("{wrong}: {why}"));
+        let failed = |why| Error::said(format!("template parsing error: {why}"));
         if R::TRIED_FIRST {
             let as_given = Template::parse(&self.given).ok();
-            as_given.map_or(Ok(()), |given| given.try_fields(&Headings::<R>::new())).map_err(failed)?;
+            let nothing = Headings::<R>::nothing();
+            let tried = as_given.map_or(Ok(()), |given| given.try_with(&Headings::<R>::new(), &nothing));
+            tried.map_err(|why| Error::said(format!("failed to execute template: {why}")))?;
         }
         let mut text = String::new();
         for row in rows {
@@ -77,6 +79,15 @@ impl Listing {
     }
 }
 
+/// What is said of a field that a row does not have.
+fn unknown<R: Row>(name: &str) -> String {
+    let has_labels = R::FIELDS.iter().any(|(field, _)| *field == "Labels");
+    match name {
+        "Label" if has_labels => LABEL_WITHOUT_KEY.to_owned(),
+        _ => format!("can't evaluate field {name} in type {}", R::TYPE),
+    }
+}
+
 struct Answers<'a, R>(&'a R);
 
 impl<R: Row> Fields for Answers<'_, R> {
@@ -84,7 +95,7 @@ impl<R: Row> Fields for Answers<'_, R> {
         let Some(name) = path.first() else {
             return Ok(self.plain_document());
         };
-        let unknown = || format!("can't evaluate field {name} in type {}", R::TYPE);
+        let unknown = || unknown::<R>(name);
         let value = self.0.field(name).ok_or_else(unknown)?;
         path[1..].iter().try_fold(value, |value, name| {
             value.get(name).cloned().ok_or_else(|| format!("can't evaluate field {name} in type string"))
@@ -98,6 +109,11 @@ impl<R: Row> Fields for Answers<'_, R> {
             true => text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"),
             false => text,
         }
+    }
+
+    fn row(&self) -> Value {
+        let json = self.as_json(&self.plain_document(), true);
+        values::row(R::TYPE, &self.document(), json)
     }
 
     fn document(&self) -> Json {
@@ -123,13 +139,19 @@ impl<R: Row> Headings<R> {
     fn new() -> Headings<R> {
         Headings(std::marker::PhantomData)
     }
+
+    /// A row in which there is nothing.
+    fn nothing() -> Value {
+        let fields = R::FIELDS.iter().map(|(name, _)| ((*name).to_owned(), Json::from("")));
+        values::row(R::TYPE, &Json::Object(fields.collect()), String::new())
+    }
 }
 
 impl<R: Row> Fields for Headings<R> {
     fn lookup(&self, path: &[String]) -> Result<Json, String> {
         let Some(name) = path.first() else { return Ok(self.document()) };
         let heading = R::FIELDS.iter().find(|(field, _)| field == name).map(|(_, heading)| *heading);
-        let unknown = || format!("can't evaluate field {name} in type {}", R::TYPE);
+        let unknown = || unknown::<R>(name);
         let heading = heading.map(Json::from).ok_or_else(unknown)?;
         match path.get(1) {
             Some(name) => Err(format!("can't evaluate field {name} in type string")),

@@ -8,7 +8,6 @@ use gotmpl::{TemplateError, Value};
 use serde_json::Value as Json;
 
 use super::go::functions::{functions, header_functions};
-use super::go::structure;
 use super::go::tree::Tree;
 use super::go::values;
 use super::value::printed;
@@ -25,8 +24,11 @@ pub(crate) enum Template {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Segment {
     Text(String),
-    Field { path: Vec<String>, json: bool, at: usize },
+    Field { path: Vec<String>, json: bool, place: Place },
 }
+
+/// Where a field stands: its line, and its column there.
+type Place = (usize, usize);
 
 /// Answers for fields: a row of a listing, or a document.
 pub(crate) trait Fields {
@@ -34,6 +36,10 @@ pub(crate) trait Fields {
     fn lookup(&self, path: &[String]) -> Result<Json, String>;
     /// Everything, for `{{.}}` and for full templates.
     fn document(&self) -> Json;
+    /// The same as a value of Go.
+    fn row(&self) -> Value {
+        values::untyped(&self.document())
+    }
     /// A value as `json` writes it; `whole` when it is everything.
     fn as_json(&self, value: &Json, _whole: bool) -> String {
         value.to_string()
@@ -51,15 +57,15 @@ impl Template {
     pub(crate) fn render(&self, fields: &impl Fields) -> Result<String, String> {
         match self {
             Template::Plain(segments) => render_plain(segments, fields),
-            Template::Full(tree) => run(tree, &values::untyped(&fields.document())),
+            Template::Full(tree) => run_typed(tree, &fields.row()),
         }
     }
 
-    /// Tries the fields of a template that is only texts and fields.
-    pub(crate) fn try_fields(&self, fields: &impl Fields) -> Result<(), String> {
+    /// Tries a template with a row in which there is nothing.
+    pub(crate) fn try_with(&self, fields: &impl Fields, nothing: &Value) -> Result<(), String> {
         match self {
             Template::Plain(segments) => render_plain(segments, fields).map(drop),
-            Template::Full(_) => Ok(()),
+            Template::Full(tree) => run_typed(tree, nothing).map(drop),
         }
     }
 
@@ -86,8 +92,7 @@ impl Template {
 
 /// Reads any template, to be run over a value of Go.
 pub(crate) fn read(source: &str) -> Result<Tree, String> {
-    structure::check(source)?;
-    Tree::parse(source, &functions(true)).map_err(parse_words)
+    Tree::parse(source, &functions(true))
 }
 
 /// Runs a template; a map must have the keys that it is asked for.
@@ -98,23 +103,6 @@ pub(crate) fn run(tree: &Tree, value: &Value) -> Result<String, String> {
 /// The same, but what a map does not have is `<no value>`, and what a struct does not have an error.
 pub(crate) fn run_typed(tree: &Tree, value: &Value) -> Result<String, String> {
     tree.run(functions(false), value).map_err(execution_words)
-}
-
-fn parse_words(error: TemplateError) -> String {
-    match error {
-        TemplateError::Parse { line, message, .. } | TemplateError::Lex { line, message, .. } => {
-            format!(
-                "template: :{line}: {}",
-                message
-                    .replace("unterminated string", "unterminated quoted string")
-                    .replace("unterminated character literal", "unterminated character constant")
-                    .replace("unterminated raw string", "unterminated raw quoted string")
-                    .replace("empty command", "missing value for command")
-            )
-        }
-        TemplateError::UndefinedFunction(name) => format!("template: :1: function \"{name}\" not defined"),
-        other => format!("template: :1: {other}"),
-    }
 }
 
 fn execution_words(error: TemplateError) -> String {
@@ -129,22 +117,21 @@ fn render_plain(segments: &[Segment], fields: &impl Fields) -> Result<String, St
     for segment in segments {
         match segment {
             Segment::Text(text) => out.push_str(text),
-            Segment::Field { path, json, at } => out.push_str(&field(fields, path, *json, *at)?),
+            Segment::Field { path, json, place } => out.push_str(&field(fields, path, *json, *place)?),
         }
     }
     Ok(out)
 }
 
-fn field(fields: &impl Fields, path: &[String], json: bool, at: usize) -> Result<String, String> {
-    let value = fields.lookup(path).map_err(|why| missing(fields, path, at, &why))?;
+fn field(fields: &impl Fields, path: &[String], json: bool, place: Place) -> Result<String, String> {
+    let value = fields.lookup(path).map_err(|why| missing(path, place, &why))?;
     Ok(if json { fields.as_json(&value, path.is_empty()) } else { printed(&value) })
 }
 
-/// Go names the place of the first name that is not there.
-fn missing(fields: &impl Fields, path: &[String], at: usize, why: &str) -> String {
-    let found = (1..path.len()).take_while(|length| fields.lookup(&path[..*length]).is_ok()).count();
-    let before: usize = path[..found].iter().map(|name| name.len() + 1).sum();
-    format!("template: :1:{}: executing \"\" at <.{}>: {why}", at + before, path.join("."))
+/// Go says that a chain of fields is where its second name is.
+fn missing(path: &[String], (line, column): Place, why: &str) -> String {
+    let before = if path.len() > 1 { path[0].len() + 1 } else { 0 };
+    format!("template: :{line}:{}: executing \"\" at <.{}>: {why}", column + before, path.join("."))
 }
 
 /// Takes a template apart if it is only texts and fields.
@@ -162,9 +149,10 @@ fn plain(source: &str) -> Option<Vec<Segment>> {
             None => (false, word),
         };
         let path = path(word)?;
-        let place = source.len() - rest.len() + text.len() + 2 + action.find(word)?;
-        let line = source[..place].rfind('\n').map_or(0, |end| end + 1);
-        segments.push(Segment::Field { path, json, at: place - line });
+        let at = source.len() - rest.len() + text.len() + 2 + action.find(word)?;
+        let line = source[..at].rfind('\n').map_or(0, |end| end + 1);
+        let place = (source[..at].matches('\n').count() + 1, at - line);
+        segments.push(Segment::Field { path, json, place });
         rest = tail;
     }
     if !rest.is_empty() {

@@ -4,8 +4,15 @@ use std::sync::Arc;
 
 use gotmpl::{FuncMap, TemplateError, Value};
 
-use super::tree::{FIELD, FLAT, ITEMS, PRINT};
+use super::builtins::BUILTINS;
+use super::tree::{CALLED, FAIL, FIELD, FLAT, ITEMS, PRINT, TOLD, TYPED};
 use super::values;
+
+/// Docker's `.Label "key"` is a method of rows.
+const LABEL: &str = "Label";
+pub(crate) const LABEL_WITHOUT_KEY: &str = "wrong number of args for Label: want 1 got 0";
+/// Blanks that one `pad` makes.
+const MOST_BLANKS: i64 = 1 << 16;
 
 type Function = fn(&[Value]) -> Result<Value, TemplateError>;
 
@@ -15,7 +22,15 @@ pub(crate) fn functions(strict: bool) -> FuncMap {
         (PRINT, |given| Ok(text(values::print(argument(given, 0)?)))),
         (FLAT, |given| Ok(flat(argument(given, 0)?))),
         (ITEMS, items),
-        ("index", index),
+        (TYPED, typed),
+        (FAIL, |given| Err(TemplateError::Exec(string(given, 0)?))),
+        ("\0call", |given| {
+            let why = match argument(given, 2)? {
+                Value::Nil => "call of nil".to_owned(),
+                other => format!("non-function {} of type {}", string(given, 1)?, values::type_in_go(other)),
+            };
+            Err(calling("call", given, &why))
+        }),
         ("json", |given| Ok(text(values::to_json(argument(given, 0)?)))),
         ("split", |given| {
             let (words, separator) = (string(given, 0)?, string(given, 1)?);
@@ -25,20 +40,16 @@ pub(crate) fn functions(strict: bool) -> FuncMap {
         ("title", |given| Ok(text(title(&string(given, 0)?)))),
         ("lower", |given| Ok(text(string(given, 0)?.to_lowercase()))),
         ("upper", |given| Ok(text(string(given, 0)?.to_uppercase()))),
-        ("pad", |given| {
-            let blanks = |index| Ok::<_, TemplateError>(" ".repeat(count(given, index)?));
-            let words = string(given, 0)?;
-            if words.is_empty() {
-                return Ok(text(words));
-            }
-            Ok(text(format!("{}{words}{}", blanks(1)?, blanks(2)?)))
-        }),
-        ("truncate", |given| {
-            let words = string(given, 0)?;
-            let end = words.char_indices().nth(count(given, 1)?).map_or(words.len(), |(end, _)| end);
-            Ok(text(words[..end].to_owned()))
-        }),
+        ("\0pad", |given| pad(given, &given[1..])),
+        ("\0truncate", |given| truncate(given, &given[1..])),
+        // For who asks whether there are such.
+        ("pad", |given| pad(given, given)),
+        ("truncate", |given| truncate(given, given)),
         ("label", |given| {
+            let row = argument(given, 0)?;
+            if !values::is_row(row) || values::field(row, "Labels", true).is_err() {
+                return Err(at(given, 2, &uncallable(row, LABEL, true, "1")));
+            }
             let labels = argument(given, 0)?.field("__labels");
             Ok(labels
                 .and_then(|map| map.field(&string(given, 1).ok()?))
@@ -46,7 +57,14 @@ pub(crate) fn functions(strict: bool) -> FuncMap {
                 .unwrap_or_else(|| text(String::new())))
         }),
     ]);
+    for (name, builtin) in BUILTINS {
+        let told = move |given: &[Value]| {
+            builtin(given.get(1..).unwrap_or_default()).map_err(|why| calling(name, given, &why))
+        };
+        functions.insert(format!("{TOLD}{name}"), Arc::new(told));
+    }
     functions.insert(FIELD.into(), Arc::new(move |given: &[Value]| field(given, strict)));
+    functions.insert(CALLED.into(), Arc::new(move |given: &[Value]| called(given, strict)));
     functions
 }
 
@@ -56,6 +74,10 @@ pub(crate) fn header_functions() -> FuncMap {
     let docker_s = ["json", "split", "join", "title", "lower", "upper", "pad", "truncate"];
     let mut all = functions(true);
     all.extend(table(&docker_s.map(|name| (name, same))));
+    // They are told where they are called, before what they are given.
+    let same_told: Function = |given| argument(given, 1).cloned();
+    all.extend(table(&["\0pad", "\0truncate"].map(|name| (name, same_told))));
+    all.extend(table(&[(TYPED, |given| argument(given, 2).cloned())]));
     let label: Function = |given| {
         let key = string(given, 1)?;
         let last = key.rsplit('.').next().unwrap_or_default();
@@ -76,25 +98,110 @@ fn table(functions: &[(&str, Function)]) -> FuncMap {
         .collect()
 }
 
-/// `\0field VALUE PLACE NAME…`: the place is for the words of what is not there.
+/// `\0field VALUE WHERE NAME…`
 fn field(given: &[Value], strict: bool) -> Result<Value, TemplateError> {
-    let names = given.get(2..).unwrap_or_default();
-    names.iter().try_fold(argument(given, 0)?.clone(), |value, name| {
-        values::field(&value, name.as_str().unwrap_or_default(), strict).map_err(|why| {
-            let chain: String = names.iter().map(|name| format!(".{name}")).collect();
-            let place = given.get(1).map(ToString::to_string).unwrap_or_default();
-            TemplateError::Exec(format!("{place}: executing \"\" at <{chain}>: {why}"))
-        })
+    walk(argument(given, 0)?, given.get(2..).unwrap_or_default(), strict).map_err(|why| at(given, 1, &why))
+}
+
+fn walk(value: &Value, names: &[Value], strict: bool) -> Result<Value, String> {
+    names.iter().try_fold(value.clone(), |value, name| {
+        let name = name.as_str().unwrap_or_default();
+        if name == LABEL && values::is_row(&value) && values::field(&value, "Labels", strict).is_ok() {
+            return Err(LABEL_WITHOUT_KEY.to_owned());
+        }
+        values::field(&value, name, strict)
     })
 }
 
-/// What can be ranged over and counted: Go's structs cannot.
-fn items(given: &[Value]) -> Result<Value, TemplateError> {
-    let value = argument(given, 0)?;
-    match values::shape(value) {
-        Some(shape) => Err(TemplateError::Exec(format!("range can't iterate over a {shape}"))),
-        None => Ok(value.clone()),
+/// `\0called VALUE WHERE NAMES COUNT`: rows have methods, documents have fields.
+fn called(given: &[Value], strict: bool) -> Result<Value, TemplateError> {
+    let names = string(given, 2)?;
+    let (before, last) = names.rsplit_once('.').unwrap_or(("", &names));
+    let before = before.split('.').filter(|name| !name.is_empty());
+    let before: Vec<Value> = before.map(|name| text(name.to_owned())).collect();
+    let owner = walk(argument(given, 0)?, &before, strict).map_err(|why| at(given, 1, &why))?;
+    let why = uncallable(&owner, last, strict, &string(given, 3)?);
+    Err(at(given, 1, &why))
+}
+
+/// Why a field cannot be given so many arguments: a row's are methods without any, a struct's and a map's are none.
+fn uncallable(owner: &Value, name: &str, strict: bool, count: &str) -> String {
+    match (values::is_row(owner), values::shape(owner), values::field(owner, name, strict)) {
+        (true, _, Ok(_)) => format!("wrong number of args for {name}: want 0 got {count}"),
+        (false, Some(_), Ok(_)) => format!("{name} has arguments but cannot be invoked as function"),
+        (_, Some(_), Err(why)) => why,
+        _ => format!("{name} is not a method but has arguments"),
     }
+}
+
+/// `\0typed TYPE WHERE VALUE`
+fn typed(given: &[Value]) -> Result<Value, TemplateError> {
+    let value = argument(given, 2)?;
+    let wanted = string(given, 0)?;
+    let fits = match value {
+        Value::String(_) => wanted == "string",
+        Value::Int(_) | Value::Uint(_) => wanted == "int",
+        Value::List(_) => wanted == "[]string" && !values::is_missing(value),
+        _ => false,
+    };
+    // What a map does not have is nothing of its type.
+    if fits || values::is_missing(value) {
+        return Ok(if values::is_missing(value) && wanted == "string" {
+            text(String::new())
+        } else {
+            value.clone()
+        });
+    }
+    let found = values::type_in_go(value);
+    Err(at(given, 1, &format!("wrong type for value; expected {wanted}; got {found}")))
+}
+
+/// An error behind where it is, which is in this argument.
+fn at(given: &[Value], place: usize, why: &str) -> TemplateError {
+    let place = given.get(place).map(ToString::to_string).unwrap_or_default();
+    TemplateError::Exec(format!("{place}: {why}"))
+}
+
+fn calling(name: &str, given: &[Value], why: &str) -> TemplateError {
+    at(given, 0, &format!("error calling {name}: {why}"))
+}
+
+/// `\0items WHERE VALUE`: what can be ranged over, which Go's structs, texts and truths cannot.
+fn items(given: &[Value]) -> Result<Value, TemplateError> {
+    let value = argument(given, 1)?;
+    match value {
+        Value::String(_) | Value::Bool(_) | Value::Float(_) => {
+            Err(at(given, 0, &format!("range can't iterate over {}", values::print(value))))
+        }
+        _ if values::shape(value).is_some() => {
+            Err(at(given, 0, &format!("range can't iterate over {}", values::print(value))))
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
+fn pad(told: &[Value], given: &[Value]) -> Result<Value, TemplateError> {
+    let words = string(given, 0)?;
+    if words.is_empty() {
+        return Ok(text(words));
+    }
+    let blanks = |index| match argument(given, index)?.as_int() {
+        Some(number) if number < 0 => Err(calling("pad", told, "strings: negative Repeat count")),
+        Some(number) if number <= MOST_BLANKS => Ok(" ".repeat(usize::try_from(number).unwrap_or_default())),
+        _ => Err(calling("pad", told, "wants a small number")),
+    };
+    Ok(text(format!("{}{words}{}", blanks(1)?, blanks(2)?)))
+}
+
+fn truncate(told: &[Value], given: &[Value]) -> Result<Value, TemplateError> {
+    let words = string(given, 0)?;
+    let length = argument(given, 1)?.as_int().unwrap_or_default();
+    let Ok(length) = usize::try_from(length) else {
+        let why = format!("runtime error: slice bounds out of range [:{length}]");
+        return Err(calling("truncate", told, &why));
+    };
+    let end = words.char_indices().nth(length).map_or(words.len(), |(end, _)| end);
+    Ok(text(words[..end].to_owned()))
 }
 
 /// Lists and maps as Go prints them; all else as it is.
@@ -103,11 +210,6 @@ fn flat(value: &Value) -> Value {
         Value::List(_) | Value::Map(_) => text(values::print(value)),
         plain => plain.clone(),
     }
-}
-
-fn index(given: &[Value]) -> Result<Value, TemplateError> {
-    let keys = given.get(1..).unwrap_or_default();
-    keys.iter().try_fold(argument(given, 0)?.clone(), |value, key| values::index(&value, key))
 }
 
 fn join(given: &[Value]) -> Result<Value, TemplateError> {
@@ -142,11 +244,4 @@ fn argument(given: &[Value], index: usize) -> Result<&Value, TemplateError> {
 
 fn string(given: &[Value], index: usize) -> Result<String, TemplateError> {
     argument(given, index).map(values::print)
-}
-
-fn count(given: &[Value], index: usize) -> Result<usize, TemplateError> {
-    let number = argument(given, index)?.as_int().and_then(|number| usize::try_from(number).ok());
-    number
-        .filter(|number| *number <= 1 << 16)
-        .ok_or_else(|| TemplateError::Exec("wants a small number".to_owned()))
 }

@@ -15,6 +15,7 @@ use crate::format::value::to_template;
 
 const SHAPE: &str = "\0shape";
 const JSON: &str = "\0json";
+const ROW: &str = "\0row";
 
 type Map = Arc<BTreeMap<Arc<str>, Value>>;
 
@@ -177,19 +178,35 @@ pub(crate) fn field(value: &Value, name: &str, strict: bool) -> Result<Value, St
     }
 }
 
-/// What `index` finds: a key that a map does not have gives the empty value of the map's type.
-pub(crate) fn index(value: &Value, key: &Value) -> Result<Value, gotmpl::TemplateError> {
-    match (value, key) {
-        (Value::Map(entries), Value::String(key)) => Ok(match entries.get(key.as_ref()) {
-            Some(found) => found.clone(),
-            None if is_map_of_texts(entries) => text(""),
-            None if entries.values().any(|it| matches!(it, Value::List(_))) => {
-                Value::List(Arc::clone(&NIL_LIST))
-            }
-            None => no_value(),
-        }),
-        (value, key) => value.index(key),
+/// The entry of a map: a key that it does not have gives the empty value of the map's type.
+pub(crate) fn entry(map: &Value, key: &str) -> Value {
+    let Value::Map(entries) = map else { return no_value() };
+    match entries.get(key) {
+        Some(found) => found.clone(),
+        None if is_map_of_texts(entries) => text(""),
+        None if entries.values().any(|it| matches!(it, Value::List(_))) => Value::List(Arc::clone(&NIL_LIST)),
+        None => no_value(),
     }
+}
+
+/// Whether it is what a map does not have.
+pub(crate) fn is_missing(value: &Value) -> bool {
+    matches!(value, Value::List(items) if Arc::ptr_eq(items, &NO_VALUE))
+}
+
+/// A row of a listing: its type's name, its fields, and itself as JSON.
+pub(crate) fn row(of: &str, fields: &Json, json: String) -> Value {
+    let Value::Map(mut entries) = untyped(fields) else { return Value::Nil };
+    let members = Arc::make_mut(&mut entries);
+    members.insert(SHAPE.into(), text(of));
+    members.insert(ROW.into(), Value::Bool(true));
+    members.insert(JSON.into(), text(&json));
+    Value::Map(entries)
+}
+
+/// Whether it is a row, whose fields docker has methods for.
+pub(crate) fn is_row(value: &Value) -> bool {
+    matches!(value, Value::Map(entries) if entries.contains_key(ROW))
 }
 
 fn is_map_of_texts(entries: &Map) -> bool {
@@ -197,7 +214,8 @@ fn is_map_of_texts(entries: &Map) -> bool {
     known || entries.values().any(|value| matches!(value, Value::String(_)))
 }
 
-fn type_in_go(value: &Value) -> &'static str {
+/// The Go type of a value.
+pub(crate) fn type_in_go(value: &Value) -> &str {
     match value {
         Value::Int(_) => "int",
         Value::Uint(_) => "uint64",
@@ -205,6 +223,7 @@ fn type_in_go(value: &Value) -> &'static str {
         Value::List(_) => "[]interface {}",
         Value::Bool(_) => "bool",
         Value::String(_) => "string",
+        Value::Map(_) => shape(value).unwrap_or("map[string]interface {}"),
         _ => "interface {}",
     }
 }

@@ -1,0 +1,136 @@
+//! Texts and numbers as they are written in a template, and what Go's `strconv` makes of them.
+
+/// A number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+/// Reads a number or a character constant.
+///
+/// # Errors
+/// As Go says it.
+pub(super) fn number(text: &str) -> Result<Number, String> {
+    if text.starts_with('\'') {
+        return character(text);
+    }
+    let plain = text.replace('_', "");
+    let (sign, digits) = match plain.strip_prefix(['+', '-']) {
+        Some(digits) => (&plain[..1], digits),
+        None => ("", plain.as_str()),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let whole = |digits: &str, base| i64::from_str_radix(&format!("{sign}{digits}"), base).ok();
+    let integer = match lower.get(..2) {
+        Some("0x") => whole(&lower[2..], 16),
+        Some("0o") => whole(&lower[2..], 8),
+        Some("0b") => whole(&lower[2..], 2),
+        _ if lower.len() > 1 && lower.starts_with('0') && !lower.contains(['.', 'e']) => {
+            whole(&lower[1..], 8)
+        }
+        _ => whole(&lower, 10),
+    };
+    if let Some(integer) = integer {
+        return Ok(Number::Int(integer));
+    }
+    let is_decimal = digits.starts_with(|first: char| first.is_ascii_digit() || first == '.');
+    match plain.parse::<f64>() {
+        Ok(float) if is_decimal && text.contains(['.', 'e', 'E']) => Ok(Number::Float(float)),
+        Ok(_) if is_decimal && !digits.starts_with('0') => Err(format!("integer overflow: {text:?}")),
+        _ => Err(format!("illegal number syntax: {text:?}")),
+    }
+}
+
+fn character(text: &str) -> Result<Number, String> {
+    let inner = text.get(1..text.len() - 1).unwrap_or_default();
+    let (letter, rest) = unescaped(inner, '\'').ok_or("invalid syntax")?;
+    if !rest.is_empty() {
+        return Err(format!("malformed character constant: {text}"));
+    }
+    Ok(Number::Int(i64::from(u32::from(letter))))
+}
+
+/// What a quoted text means; nothing where an escape is none.
+pub(super) fn unquoted(text: &str) -> Option<String> {
+    if let Some(raw) = text.strip_prefix('`') {
+        return Some(raw.strip_suffix('`')?.replace('\r', ""));
+    }
+    let mut rest = text.strip_prefix('"')?.strip_suffix('"')?;
+    let mut meant = String::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let (letter, tail) = unescaped(rest, '"')?;
+        meant.push(letter);
+        rest = tail;
+    }
+    Some(meant)
+}
+
+/// The first character of a quoted text, and what follows it.
+fn unescaped(text: &str, quote: char) -> Option<(char, &str)> {
+    let mut letters = text.chars();
+    let first = letters.next()?;
+    if first != '\\' {
+        return Some((first, letters.as_str())).filter(|_| first != quote);
+    }
+    let kind = letters.next()?;
+    let plain = match kind {
+        'a' => '\u{7}',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\u{b}',
+        '\\' => '\\',
+        _ if kind == quote => quote,
+        'x' => return coded(letters.as_str(), 2, 16),
+        'u' => return coded(letters.as_str(), 4, 16),
+        'U' => return coded(letters.as_str(), 8, 16),
+        '0'..='7' => return coded(&text[1..], 3, 8),
+        _ => return None,
+    };
+    Some((plain, letters.as_str()))
+}
+
+fn coded(text: &str, length: usize, base: u32) -> Option<(char, &str)> {
+    let digits =
+        text.get(..length).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_alphanumeric()))?;
+    let letter = char::from_u32(u32::from_str_radix(digits, base).ok()?)?;
+    Some((letter, &text[length..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_numbers_are_read_as_go_reads_them() {
+        for (text, meant) in [
+            ("\"a\\tb\\\"\\x41\\u00e9\\101\"", Some("a\tb\"A\u{e9}A")),
+            ("`a\\n`", Some("a\\n")),
+            ("\"\\q\"", None),
+            ("\"\\x4\"", None),
+        ] {
+            assert_eq!(unquoted(text).as_deref(), meant, "{text}");
+        }
+        for (text, expected) in [
+            ("1_000", Ok(Number::Int(1000))),
+            ("-0x1F", Ok(Number::Int(-31))),
+            ("010", Ok(Number::Int(8))),
+            ("0b11", Ok(Number::Int(3))),
+            ("1.5e1", Ok(Number::Float(15.0))),
+            (".5", Ok(Number::Float(0.5))),
+            ("'a'", Ok(Number::Int(97))),
+            ("'\\n'", Ok(Number::Int(10))),
+            ("''", Err("invalid syntax")),
+            ("'ab'", Err("malformed character constant: 'ab'")),
+            ("-", Err("illegal number syntax: \"-\"")),
+            ("0x", Err("illegal number syntax: \"0x\"")),
+            ("1e", Err("illegal number syntax: \"1e\"")),
+            ("99999999999999999999", Err("integer overflow: \"99999999999999999999\"")),
+        ] {
+            assert_eq!(number(text), expected.map_err(str::to_owned), "{text}");
+        }
+    }
+}
