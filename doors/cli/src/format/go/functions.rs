@@ -47,7 +47,8 @@ pub(crate) fn functions(strict: bool) -> FuncMap {
         ("truncate", |given| truncate(given, given)),
         ("label", |given| {
             let row = argument(given, 0)?;
-            if !values::is_row(row) || values::field(row, "Labels", true).is_err() {
+            let has_labels = row.field("__labels").is_some() || values::field(row, "Labels", true).is_ok();
+            if !values::is_row(row) || !has_labels {
                 return Err(at(given, 2, &uncallable(row, LABEL, true, "1")));
             }
             let labels = argument(given, 0)?.field("__labels");
