@@ -77,12 +77,12 @@ fn servers(text: &str) -> Arc<[SocketAddr]> {
 
 /// The last line of `search` or `domain` counts.
 fn search(text: &str) -> Vec<String> {
-    let lines = text.lines().filter_map(|line| {
+    let mut lines = text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         matches!(words.next()?, "search" | "domain")
             .then(|| words.take(MOST_DOMAINS).map(str::to_owned).collect())
     });
-    lines.last().unwrap_or_default()
+    lines.next_back().unwrap_or_default()
 }
 
 /// `fe80::1%eth0` is an address of a link.
