@@ -29,8 +29,10 @@ pub(crate) struct Catalog {
     /// Images that containers mount beside their own.
     pub(crate) kept: HashMap<ContainerId, Vec<ImageId>>,
     pub(crate) volumes: BTreeMap<String, Volume>,
-    /// Images on record that are not whole; they are not among `images`.
-    pub(crate) damaged: usize,
+    /// Images on record that have lost their configuration or a layer. They are not among `images`, and nothing
+    /// uses them; they can be removed, and a load makes them whole. Of one whose configuration could not be read
+    /// the layers are not known: it has none.
+    pub(crate) hidden: HashMap<ImageId, Entry>,
 }
 
 /// One image.
@@ -71,7 +73,7 @@ impl Entry {
 }
 
 impl Catalog {
-    /// Reads everything. An image whose configuration is damaged is left out, and said.
+    /// Reads everything. An image whose configuration is damaged is hidden, and said.
     pub(crate) fn read(database: &Database, layout: &Layout) -> Result<Self> {
         let mut catalog = Self::default();
         let rows = database.read(image_rows)?;
@@ -81,7 +83,7 @@ impl Catalog {
                 Ok(config) => drop(catalog.images.insert(row.id, Entry::new(row, Arc::new(config)))),
                 Err(error) => {
                     tracing::error!(image = %row.id, error = error.report(), "an image is damaged");
-                    catalog.damaged += 1;
+                    catalog.hidden.insert(row.id, Entry::new(row, Arc::default()));
                 }
             }
         }
@@ -111,11 +113,15 @@ impl Catalog {
 
     /// The image as the model has it.
     pub(crate) fn image(&self, id: &ImageId) -> Option<Image> {
-        let entry = self.images.get(id)?;
+        self.images.get(id).map(|entry| self.image_of(entry))
+    }
+
+    /// The same of an entry.
+    pub(crate) fn image_of(&self, entry: &Entry) -> Image {
         let size_of = |layer| self.layers.get(layer).copied().unwrap_or_default();
         let layer_sizes: Vec<u64> = entry.layers().iter().map(size_of).collect();
-        Some(Image {
-            id: *id,
+        Image {
+            id: entry.row.id,
             config: Arc::clone(&entry.config),
             references: entry.references.iter().cloned().collect(),
             size: layer_sizes.iter().sum(),
@@ -123,15 +129,53 @@ impl Catalog {
             parent: entry.row.parent.filter(|parent| self.images.contains_key(parent)),
             last_tagged: entry.row.last_tagged,
             manifest: entry.row.manifest,
-        })
+        }
+    }
+
+    /// An image on record, whole or not.
+    pub(crate) fn on_record(&self, id: &ImageId) -> Option<&Entry> {
+        self.images.get(id).or_else(|| self.hidden.get(id))
+    }
+
+    /// All of them.
+    pub(crate) fn all_on_record(&self) -> impl Iterator<Item = &Entry> {
+        self.images.values().chain(self.hidden.values())
+    }
+
+    /// Whether there are layers of which nobody knows that they are needed.
+    pub(crate) fn hides_layers(&self) -> bool {
+        self.hidden.values().any(|entry| entry.layers().is_empty())
+    }
+
+    /// From here on nothing uses the image.
+    pub(crate) fn hide(&mut self, id: &ImageId) {
+        if let Some(entry) = self.images.remove(id) {
+            self.names.retain(|_, named| named != id);
+            self.hidden.insert(*id, entry);
+        }
+    }
+
+    /// An image is whole: one that was hidden has its names again.
+    pub(crate) fn show(&mut self, row: ImageRow, config: Arc<ImageConfig>) {
+        let id = row.id;
+        let names = self.hidden.remove(&id).map(|hidden| hidden.references).unwrap_or_default();
+        match self.images.get_mut(&id) {
+            Some(entry) => entry.row = row,
+            None => drop(self.images.insert(id, Entry::new(row, config))),
+        }
+        names.into_iter().for_each(|name| self.set_name(name, id));
     }
 
     /// Points a name to an image, and away from the one that had it.
     pub(crate) fn set_name(&mut self, reference: Reference, id: ImageId) {
-        if !self.images.contains_key(&id) {
+        if self.on_record(&id).is_none() {
             return;
         }
         self.remove_name(&reference);
+        if let Some(hidden) = self.hidden.get_mut(&id) {
+            hidden.references.insert(reference);
+            return;
+        }
         if let Some(entry) = self.images.get_mut(&id) {
             entry.references.insert(reference.clone());
         }
@@ -140,7 +184,10 @@ impl Catalog {
 
     /// Takes a name away; tells which image had it.
     pub(crate) fn remove_name(&mut self, reference: &Reference) -> Option<ImageId> {
-        let id = self.names.remove(reference)?;
+        let Some(id) = self.names.remove(reference) else {
+            let mut hidden = self.hidden.values_mut();
+            return hidden.find_map(|hidden| hidden.references.remove(reference).then_some(hidden.row.id));
+        };
         if let Some(entry) = self.images.get_mut(&id) {
             entry.references.remove(reference);
         }
@@ -149,7 +196,7 @@ impl Catalog {
 
     /// The stack of every image and every snapshot.
     pub(crate) fn stacks(&self) -> impl Iterator<Item = &[DiffId]> {
-        let images = self.images.values().map(Entry::layers);
+        let images = self.all_on_record().map(Entry::layers);
         images.chain(self.snapshots.values().map(|snapshot| &*snapshot.layers))
     }
 
@@ -167,7 +214,7 @@ impl Catalog {
 
     /// Images and names as they are written beside the database.
     pub(crate) fn copy(&self) -> CatalogCopy {
-        let mut images: Vec<&Entry> = self.images.values().collect();
+        let mut images: Vec<&Entry> = self.all_on_record().collect();
         images.sort_by_key(|entry| entry.row.id);
         let copy = |entry: &Entry| ImageCopy {
             row: entry.row.clone(),

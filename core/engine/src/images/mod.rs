@@ -7,7 +7,7 @@ pub mod remove;
 pub mod transfer;
 mod words;
 
-use dhow_model::{ContainerId, Error, Image, ImageId, Result};
+use dhow_model::{ContainerId, Error, Image, ImageId, Kind, Result};
 use dhow_oci::{Digest, Platform, Reference};
 
 use crate::Engine;
@@ -38,17 +38,41 @@ impl Engine {
     /// The image that a client means: by name, by id, or by the beginning of its id.
     ///
     /// # Errors
-    /// `No such image: …`
+    /// `No such image: …`; corrupt when it has lost something.
     pub fn image(&self, text: &str) -> Result<Image> {
+        let Some(found) = self.find_image(text)? else {
+            return Err(match self.damaged_image(text)? {
+                Some(_) => lost(text),
+                None => no_such(text),
+            });
+        };
+        Ok(found)
+    }
+
+    fn find_image(&self, text: &str) -> Result<Option<Image>> {
         let found = match self.image_id(text)? {
             Some(id) => self.ports.images.by_id(&id)?,
             None => self.ports.images.by_reference(&reference(text)?)?,
         };
-        let found = match found {
-            None => self.image_by_prefix(text)?,
-            found => found,
-        };
-        found.ok_or_else(|| no_such(text))
+        match found {
+            None => self.image_by_prefix(text),
+            found => Ok(found),
+        }
+    }
+
+    /// The image that a client means and that has lost something: it can be removed, and nothing else.
+    pub(super) fn damaged_image(&self, text: &str) -> Result<Option<Image>> {
+        let name = Reference::parse_tagged(text).ok();
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        let mut damaged = self.ports.images.damaged()?;
+        damaged.retain(|image| {
+            let is_named = name.as_ref().is_some_and(|name| image.references.contains(name));
+            is_named || !hex.is_empty() && image.id.hex().starts_with(hex)
+        });
+        match damaged.len() {
+            0 | 1 => Ok(damaged.pop()),
+            _ => Err(Error::invalid(format!("ambiguous reference: {text}"))),
+        }
     }
 
     /// The same, when it runs on the platform that is asked for.
@@ -137,6 +161,11 @@ pub(crate) fn no_such(text: &str) -> Error {
     let meant =
         Reference::parse_tagged(text).map_or_else(|_| shorten(text), |reference| reference.familiar());
     Error::not_found(format!("No such image: {meant}"))
+}
+
+fn lost(text: &str) -> Error {
+    let words = format!("image {text} has lost its configuration or a layer: load it again, or remove it");
+    Error::new(Kind::Corrupt, words)
 }
 
 /// A repository and a tag as the API gives them; nothing when there is no repository.

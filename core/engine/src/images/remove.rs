@@ -1,7 +1,7 @@
 //! `rmi` and `prune`: takes names away, and images that nobody needs.
 
 use dhow_model::image::Removed;
-use dhow_model::{Error, Image, Result};
+use dhow_model::{Error, Image, Kind, Result};
 use dhow_oci::Reference;
 
 use crate::Engine;
@@ -30,7 +30,10 @@ impl Engine {
     /// # Errors
     /// Conflict, in Docker's words, when a container uses it or it has names in several repositories.
     pub fn remove_image(&self, text: &str, removal: ImageRemoval) -> Result<Vec<Removed>> {
-        let image = self.image(text)?;
+        let image = match self.image(text) {
+            Err(error) if error.kind() == Kind::Corrupt => self.damaged_image(text)?.ok_or(error)?,
+            found => found?,
+        };
         let named =
             Reference::parse_tagged(text).ok().filter(|reference| image.references.contains(reference));
         let mut done = Vec::new();
@@ -59,7 +62,7 @@ impl Engine {
                 Ok(done)
             }
             // Untagged it is; a stopped container or an image made from it still needs its layers.
-            Err(error) if error.kind() == dhow_model::Kind::Conflict && !done.is_empty() => Ok(done),
+            Err(error) if error.kind() == Kind::Conflict && !done.is_empty() => Ok(done),
             Err(error) => Err(error),
         }
     }
@@ -107,17 +110,24 @@ impl Engine {
 
     /// Removes images that no container uses: those without a name, or all of them.
     ///
-    /// One that cannot be removed does not hold up the others: it is told in the log, as with Docker. Layers that
-    /// a check has set aside go, too: no image has them.
+    /// One that cannot be removed does not hold up the others: it is told in the log, as with Docker. Where all
+    /// are wanted, those go too that have lost something, and layers that a check has set aside.
     ///
     /// # Errors
     /// When nothing was removed, the first failure.
-    pub fn prune_images(&self, unnamed_only: bool, wanted: impl Fn(&Image) -> bool) -> Result<PrunedImages> {
+    pub fn prune_images(
+        &self,
+        unnamed_only: bool,
+        wanted: Option<&dyn Fn(&Image) -> bool>,
+    ) -> Result<PrunedImages> {
         let before = self.layers_usage()?.total();
         let mut pruned = PrunedImages::default();
         let mut failure = None;
-        for image in self.images()? {
-            let candidate = (image.references.is_empty() || !unnamed_only) && wanted(&image);
+        // What a filter asks for is not known of them.
+        let damaged = if wanted.is_none() { self.ports.images.damaged()? } else { Vec::new() };
+        for image in self.images()?.into_iter().chain(damaged) {
+            let is_wanted = wanted.is_none_or(|wanted| wanted(&image));
+            let candidate = (image.references.is_empty() || !unnamed_only) && is_wanted;
             if !candidate || self.check_unused(&image, false).is_err() {
                 continue;
             }
@@ -125,8 +135,7 @@ impl Engine {
             {
                 Ok(removed) => pruned.removed.extend(removed),
                 // It is the parent of one that stays, or went with one before.
-                Err(error)
-                    if matches!(error.kind(), dhow_model::Kind::Conflict | dhow_model::Kind::NotFound) => {}
+                Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {}
                 Err(error) => {
                     tracing::warn!(image = %image.id, "prune: {}", error.report());
                     failure.get_or_insert(error);
@@ -136,7 +145,9 @@ impl Engine {
         if let Some(failure) = failure.filter(|_| pruned.removed.is_empty()) {
             return Err(failure);
         }
-        self.ports.images.discard_set_aside()?;
+        if wanted.is_none() {
+            self.ports.images.discard_set_aside()?;
+        }
         pruned.reclaimed = before.saturating_sub(self.layers_usage()?.total());
         let more = [("reclaimed".to_owned(), pruned.reclaimed.to_string())].into();
         self.tell(dhow_model::event::EventKind::Image, "prune", "", more);

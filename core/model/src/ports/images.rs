@@ -23,6 +23,11 @@ pub trait Images: Send + Sync {
     /// The image with this id.
     fn by_id(&self, id: &ImageId) -> Result<Option<Image>>;
 
+    /// Images on record that have lost their configuration or a layer: nothing uses them and no other question
+    /// finds them, but they can be untagged and removed, and a load makes them whole again. Where it is the
+    /// configuration that is lost it is empty here.
+    fn damaged(&self) -> Result<Vec<Image>>;
+
     /// The ids that begin with `hex` digits, two at most.
     fn by_id_prefix(&self, hex: &str) -> Result<Vec<ImageId>>;
 

@@ -176,7 +176,7 @@ fn ask(session: &Session, what: &str, filters: &Filters) -> Result<Answer> {
 
 fn report(title: &str, lines: Vec<String>, reclaimed: i64) -> Report {
     if lines.is_empty() {
-        return Report::default();
+        return Report { text: String::new(), reclaimed };
     }
     let lines: String = lines.into_iter().map(|line| line + "\n").collect();
     Report { text: format!("{title}:\n{lines}"), reclaimed }

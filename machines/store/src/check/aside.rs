@@ -89,7 +89,9 @@ impl Core {
     /// one in its place takes the mark away with it.
     pub(super) fn mark_damaged(&self, diff_id: &DiffId) {
         let mark = self.layout.layer(diff_id).join(DAMAGED);
-        if let Err(error) = std::fs::File::create(&mark) {
+        if let Err(error) = std::fs::File::create(&mark)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::error!(mark = %mark.display(), "a damaged layer cannot be marked: {error}");
         }
     }

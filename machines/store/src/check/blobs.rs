@@ -1,12 +1,13 @@
 //! Configurations and manifests.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dhow_model::ports::Durability;
 use dhow_model::{ImageId, Result};
 use dhow_oci::Digest;
 
-use super::{Check, name};
+use super::{Check, names};
 use crate::blobs;
 use crate::catalog::{Entry, ImageRow};
 use crate::images::register::image_row;
@@ -16,20 +17,20 @@ impl Check<'_> {
     pub(super) fn blobs(&mut self) -> Result<()> {
         let entries: Vec<Entry> = self.core.catalog().images.values().cloned().collect();
         for entry in &entries {
-            self.configuration(entry);
             self.manifest(entry);
         }
         self.stray_blobs()
     }
 
-    fn configuration(&mut self, entry: &Entry) {
-        let id = entry.row.id;
-        self.report.blobs += 1;
-        if let Err(error) = blobs::read(&self.core.layout, &id)
-            && self.core.catalog().images.contains_key(&id)
-        {
-            let users = (vec![name(entry)], self.containers_of(&id));
-            self.lost(format!("configuration {id}"), error.report(), users);
+    /// First of all: they name the layers.
+    pub(super) fn configurations(&mut self) {
+        let entries: Vec<Entry> = self.core.catalog().all_on_record().cloned().collect();
+        for entry in &entries {
+            self.report.blobs += 1;
+            if let Err(error) = self.core.verify_configuration(&entry.row.id) {
+                let users = (names(entry), self.containers_of(&entry.row.id));
+                self.lost(format!("configuration {}", entry.row.id), error.report(), users);
+            }
         }
     }
 
@@ -40,7 +41,7 @@ impl Check<'_> {
         if let Err(error) = blobs::read(&self.core.layout, &manifest)
             && self.core.catalog().images.contains_key(&entry.row.id)
         {
-            let object = format!("manifest {manifest} of image {}", name(entry));
+            let object = format!("manifest {manifest} of image {}", names(entry).join(", "));
             let row = ImageRow { manifest: None, ..entry.row.clone() };
             self.mend(object, error.report(), |core| forget_manifest(core, manifest, row));
         }
@@ -58,17 +59,32 @@ impl Check<'_> {
         let _change = self.core.begin_change();
         let needed: BTreeSet<String> = {
             let catalog = self.core.catalog();
-            let rows = catalog.images.values().map(|entry| &entry.row);
+            let rows = catalog.all_on_record().map(|entry| &entry.row);
             rows.flat_map(|row| [Some(row.id), row.manifest]).flatten().map(|digest| digest.hex()).collect()
         };
-        if self.core.catalog().damaged > 0 {
-            return Ok(());
-        }
         for (file, path) in found {
             if file.to_str().is_none_or(|file| !needed.contains(file)) && path.exists() {
                 let problem = "no record needs it".to_owned();
                 self.mend(path.display().to_string(), problem, |core| core.trash.discard(&path).map(drop));
             }
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Reads an image's configuration. One that has lost it is used no more, and one that has all again is.
+    fn verify_configuration(&self, id: &ImageId) -> Result<()> {
+        // No load brings it meanwhile.
+        let _change = self.begin_change();
+        let Some(row) = self.catalog().on_record(id).map(|entry| entry.row.clone()) else { return Ok(()) };
+        let config = blobs::read_config(&self.layout, id).inspect_err(|_| self.catalog_mut().hide(id))?;
+        let is_whole = config.rootfs.diff_ids.iter().all(|layer| self.layout.layer(layer).is_dir());
+        let mut catalog = self.catalog_mut();
+        match catalog.hidden.get_mut(id) {
+            Some(_) if is_whole => catalog.show(row, Arc::new(config)),
+            Some(hidden) => hidden.config = Arc::new(config),
+            None => {}
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ impl Upkeep for UpkeepStore {
     fn check(&self, repair: bool) -> Result<CheckReport> {
         let mut check = Check { core: &self.core, repair, report: CheckReport::default() };
         check.database()?;
+        check.configurations();
         check.layers()?;
         check.blobs()?;
         check.images()?;
@@ -97,8 +98,8 @@ impl Check<'_> {
     /// The images and containers that have a layer.
     fn users(&self, diff_id: &DiffId) -> Users {
         let catalog = self.core.catalog();
-        let images = catalog.images.values().filter(|entry| entry.layers().contains(diff_id));
-        let images: BTreeSet<String> = images.map(name).collect();
+        let images = catalog.all_on_record().filter(|entry| entry.layers().contains(diff_id));
+        let images: BTreeSet<String> = images.flat_map(names).collect();
         let snapshots = catalog.snapshots.iter().filter(|(_, snapshot)| snapshot.layers.contains(diff_id));
         let containers = snapshots.map(|(id, _)| id.to_string()).collect();
         (images.into_iter().collect(), containers)
@@ -106,7 +107,9 @@ impl Check<'_> {
 }
 
 /// What people call an image.
-fn name(entry: &crate::catalog::Entry) -> String {
-    let named = entry.references.iter().next().map(dhow_oci::Reference::familiar);
-    named.unwrap_or_else(|| entry.row.id.to_string())
+fn names(entry: &crate::catalog::Entry) -> Vec<String> {
+    match entry.references.is_empty() {
+        true => vec![entry.row.id.to_string()],
+        false => entry.references.iter().map(dhow_oci::Reference::familiar).collect(),
+    }
 }

@@ -26,16 +26,16 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Images on record that are not whole are not in the catalog.
     pub(super) fn images(&mut self) -> Result<()> {
         let rows: Vec<String> = self.core.database.read(|connection| {
             connection.prepare("SELECT id FROM image")?.query_map([], |row| row.get(0))?.collect()
         })?;
         self.report.records += rows.len() as u64;
         for id in rows {
-            let whole = id.parse().is_ok_and(|id| self.core.catalog().images.contains_key(&id));
-            if !whole {
-                let problem = "its configuration or one of its layers is not there".to_owned();
+            // What one that is hidden has lost has been told.
+            let known = id.parse().is_ok_and(|id| self.core.catalog().on_record(&id).is_some());
+            if !known {
+                let problem = "its record cannot be read".to_owned();
                 let containers = self.containers_that_name(&id)?;
                 self.lost(format!("image {id}"), problem, (vec![id], containers));
             }
@@ -43,7 +43,9 @@ impl Check<'_> {
         let _change = self.core.begin_change();
         let path = self.core.layout.images();
         let copy = serde_json::to_vec_pretty(&self.core.catalog().copy()).unwrap_or_default();
-        if std::fs::read(&path).ok().as_deref() != Some(&*copy) && !self.core.catalog().images.is_empty() {
+        if std::fs::read(&path).ok().as_deref() != Some(&*copy)
+            && self.core.catalog().all_on_record().next().is_some()
+        {
             let problem = "it is not what the database has".to_owned();
             self.mend(path.display().to_string(), problem, |core| {
                 core.write_copy();

@@ -9,7 +9,7 @@ use dhow_model::{Error, ImageId, Result};
 use dhow_oci::image::History;
 
 use super::import::Below;
-use super::no_such;
+use super::missing;
 use crate::Core;
 use crate::error::Context as _;
 use crate::layer::{CreateOptions, create};
@@ -39,7 +39,8 @@ impl Core {
     fn below(&self, parent: Option<ImageId>) -> Result<Below> {
         let Some(id) = parent else { return Ok(Below::default()) };
         let catalog = self.catalog();
-        let image = catalog.image(&id).ok_or_else(|| no_such(&id))?;
+        let image = catalog.image(&id).ok_or_else(|| missing(&catalog, &id))?;
+        image.config.rootfs.diff_ids.iter().try_for_each(|layer| self.refuse_damaged(layer))?;
         let layers = image.config.rootfs.diff_ids.iter().copied().zip(image.layer_sizes).collect();
         Ok(Below { parent, layers, history: image.config.history.clone() })
     }

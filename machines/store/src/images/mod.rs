@@ -16,9 +16,10 @@ use dhow_model::image::{LayerFormat, LayersUsage, Loaded, Removed, StoredLayer};
 use dhow_model::ports::{
     CommitRequest, Durability, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem,
 };
-use dhow_model::{Error, Image, ImageId, Result, Timestamp};
+use dhow_model::{Error, Image, ImageId, Kind, Result, Timestamp};
 use dhow_oci::{Platform, Reference};
 
+use crate::catalog::Catalog;
 use crate::error::Context as _;
 use crate::{Core, blobs};
 
@@ -57,6 +58,11 @@ impl Images for ImageStore {
         Ok(self.core.catalog().image(id))
     }
 
+    fn damaged(&self) -> Result<Vec<Image>> {
+        let catalog = self.core.catalog();
+        Ok(catalog.hidden.values().map(|entry| catalog.image_of(entry)).collect())
+    }
+
     fn by_id_prefix(&self, hex: &str) -> Result<Vec<ImageId>> {
         let catalog = self.core.catalog();
         let begins = |id: &&ImageId| id.hex().starts_with(hex);
@@ -65,13 +71,16 @@ impl Images for ImageStore {
 
     fn config_bytes(&self, id: &ImageId) -> Result<Vec<u8>> {
         if !self.core.catalog().images.contains_key(id) {
-            return Err(no_such(id));
+            return Err(missing(&self.core.catalog(), id));
         }
         blobs::read(&self.core.layout, id)
     }
 
     fn manifest_bytes(&self, id: &ImageId) -> Result<Option<Vec<u8>>> {
-        let manifest = self.core.catalog().images.get(id).ok_or_else(|| no_such(id))?.row.manifest;
+        let manifest = {
+            let catalog = self.core.catalog();
+            catalog.images.get(id).ok_or_else(|| missing(&catalog, id))?.row.manifest
+        };
         manifest.map(|digest| blobs::read(&self.core.layout, &digest)).transpose()
     }
 
@@ -133,7 +142,7 @@ impl Core {
     fn tag(&self, reference: &Reference, id: &ImageId) -> Result<()> {
         let _change = self.begin_change();
         if !self.catalog().images.contains_key(id) {
-            return Err(no_such(id));
+            return Err(missing(&self.catalog(), id));
         }
         let now = Timestamp::now();
         let (name, image) = (reference.to_string(), id.to_string());
@@ -154,7 +163,11 @@ impl Core {
 
     fn untag(&self, reference: &Reference) -> Result<bool> {
         let _change = self.begin_change();
-        if !self.catalog().names.contains_key(reference) {
+        let is_name = |catalog: &Catalog| {
+            let mut hidden = catalog.hidden.values();
+            catalog.names.contains_key(reference) || hidden.any(|image| image.references.contains(reference))
+        };
+        if !is_name(&self.catalog()) {
             return Ok(false);
         }
         let name = reference.to_string();
@@ -178,6 +191,15 @@ impl Core {
             tracing::warn!(path = %path.display(), error = error.report(), "no copy of the images");
         }
     }
+}
+
+/// Why an image is not found that was.
+pub(crate) fn missing(catalog: &Catalog, id: &ImageId) -> Error {
+    if !catalog.hidden.contains_key(id) {
+        return no_such(id);
+    }
+    let words = format!("image {} has lost its configuration or a layer: load it again", id.short());
+    Error::new(Kind::Corrupt, words)
 }
 
 pub(crate) fn no_such(id: &ImageId) -> Error {

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use crate::Core;
 use crate::blobs;
-use crate::catalog::{Entry, ImageRow};
+use crate::catalog::ImageRow;
 use crate::stack::MOST_LAYERS;
 use crate::staging::Stage;
 
@@ -43,10 +43,7 @@ impl Core {
         self.write_rows(&row, &new)?;
         let mut catalog = self.catalog_mut();
         catalog.layers.extend(new.layers.iter().copied());
-        match catalog.images.get_mut(&id) {
-            Some(entry) => entry.row = row,
-            None => drop(catalog.images.insert(id, Entry::new(row, Arc::new(new.config)))),
-        }
+        catalog.show(row, Arc::new(new.config));
         for name in new.names {
             catalog.set_name(name, id);
         }
@@ -68,7 +65,7 @@ impl Core {
     /// The image's row: one that is known keeps what it had.
     fn row(&self, id: ImageId, new: &NewImage<'_>, manifest: Option<Digest>) -> ImageRow {
         let catalog = self.catalog();
-        let known = catalog.images.get(&id).map(|entry| &entry.row);
+        let known = catalog.on_record(&id).map(|entry| &entry.row);
         let parent = new.parent.filter(|parent| *parent != id && catalog.images.contains_key(parent));
         let tagged = if new.names.is_empty() { Timestamp::NEVER } else { Timestamp::now() };
         ImageRow {

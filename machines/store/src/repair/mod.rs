@@ -50,12 +50,12 @@ pub(crate) fn sweep(core: &Core) -> Result<()> {
     snapshots(core)?;
     volumes(core)?;
     core.quotas.sweep()?;
-    if core.catalog().damaged > 0 {
+    blobs(core)?;
+    if core.catalog().hides_layers() {
         // Which layers a damaged image needs is not known: loading it again will tell.
         return Ok(());
     }
-    layers(core)?;
-    blobs(core)
+    layers(core)
 }
 
 /// A snapshot without a container is of a `create` that did not end, or of a container that owed the
@@ -167,7 +167,7 @@ fn layers(core: &Core) -> Result<()> {
 fn blobs(core: &Core) -> Result<()> {
     let needed: HashSet<String> = {
         let catalog = core.catalog();
-        let rows = catalog.images.values().map(|entry| &entry.row);
+        let rows = catalog.all_on_record().map(|entry| &entry.row);
         rows.flat_map(|row| [Some(row.id), row.manifest]).flatten().map(|digest| digest.hex()).collect()
     };
     let directory = core.layout.blobs();
@@ -215,7 +215,7 @@ pub(crate) fn measure(catalog: &mut Catalog, database: &Database, layout: &Layou
     Ok(())
 }
 
-/// Takes images out of the catalog whose layers are not there.
+/// Hides the images whose layers are not there.
 pub(crate) fn hide_damaged(catalog: &mut Catalog, layout: &Layout) -> Result<()> {
     let present = names(&layout.layers())?;
     let lost: Vec<_> = catalog
@@ -226,9 +226,7 @@ pub(crate) fn hide_damaged(catalog: &mut Catalog, layout: &Layout) -> Result<()>
         .collect();
     for id in lost {
         tracing::error!(image = %id, "an image has lost a layer; load or pull it again");
-        catalog.images.remove(&id);
-        catalog.names.retain(|_, named| *named != id);
-        catalog.damaged += 1;
+        catalog.hide(&id);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use rustix::thread::UnshareFlags;
 
 use crate::Core;
 use crate::error::{Cause, Context as _};
-use crate::images::no_such;
+use crate::images::missing;
 use crate::stack::{Lower, NAME, Overlay};
 
 /// Without a writable layer, overlayfs wants so many others.
@@ -30,7 +30,7 @@ impl Core {
     pub(super) fn keep_images(&self, id: &ContainerId, images: &[ImageId]) -> Result<()> {
         let mut catalog = self.catalog_mut();
         if let Some(gone) = images.iter().find(|image| !catalog.images.contains_key(*image)) {
-            return Err(no_such(gone));
+            return Err(missing(&catalog, gone));
         }
         if !images.is_empty() {
             catalog.kept.insert(id.clone(), images.to_vec());
@@ -46,7 +46,7 @@ impl Core {
     ) -> Result<MountedTree> {
         let told = || format!("cannot mount image {}", image.short());
         let layers = self.catalog().images.get(image).map(|entry| entry.layers().to_vec());
-        let layers = layers.ok_or_else(|| no_such(image))?;
+        let layers = layers.ok_or_else(|| missing(&self.catalog(), image))?;
         let lower = layers.iter().rev().map(|layer| match user {
             None => self.lower_layer(layer),
             Some(user) => self.mapped_layer(layer, user),

@@ -31,6 +31,7 @@ use rustix::mount::MountAttrFlags;
 use crate::Core;
 use crate::catalog::Snapshot;
 use crate::error::Context as _;
+use crate::images::missing;
 use crate::layout::make_directory;
 use crate::stack::{Lower, NAME, Overlay, Writable, mapped};
 
@@ -218,7 +219,7 @@ impl Core {
         self.database.post(move |connection| {
             connection.prepare_cached("DELETE FROM snapshot WHERE id = ?1")?.execute([&text]).map(drop)
         })?;
-        let image_stays = snapshot.image.is_some_and(|id| self.catalog().images.contains_key(&id));
+        let image_stays = snapshot.image.is_some_and(|id| self.catalog().on_record(&id).is_some());
         if !image_stays {
             self.collect_layers(&snapshot.layers)?;
         }
@@ -233,7 +234,7 @@ impl Core {
             None => Arc::new([]),
             Some(image) => {
                 let entry = catalog.images.get(image);
-                let entry = entry.ok_or_else(|| Error::not_found(format!("No such image: {image}")))?;
+                let entry = entry.ok_or_else(|| missing(&catalog, image))?;
                 entry.layers().into()
             }
         };

@@ -14,7 +14,7 @@ use super::{LayerFormat, NewLayer, Telling, format_of, keep, receive, size_on_di
 use crate::Core;
 use crate::catalog::{Catalog, Entry};
 use crate::error::Context as _;
-use crate::images::no_such;
+use crate::images::missing;
 use crate::images::register::layer_rows;
 use crate::staging::Stage;
 
@@ -51,7 +51,7 @@ impl Core {
 
     fn layers_of(&self, image: &ImageId) -> Result<Vec<DiffId>> {
         let layers = self.catalog().images.get(image).map(|entry| entry.layers().to_vec());
-        layers.ok_or_else(|| no_such(image))
+        layers.ok_or_else(|| missing(&self.catalog(), image))
     }
 
     fn stored(&self, diff_id: &DiffId) -> StoredLayer {
@@ -167,7 +167,7 @@ impl Catalog {
     /// A container whose root, or an image that it mounts, has the layer.
     pub(crate) fn layer_user(&self, diff_id: &DiffId) -> Option<&ContainerId> {
         let has =
-            |image: &ImageId| self.images.get(image).is_some_and(|entry| entry.layers().contains(diff_id));
+            |image: &ImageId| self.on_record(image).is_some_and(|entry| entry.layers().contains(diff_id));
         let root = self.snapshots.iter().find(|(_, snapshot)| snapshot.layers.contains(diff_id));
         let beside = || self.kept.iter().find(|(_, images)| images.iter().any(has));
         root.map(|(container, _)| container).or_else(|| beside().map(|(container, _)| container))

@@ -62,12 +62,14 @@ fn shown(removed: &Removed) -> Value {
 pub(super) async fn prune(call: Call) -> Answer {
     let mut filters = call.filters(&["dangling", "label", "label!", "until"])?;
     let unnamed_only = filters.take_truth("dangling")?.unwrap_or(true);
+    let is_filtered = !filters.0.is_empty();
     let filter = PruneFilter::new(filters)?;
     let wanted = move |one: &Image| {
         let labels = one.config.config.labels.clone().unwrap_or_default();
         filter.lets(image::created(one), &labels)
     };
-    let pruned = call.run(move |engine| engine.prune_images(unnamed_only, wanted)).await?;
+    let pruned =
+        call.run(move |engine| engine.prune_images(unnamed_only, is_filtered.then_some(&wanted))).await?;
     let removed: Vec<Value> = pruned.removed.iter().map(shown).collect();
     let removed = Some(removed).filter(|removed| !removed.is_empty());
     Ok(answer::ok(&json!({"ImagesDeleted": removed, "SpaceReclaimed": pruned.reclaimed})))

@@ -38,6 +38,12 @@ impl Core {
         let layers: BTreeSet<DiffId> =
             images.iter().flat_map(|image| image.config.rootfs.diff_ids.iter().copied()).collect();
         let _pins: Vec<_> = layers.iter().map(|layer| self.pins.pin(*layer)).collect();
+        // Said before the first byte.
+        for layer in &layers {
+            self.refuse_damaged(layer)?;
+            self.tar_size(layer)?;
+        }
+        images.iter().try_for_each(|image| blobs::read_config(&self.layout, &image.id).map(drop))?;
         let mut archive = Archive { core: self, writer: Writer::new(out), written: BTreeSet::new() };
         archive.directory("blobs/")?;
         archive.directory("blobs/sha256/")?;
@@ -50,7 +56,7 @@ impl Core {
 
     fn images_of(&self, items: &[SaveItem]) -> Result<Vec<Image>> {
         let catalog = self.catalog();
-        let image = |id: &ImageId| catalog.image(id).ok_or_else(|| super::super::no_such(id));
+        let image = |id: &ImageId| catalog.image(id).ok_or_else(|| super::super::missing(&catalog, id));
         items.iter().map(|item| image(&item.id)).collect()
     }
 }
