@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use dhow_testkit::process::must;
-use dhow_testkit::{Engine, network, until};
+use dhow_testkit::{Engine, network, process, until};
 
 fn engine() -> Result<Engine> {
     let engine = Engine::start()?;
@@ -141,4 +141,28 @@ fn the_hosts_own_way_out_stays_when_containers_get_version_6() -> Result<()> {
         engine.within_network(Path::new("ip")).args(["-6", "route", "flush", "dev", "wire0", "proto", "ra"]),
     )?;
     until("the host still believes the router", advertised)
+}
+
+/// A host that routes one version for others goes on doing so, and does not begin with the other.
+#[test]
+fn a_host_is_a_router_for_others_of_the_version_that_it_was_one_of() -> Result<()> {
+    if process::find("nft").is_none() {
+        eprintln!("skipped: there is no nft on this machine");
+        return Ok(());
+    }
+    let mut engine = engine()?;
+    engine.in_network(|| std::fs::write("/proc/sys/net/ipv4/ip_forward", "1"))?;
+    let rules = |engine: &Engine| -> Result<String> {
+        process::must(engine.within_network("nft".as_ref()).args(["list", "ruleset"]))
+    };
+    engine.docker(&["run", "-d", "--name", "one", "busybox", "sleep", "600"]).ok();
+    ensure!(!rules(&engine)?.contains("nfproto ipv6 drop"), "nobody made the host a router of version 6");
+    engine.docker(&["network", "create", "--ipv6", "both"]).ok();
+    engine.docker(&["run", "-d", "--name", "two", "--network", "both", "busybox", "sleep", "600"]).ok();
+    ensure!(of_host(&engine, "all", "forwarding")? == "1");
+    ensure!(rules(&engine)?.contains("meta nfproto ipv6 drop"), "{}", rules(&engine)?);
+    engine.kill()?;
+    engine.launch()?;
+    ensure!(rules(&engine)?.contains("meta nfproto ipv6 drop"), "the next engine knows");
+    Ok(())
 }

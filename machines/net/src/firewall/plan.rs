@@ -184,7 +184,7 @@ fn chains(policy: &Policy) -> Vec<Chain> {
         hooked("martians", "filter", Place::Prerouting, RAW, martians()),
         hooked("arrive", "nat", Place::Prerouting, BEFORE_ROUTE, arrive(policy.gate.as_ref())),
         hooked("depart", "nat", Place::Output, BEFORE_ROUTE, depart()),
-        hooked("forward", "filter", Place::Forward, FILTER, forward(policy.strangers)),
+        hooked("forward", "filter", Place::Forward, FILTER, forward(policy.strangers4, policy.strangers6)),
         hooked("leave", "nat", Place::Postrouting, AFTER_ROUTE, leave()),
     ]
 }
@@ -241,7 +241,7 @@ fn published() -> Vec<Vec<Term>> {
 }
 
 /// An internal network is cut off before anything is let through, were it an established connection.
-fn forward(strangers: Strangers) -> Vec<Vec<Term>> {
+fn forward(four: Strangers, six: Strangers) -> Vec<Vec<Term>> {
     let mut rules = vec![
         vec![Term::In(WAY, &LOOPS), Term::Verdict(Verdict::Goto("neighbours"))],
         // An annex switches, and never routes.
@@ -252,10 +252,14 @@ fn forward(strangers: Strangers) -> Vec<Vec<Term>> {
         // What belongs to no connection would leave with the container's address, untranslated.
         vec![Term::In(&[Field::From], &BRIDGES), Term::State(State::Invalid), DROP],
     ];
-    if strangers == Strangers::Drop {
-        rules.push(vec![Term::In(&[Field::From], &BRIDGES), ACCEPT]);
-        rules.push(vec![DROP]);
-    }
+    let drops: &[Vec<Term>] = match (four, six) {
+        (Strangers::Pass, Strangers::Pass) => return rules,
+        (Strangers::Drop, Strangers::Drop) => &[vec![DROP]],
+        (Strangers::Drop, Strangers::Pass) => &[vec![Term::Family(Family::Four), DROP]],
+        (Strangers::Pass, Strangers::Drop) => &[vec![Term::Family(Family::Six), DROP]],
+    };
+    rules.push(vec![Term::In(&[Field::From], &BRIDGES), ACCEPT]);
+    rules.extend_from_slice(drops);
     rules
 }
 

@@ -24,8 +24,10 @@ pub struct Rules {
 /// What goes for all networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// What is routed between interfaces that are not ours.
-    pub strangers: Strangers,
+    /// What is routed between interfaces that are not ours, of version 4.
+    pub strangers4: Strangers,
+    /// And of version 6.
+    pub strangers6: Strangers,
     /// With a gate, published ports also obey what the host's own rules say of packets that come in.
     pub gate: Option<Gate>,
     /// What is published is reached by the containers' addresses as well, in all networks.

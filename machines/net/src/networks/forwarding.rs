@@ -22,7 +22,29 @@ impl Forwarding {
         Self { mark }
     }
 
-    /// Whether the host was no router before.
+    /// Whether the engine made the host a router of version 6, which it does when a network wants it only: until then
+    /// the switch is the host's own.
+    pub(super) fn was_off6(&self) -> io::Result<bool> {
+        self.mark6().try_exists()
+    }
+
+    /// Notes that the engine is about to, and answers that it is: the host is no router of version 6.
+    pub(super) fn begins6(&self) -> io::Result<bool> {
+        let off = match is_off(&Procfs::at_proc()?, SIX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            read => read?,
+        };
+        if off {
+            std::fs::write(self.mark6(), b"")?;
+        }
+        Ok(off)
+    }
+
+    fn mark6(&self) -> PathBuf {
+        self.mark.with_extension("6")
+    }
+
+    /// Whether the host was no router of version 4 before.
     pub(super) fn was_off(&self) -> io::Result<bool> {
         if self.mark.try_exists()? {
             return Ok(true);

@@ -143,6 +143,21 @@ impl Guard {
         })
     }
 
+    /// Before the host is made a router of version 6, which it was not.
+    pub(super) fn drop_strangers6(&self) -> io::Result<()> {
+        if !self.policy.forwarding || self.policy.forwards_strangers {
+            return Ok(());
+        }
+        self.with(|firewall| {
+            let mut rules = firewall.rules().clone();
+            if rules.policy.strangers6 == Strangers::Drop {
+                return Ok(());
+            }
+            rules.policy.strangers6 = Strangers::Drop;
+            firewall.replace(rules)
+        })
+    }
+
     /// Removes a network; it is no error when it is not there.
     pub(super) fn remove(&self, bridge: &str) -> io::Result<()> {
         self.with(|firewall| match firewall.rules().network(bridge) {
@@ -186,8 +201,8 @@ impl Guard {
     /// A host that was no router before is none for others now.
     fn policy(&self, forwarding: &Forwarding) -> io::Result<Policy> {
         let ours = self.policy.forwarding && !self.policy.forwards_strangers;
-        let was_off = forwarding.was_off()?;
-        let strangers = if ours && was_off { Strangers::Drop } else { Strangers::Pass };
+        let strangers = |was_off| if ours && was_off { Strangers::Drop } else { Strangers::Pass };
+        let (strangers4, strangers6) = (strangers(forwarding.was_off()?), strangers(forwarding.was_off6()?));
         let (mut host, gate) = (Sandbox::at("/proc/thread-self/ns/net".into())?, gate(&self.name));
         let gate = match self.policy.publishing {
             PublishPolicy::HostRules => Some(Gate::open(&mut host, &gate)?),
@@ -196,7 +211,7 @@ impl Guard {
                 None
             }
         };
-        Ok(Policy { strangers, gate, direct: self.policy.direct_routing })
+        Ok(Policy { strangers4, strangers6, gate, direct: self.policy.direct_routing })
     }
 
     fn start(&self, rules: Rules) -> io::Result<Open> {

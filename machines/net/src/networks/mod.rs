@@ -105,6 +105,9 @@ impl HostNetworks {
         }
         // A later engine may want to know what the host was before.
         self.forwarding.was_off()?;
+        if network.ipv6 && self.forwarding.begins6()? {
+            self.guard.drop_strangers6()?;
+        }
         let links = self.with_links(Links::all)?;
         Forwarding::switch_on(network, links.iter().map(|link| link.name.as_str()))
     }

@@ -254,8 +254,19 @@ fn what_the_host_routes_for_others_is_dropped_only_when_it_was_no_router() {
     let mut rules = Rules { networks, ..Rules::default() };
     let mut firewall = firewall(&lab, rules.clone());
     ask(&lab.outside, Protocol::Tcp, "10.2.0.2", 80).unwrap();
-    rules.policy.strangers = Strangers::Drop;
-    firewall.replace(rules).unwrap();
+    ask(&lab.outside, Protocol::Tcp, "fd02::2", 80).unwrap();
+    rules.policy.strangers6 = Strangers::Drop;
+    firewall.replace(rules.clone()).unwrap();
+    ask(&lab.outside, Protocol::Tcp, "10.2.0.2", 80).unwrap();
+    ask(&lab.outside, Protocol::Tcp, "fd02::2", 80).unwrap_err();
+    rules.policy = Policy { strangers4: Strangers::Drop, ..Policy::default() };
+    firewall.replace(rules.clone()).unwrap();
     ask(&lab.outside, Protocol::Tcp, "10.2.0.2", 80).unwrap_err();
+    ask(&lab.outside, Protocol::Tcp, "fd02::2", 80).unwrap();
+    rules.policy.strangers6 = Strangers::Drop;
+    firewall.replace(rules).unwrap();
+    for address in ["10.2.0.2", "fd02::2"] {
+        ask(&lab.outside, Protocol::Tcp, address, 80).unwrap_err();
+    }
     ask(&ours, Protocol::Tcp, "192.0.2.9", 80).unwrap();
 }

@@ -51,7 +51,11 @@ fn everything() -> Rules {
         range(on(HOST6, port(Protocol::Tcp, 10_000, "fd01::2", 10_000)), 1000),
         range(port(Protocol::Tcp, 30_000, "10.2.0.2", 30_010), 3),
     ];
-    Rules { networks, ports, policy: Policy { strangers: Strangers::Drop, ..Policy::default() } }
+    Rules {
+        networks,
+        ports,
+        policy: Policy { strangers4: Strangers::Drop, strangers6: Strangers::Drop, ..Policy::default() },
+    }
 }
 
 #[test]
