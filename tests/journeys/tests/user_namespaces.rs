@@ -440,7 +440,7 @@ fn a_kernel_that_maps_no_owners_is_told_at_the_start() -> Result<()> {
     let host = Host::below(&lacking)?;
     let refused = host.engine(REMAP).map(drop).unwrap_err().to_string();
     ensure!(
-        refused.contains("userns-remap needs a kernel that maps the owners of overlays (Linux 5.19)"),
+        refused.contains("userns-remap needs a kernel that maps the owners of overlays (Linux 6.15)"),
         "{refused}"
     );
     host.engine(&[]).map(drop)

@@ -84,7 +84,7 @@ impl Core {
 
     /// Tries all of it, with a file that is read and one that is written.
     pub(crate) fn try_mapping(&self, user: &UserSpace) -> Result<()> {
-        let what = "userns-remap needs a kernel that maps the owners of overlays (Linux 5.19)";
+        let what = "userns-remap needs a kernel that maps the owners of overlays (Linux 6.15)";
         let tried = try_it(&self.layout, user);
         tried.map_err(|error| Error::new(Kind::Unavailable, what).because(error))
     }
