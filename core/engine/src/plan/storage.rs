@@ -22,7 +22,7 @@ pub fn layer_size(options: &BTreeMap<String, String>) -> Result<u64> {
 /// A size of which 0 is none.
 ///
 /// # Errors
-/// As those of [`size`].
+/// As those of [`size()`].
 pub fn or_zero(text: &str) -> Result<u64> {
     if text == "0" { Ok(0) } else { size(text) }
 }

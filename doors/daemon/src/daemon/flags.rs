@@ -202,7 +202,7 @@ pub(super) struct ContainerFlags {
     /// No process of a container gains rights
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean)]
     pub(super) no_new_privileges: Option<bool>,
-    /// Containers are in user namespaces: default, USER[:GROUP] or UID[:GID], whose ranges /etc/subuid and /etc/subgid have
+    /// Containers are in user namespaces: default, `USER[:GROUP]` or `UID[:GID]`, whose ranges /etc/subuid and /etc/subgid have
     #[arg(long, value_name = "USER")]
     pub(super) userns_remap: Option<String>,
     /// A seccomp profile instead of the built-in one, or `unconfined`
