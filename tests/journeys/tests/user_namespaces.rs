@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use dhow_testkit::{Engine, engine};
+use dhow_testkit::{Engine, engine, process};
 
 /// Who root of the containers is on the host.
 const FIRST: u32 = 300_000;
@@ -227,6 +227,36 @@ fn what_goes_in_and_out_has_the_owners_that_are_seen_inside() -> Result<()> {
     ensure!(seen(&[]) == "5:6\n1000:2000" && seen(&["--userns=host"]) == seen(&[]));
     docker(&engine, &["start", "one"]);
     ensure!(docker(&engine, &["exec", "one", "stat", "-c", "%u:%g", "/tmp/at"]) == "1000:2000");
+    Ok(())
+}
+
+#[test]
+fn capabilities_of_files_are_those_of_the_containers_root() -> Result<()> {
+    let host = Host::new()?;
+    let engine = host.engine(REMAP)?;
+    let place = engine.scratch();
+    let (program, tar) = (place.join("chown"), place.join("capable.tar"));
+    fs::copy("/bin/busybox", &program)?;
+    let with = |name: &str, arguments: &[&str]| {
+        process::must(std::process::Command::new(name).current_dir(place).args(arguments))
+    };
+    with("setcap", &["cap_chown+ep", "chown"])?;
+    with("tar", &["--xattrs", "--xattrs-include=*", "-cf", "capable.tar", "chown"])?;
+    docker(&engine, &["run", "-d", "--name", "one", "busybox", "sleep", "1000"]);
+    let sent = engine.client(Path::new("docker"), &["cp", "-", "one:/bin"], &fs::read(&tar)?);
+    ensure!(sent.status == 0, "{sent:?}");
+    // Who is no root gives a file away by the right of the program.
+    let script = "cd /dev/shm && touch x && /bin/chown 7:8 x && stat -c %u:%g x";
+    ensure!(docker(&engine, &["exec", "-u", "1000", "one", "sh", "-c", script]) == "7:8");
+    docker(&engine, &["commit", "one", "made"]);
+    for options in [&[][..], &["--userns=host"]] {
+        let run = [&["run", "--rm", "-u", "1000"], options, &["made", "sh", "-c", script]].concat();
+        ensure!(docker(&engine, &run) == "7:8", "{options:?}");
+    }
+    fs::write(place.join("back.tar"), archive(&engine, &["cp", "one:/bin/chown", "-"])?)?;
+    fs::remove_file(&program)?;
+    with("tar", &["--xattrs", "--xattrs-include=*", "-xf", "back.tar"])?;
+    ensure!(with("getcap", &["chown"])?.contains("cap_chown=ep"));
     Ok(())
 }
 
