@@ -1,11 +1,13 @@
 //! Layers: their bytes, their indexes, their rows.
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 
 use dhow_model::ports::FindingState;
 use dhow_model::{Error, Result};
 use dhow_oci::Digest;
 use dhow_oci::image::DiffId;
+use rustix::io::Errno;
 
 use super::Check;
 use crate::Core;
@@ -40,6 +42,7 @@ impl Check<'_> {
         let object = format!("layer {diff_id}");
         let bytes = match self.core.write_tar(diff_id, &mut std::io::sink()) {
             Ok(bytes) => bytes,
+            Err(error) if says_nothing(&error) => return Err(error),
             Err(error) => return self.damaged(diff_id, object, &error),
         };
         self.report.bytes += bytes;
@@ -130,4 +133,17 @@ impl Check<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether it was this process that failed: then nothing is known of the layer.
+fn says_nothing(error: &Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let errno = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        if matches!(errno.map(Errno::from_raw_os_error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -6,7 +6,8 @@
 //! | a layer's index, or its tree | what is made of the tar | the tar |
 //! | a tree's `layer.json` | how many bytes its tar has | the tar |
 //! | a layer's row | the bytes that its files take | the files |
-//! | a configuration | bytes whose digest is its name, naming layers that are here | nothing |
+//! | a configuration | bytes whose digest is its name, naming layers that are here | nothing: its image is hidden until a load |
+//! | a layer's directory | what belongs to a layer of its format | the rest is removed |
 //! | a manifest | bytes whose digest is its name | it is let go: `save` writes another |
 //! | a container's record | readable | its `config.json` |
 //! | `images.json`, `networks.json`, `config.json`, `volume.json` | what the database has | the database |

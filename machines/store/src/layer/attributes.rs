@@ -94,6 +94,13 @@ impl Attributes<'_> {
                 Ok(()) => {}
                 // The file system or the kind of file has no such attributes: Docker goes on too.
                 Err(Errno::OPNOTSUPP | Errno::PERM) => skipped.note(&self.entry.path, name),
+                Err(error @ (Errno::NOSPC | Errno::TOOBIG | Errno::RANGE)) => {
+                    let (name, length) = (shown(name), value.len());
+                    let words = format!(
+                        "attribute {name} of {length} bytes finds no room: a file system may keep a few thousand with a file"
+                    );
+                    return Err(Error::system(words, error));
+                }
                 Err(error) => {
                     return Err(Error::system(format!("attribute {} cannot be set", shown(name)), error));
                 }

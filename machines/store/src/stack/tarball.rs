@@ -20,7 +20,7 @@ use crate::error::{Context as _, Error, Kind, Result};
 impl Core {
     /// Writes the layer's tar and verifies that it is the one that came.
     pub(crate) fn write_tar(&self, diff_id: &DiffId, out: &mut dyn Write) -> Result<u64> {
-        let told = || format!("cannot write layer {diff_id}");
+        let told = || format!("the tar of layer {diff_id} cannot be had");
         // What is read is not put away by a conversion.
         let _reader = self.readers.pin(*diff_id);
         let directory = self.layout.layer(diff_id);
@@ -32,7 +32,7 @@ impl Core {
         if digest == *diff_id {
             return Ok(size);
         }
-        Err(Error::new(Kind::Corrupt, format!("{}: what is on disk is {digest}", told())))
+        Err(Error::new(Kind::Corrupt, format!("layer {diff_id} is damaged: what is on disk is {digest}")))
     }
 
     /// How many bytes the layer's tar has.
