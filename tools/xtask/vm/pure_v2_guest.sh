@@ -25,9 +25,9 @@ for _ in $(seq 60); do dhow version >/dev/null 2>&1 && break; sleep 1; done
 expect "version of cgroups" "$(dhow info -f '{{.CgroupVersion}}')" 2
 mkdir -p /tmp/root/bin && cp /bin/busybox /tmp/root/bin && chroot /tmp/root /bin/busybox --install -s /bin
 tar -C /tmp/root -c . | dhow import - busybox >/dev/null
-expect "a container" "$(dhow run --rm busybox echo hello)" hello
+expect "a container" "$(dhow run --network none --rm busybox echo hello)" hello
 
-dhow run -d --name lim --memory 64m --memory-swap 64m --cpus 0.5 --pids-limit 20 --cpu-shares 512 \
+dhow run --network none -d --name lim --memory 64m --memory-swap 64m --cpus 0.5 --pids-limit 20 --cpu-shares 512 \
     --health-cmd 'test -e /ok' --health-interval 1s busybox \
     sh -c 'head -c 20000000 /dev/zero >/file; touch /ok; while :; do :; done' >/dev/null
 expect memory.max "$(file memory.max)" 67108864
@@ -49,10 +49,10 @@ dhow unpause lim >/dev/null
 expect "going on" "$(cat /sys/fs/cgroup/dhow/*/cgroup.freeze)" 0
 expect top "$(dhow top lim | tail -1)" '*while*'
 
-dhow run --name oom --memory 16m --memory-swap 16m busybox sh -c 'head -c 100m /dev/zero | tail' >/dev/null 2>&1
+dhow run --network none --name oom --memory 16m --memory-swap 16m busybox sh -c 'head -c 100m /dev/zero | tail' >/dev/null 2>&1
 expect "out of memory" "$(dhow inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' oom)" "true 137"
-expect "a device that is allowed" "$(dhow run --rm --device /dev/zero:/dev/z busybox sh -c 'head -c 4 /dev/z | wc -c')" 4
-expect "a device that is not" "$(dhow run --rm --cap-add MKNOD busybox sh -c 'mknod /k c 1 11; cat /k' 2>&1)" '*not permitted'
+expect "a device that is allowed" "$(dhow run --network none --rm --device /dev/zero:/dev/z busybox sh -c 'head -c 4 /dev/z | wc -c')" 4
+expect "a device that is not" "$(dhow run --network none --rm --cap-add MKNOD busybox sh -c 'mknod /k c 1 11; cat /k' 2>&1)" '*not permitted'
 
 kill -9 "$(cat /run/pid)"
 dhow daemon --data-root /data --exec-root /run/dhow -H $DHOW_HOST --pidfile /run/pid >>/run/log 2>&1 &

@@ -17,4 +17,4 @@ mkdir -p first/more/tests
 for test in "${binaries[@]:1}"; do
     strip -o "first/more/tests/$(basename "$test")" "$test"
 done
-boot_machine "$here/quotas_guest.sh"
+VM_PATIENCE=${VM_PATIENCE:-600} boot_machine "$here/quotas_guest.sh"
