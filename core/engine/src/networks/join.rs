@@ -9,7 +9,7 @@ use dhow_model::{Container, Kind, Result};
 
 use super::assign::link;
 use super::check::check_settings;
-use super::configuration;
+use super::{configuration, not_found};
 use crate::registry::lock;
 use crate::{Engine, Entry};
 
@@ -156,8 +156,12 @@ impl Engine {
             return Ok(());
         }
         self.ports.networks.set_up(network)?;
-        lock(&self.networks).ready.insert(network.id.clone());
-        Ok(())
+        if lock(&self.networks).note_ready(network) {
+            return Ok(());
+        }
+        // Somebody removed it meanwhile.
+        self.ports.networks.take_down(network)?;
+        Err(not_found(network))
     }
 
     /// Takes back what a container had; what fails is logged, and found again by the next engine. Its links go

@@ -101,10 +101,18 @@ impl Known {
     /// Not found, when the network was removed meanwhile.
     fn take_place(&mut self, network: &Network, place: &str) -> Result<()> {
         if !self.networks.contains_key(&network.id) {
-            return Err(Error::not_found(format!("network {} not found", network.name)));
+            return Err(not_found(network));
         }
         self.places.entry(network.id.clone()).or_default().insert(place.to_owned());
         Ok(())
+    }
+
+    /// Notes that a network's bridge or parent is there; tells whether the network is.
+    fn note_ready(&mut self, network: &Network) -> bool {
+        self.networks.contains_key(&network.id) && {
+            self.ready.insert(network.id.clone());
+            true
+        }
     }
 
     /// Takes a network out, unless somebody has a place in it.
@@ -215,6 +223,10 @@ impl Engine {
         }
         self.tell(EventKind::Network, action, &network.id, attributes);
     }
+}
+
+fn not_found(network: &Network) -> Error {
+    Error::not_found(format!("network {} not found", network.name))
 }
 
 /// A network that is always there, without addresses yet.
