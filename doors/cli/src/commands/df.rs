@@ -140,8 +140,9 @@ fn layers(session: &Session) -> Result<String> {
     );
     if stored.set_aside > 0 {
         let size = units::human_size(units::float(stored.set_aside));
-        text +=
-            &format!("Damaged layers usage: {size} (set aside by a check, deleted by `dhow image prune`)\n");
+        text += &format!(
+            "Damaged layers usage: {size} (set aside by a check; `dhow image prune` deletes what no container has)\n"
+        );
     }
     Ok(text)
 }
