@@ -109,10 +109,11 @@ impl Known {
 
     /// Notes that a network's bridge or parent is there; tells whether the network is.
     fn note_ready(&mut self, network: &Network) -> bool {
-        self.networks.contains_key(&network.id) && {
+        let is_there = self.networks.contains_key(&network.id);
+        if is_there {
             self.ready.insert(network.id.clone());
-            true
         }
+        is_there
     }
 
     /// Takes a network out, unless somebody has a place in it.
