@@ -3,12 +3,14 @@
 //! In reading order: [`error`] says what can go wrong and of which kind it is; [`container`] is a
 //! container as it is recorded: what was asked for ([`container::Config`], [`container::HostConfig`])
 //! and what became of it ([`container::State`]); [`image`], [`network`], [`volume`] and [`event`] are the other
-//! nouns; [`ports`] are the traits that the machines implement.
+//! nouns; [`time`] and [`duration`] are instants and lengths of time as Docker writes them; [`ports`] are the
+//! traits that the machines implement.
 //!
 //! The settings of a container have the names and the JSON form of Docker's `Config` and
 //! `HostConfig`: they are the words of the field, the record on disk and the form on the wire.
 
 pub mod container;
+pub mod duration;
 pub mod error;
 pub mod event;
 pub mod image;

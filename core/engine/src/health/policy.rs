@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dhow_model::container::{Config, Health, HealthAction, HealthStatus, Probe};
-use dhow_model::{Error, Result};
+use dhow_model::{Error, Result, duration};
 use dhow_oci::image::Healthcheck;
 
 /// Times and numbers where nobody says, as Docker has them.
@@ -102,35 +102,9 @@ impl Check {
 
 /// What a probe that took too long is remembered with.
 pub(crate) fn too_long(timeout: Duration, output: &str) -> String {
-    let words = format!("Health check exceeded timeout ({})", go_duration(timeout));
+    let length = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
+    let words = format!("Health check exceeded timeout ({})", duration::in_go(length));
     if output.is_empty() { words } else { format!("{words}: {output}") }
-}
-
-/// A length of time as Go writes it: `1m30s`, `500ms`.
-fn go_duration(time: Duration) -> String {
-    let nanos = time.as_nanos();
-    let decimal = |unit: u128, name: &str| {
-        let (whole, rest) = (nanos / unit, nanos % unit);
-        let digits = format!("{rest:0width$}", width = unit.ilog10() as usize);
-        let digits = if rest == 0 { "" } else { digits.trim_end_matches('0') };
-        if digits.is_empty() { format!("{whole}{name}") } else { format!("{whole}.{digits}{name}") }
-    };
-    match time.as_secs() {
-        0 if nanos == 0 => "0s".into(),
-        0 if nanos < 1_000 => format!("{nanos}ns"),
-        0 if nanos < 1_000_000 => decimal(1_000, "µs"),
-        0 => decimal(1_000_000, "ms"),
-        seconds => {
-            let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-            let rest = Duration::new(seconds % 60, time.subsec_nanos());
-            let below = rest.as_secs_f64();
-            match (hours, minutes) {
-                (0, 0) => format!("{below}s"),
-                (0, minutes) => format!("{minutes}m{below}s"),
-                (hours, minutes) => format!("{hours}h{minutes}m{below}s"),
-            }
-        }
-    }
 }
 
 /// What a program writes, both of its outputs in Docker's stream format: the first bytes of it are kept.

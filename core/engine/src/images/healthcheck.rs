@@ -1,10 +1,10 @@
 //! `HEALTHCHECK` of a Dockerfile.
 
-use dhow_model::{Error, Result};
+use dhow_model::{Error, Result, duration};
 use dhow_oci::image::Healthcheck;
 
 /// The shortest time that may be asked for, in nanoseconds.
-const SHORTEST: f64 = 1e6;
+const SHORTEST: i64 = 1_000_000;
 
 /// Reads `[--interval=…] … CMD …`, or `NONE`.
 ///
@@ -51,34 +51,22 @@ fn set(check: &mut Healthcheck, flag: &str) -> Result<()> {
         }
         _ => return Err(Error::invalid(format!("unknown flag: {}", name.trim_start_matches('-')))),
     };
-    *place = nanoseconds(value).ok_or_else(|| Error::invalid(format!("time: invalid duration {value:?}")))?;
+    *place = nanoseconds(name, value)?;
     Ok(())
 }
 
-/// `1m30s`, as Go writes it: nothing, or a millisecond and more.
-fn nanoseconds(text: &str) -> Option<i64> {
-    if text == "0" {
-        return Some(0);
+/// Nothing, or a millisecond and more.
+fn nanoseconds(name: &str, text: &str) -> Result<i64> {
+    match if text.is_empty() { 0 } else { duration::parse(text)? } {
+        length @ (0 | SHORTEST..) => Ok(length),
+        _ => {
+            let name = name.trim_start_matches('-');
+            Err(Error::invalid(format!(
+                "Interval {name:?} cannot be less than {}",
+                duration::in_go(SHORTEST)
+            )))
+        }
     }
-    let (mut total, mut rest) = (0.0, text);
-    while !rest.is_empty() {
-        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (value, unit) = rest.split_at(number);
-        let end = unit.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(unit.len());
-        let factor = match &unit[..end] {
-            "ns" => 1.0,
-            "us" | "µs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 60e9,
-            "h" => 3600e9,
-            _ => return None,
-        };
-        total += value.parse::<f64>().ok()? * factor;
-        rest = &unit[end..];
-    }
-    let allowed = !text.is_empty() && (total == 0.0 || total >= SHORTEST);
-    std::time::Duration::try_from_secs_f64(total / 1e9).ok().filter(|_| allowed)?.as_nanos().try_into().ok()
 }
 
 #[cfg(test)]
@@ -97,8 +85,8 @@ mod tests {
             ("NONE x", "HEALTHCHECK NONE takes no arguments"),
             ("CMD", "Missing command after HEALTHCHECK CMD"),
             ("RUN x", "Unknown type \"RUN\" in HEALTHCHECK (try CMD)"),
-            ("--interval=5 CMD x", "time: invalid duration \"5\""),
-            ("--interval=1us CMD x", "time: invalid duration \"1us\""),
+            ("--interval=5 CMD x", "time: missing unit in duration \"5\""),
+            ("--interval=1us CMD x", "Interval \"interval\" cannot be less than 1ms"),
             ("--bad=5 CMD x", "unknown flag: bad"),
         ] {
             assert_eq!(read(wrong).unwrap_err().to_string(), words);

@@ -1,8 +1,6 @@
 //! Instants as clients write them: `1700000000`, `1700000000.123456789`, RFC 3339, or `10m` ago.
 
-use std::time::Duration;
-
-use dhow_model::{Error, Result, Timestamp};
+use dhow_model::{Error, Result, Timestamp, duration};
 
 /// Reads the instant of a filter; a duration counts back from `now`.
 ///
@@ -37,10 +35,8 @@ fn read(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Some(nanos) = unix(text) {
         return Some(Timestamp::from_nanos(nanos));
     }
-    if let Some(ago) = duration(text.trim_start_matches(['+', '-'])) {
-        let ago = i128::try_from(ago.as_nanos()).ok()?;
-        let sign = if text.starts_with('-') { 1 } else { -1 };
-        return Some(Timestamp::from_nanos(now.unix_nanos() + sign * ago));
+    if let Ok(ago) = duration::parse(text) {
+        return Some(Timestamp::from_nanos(now.unix_nanos() - i128::from(ago)));
     }
     civil(text)
 }
@@ -55,27 +51,6 @@ fn unix(text: &str) -> Option<i128> {
     // Less than a nanosecond is cut off.
     let nanos: i128 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     Some(i128::from(seconds) * 1_000_000_000 + nanos)
-}
-
-/// Go's durations: `1h30m`, `90s`, `1.5h`, `100ms`.
-fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text;
-    let mut total = 0.0;
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(end);
-        let (unit, seconds) =
-            [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
-                .into_iter()
-                .find(|(unit, _)| tail.strip_prefix(unit).is_some_and(starts_a_number))?;
-        total += number.parse::<f64>().ok()? * seconds;
-        rest = &tail[unit.len()..];
-    }
-    (!text.is_empty()).then(|| Duration::try_from_secs_f64(total).ok())?
-}
-
-fn starts_a_number(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit() || c == '.')
 }
 
 /// RFC 3339, or less: without offset it is UTC, without time it is midnight.

@@ -1,8 +1,9 @@
 //! `--health-*`: how the container's health is checked.
 
+use dhow_model::duration;
 use serde::Serialize;
 
-use super::{Parsed, duration};
+use super::Parsed;
 
 /// The check, as the API takes it; times in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -6,7 +6,6 @@ pub(crate) mod container;
 pub(crate) mod create;
 pub(crate) mod csv;
 pub(crate) mod device;
-pub(crate) mod duration;
 pub(crate) mod environment;
 pub(crate) mod filter;
 pub(crate) mod health;
@@ -21,6 +20,8 @@ pub(crate) mod ports;
 pub(crate) mod security;
 pub(crate) mod validate;
 pub(crate) mod volume;
+
+use dhow_model::duration;
 
 pub(crate) use parse::Parsed;
 
@@ -67,7 +68,8 @@ pub(crate) const UINT16: Kind = Kind::new("uint16", |value| number::unsigned_16(
 pub(crate) const BYTES: Kind = Kind::new("bytes", |value| bytes::binary(value).map(drop));
 pub(crate) const BYTES_OR_UNLIMITED: Kind =
     Kind::new("bytes", |value| if value == "-1" { Ok(()) } else { bytes::binary(value).map(drop) });
-pub(crate) const DURATION: Kind = Kind::new("duration", |value| duration::parse(value).map(drop));
+pub(crate) const DURATION: Kind =
+    Kind::new("duration", |value| duration::parse(value).map(drop).map_err(|error| error.to_string()));
 pub(crate) const LABEL: Kind = Kind::new("list", validate::label);
 pub(crate) const LINK: Kind = Kind::new("list", validate::link);
 pub(crate) const FILTER: Kind = Kind::new("filter", filter::check);

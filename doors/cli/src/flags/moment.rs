@@ -1,10 +1,11 @@
 //! `--since` and `--until`: a moment, or a length of time before now, as the API takes it.
 
+use dhow_model::duration;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::{duration, number};
+use super::number;
 use crate::error::{Error, Result};
 
 /// Reads a moment; the answer is in seconds with nanoseconds.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dhow_model::{Error, Result};
+use dhow_model::{Error, Result, duration};
 use dhow_sys::signalfd;
 
 use super::arguments::{Parsed, Syntax, option, switch};
@@ -50,20 +50,12 @@ fn tell_stats(container: &Container) -> Result<()> {
     Ok(())
 }
 
-/// Go's durations of one unit: `500ms`, `5s`, `1m`, `1h`.
+/// How long it is between two tellings.
 fn interval(text: &str) -> Result<Duration> {
-    let wrong = || Error::invalid(format!("invalid value {text:?} for --interval"));
-    let unit = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let number: u64 = text[..unit].parse().map_err(|_| wrong())?;
-    let millis = match &text[unit..] {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(wrong()),
-    };
-    match number.checked_mul(millis).filter(|millis| *millis > 0) {
-        Some(millis) => Ok(Duration::from_millis(millis)),
-        None => Err(Error::invalid("duration interval must be greater than 0")),
+    let nanoseconds = duration::parse(text)
+        .map_err(|_| Error::invalid(format!("invalid value {text:?} for --interval")))?;
+    match u64::try_from(nanoseconds) {
+        Ok(nanoseconds @ 1..) => Ok(Duration::from_nanos(nanoseconds)),
+        _ => Err(Error::invalid("duration interval must be greater than 0")),
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
+use dhow_model::duration;
 use gotmpl::Value;
 use serde_json::Value as Json;
 
@@ -57,7 +58,7 @@ pub(crate) fn typed(document: Option<&Json>, of: &str) -> Value {
         ("duration", None) => text("0s"),
         ("time", None) => text("0001-01-01 00:00:00 +0000 UTC"),
         ("time", Some(moment)) => text(&moment_in_go(moment.as_str().unwrap_or_default())),
-        ("duration", Some(length)) => text(&duration_in_go(length.as_i64().unwrap_or(0))),
+        ("duration", Some(length)) => text(&duration::in_go(length.as_i64().unwrap_or(0))),
         ("any", None) => no_value(),
         ("text" | "bool" | "int" | "any", Some(plain)) => untyped(plain),
         (of, present) => structure(present.unwrap_or(&Json::Null), of),
@@ -128,11 +129,6 @@ fn moment_in_go(moment: &str) -> String {
             format!("{whole}.{} +0000 UTC", digits.trim_end_matches('0'))
         }
     }
-}
-
-/// A length of time as Go's `time.Duration` prints itself.
-fn duration_in_go(nanoseconds: i64) -> String {
-    crate::flags::duration::in_go(nanoseconds)
 }
 
 fn text(words: &str) -> Value {

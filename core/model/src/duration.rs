@@ -1,8 +1,13 @@
 //! Lengths of time as Go writes them: `1h2m`, `300ms`, `-1.5s`.
 
+use crate::{Error, Result};
+
 /// Reads a length of time, in nanoseconds.
-pub(crate) fn parse(text: &str) -> Result<i64, String> {
-    let invalid = || format!("time: invalid duration \"{text}\"");
+///
+/// # Errors
+/// Invalid argument, in the words of Go's `time.ParseDuration`.
+pub fn parse(text: &str) -> Result<i64> {
+    let invalid = || Error::invalid(format!("time: invalid duration {text:?}"));
     let (negative, mut rest) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
         Some(b'+') => (false, &text[1..]),
@@ -21,14 +26,16 @@ pub(crate) fn parse(text: &str) -> Result<i64, String> {
         let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
         if unit.is_empty() && !number.is_empty() {
-            return Err(format!("time: missing unit in duration \"{text}\""));
+            return Err(Error::invalid(format!("time: missing unit in duration {text:?}")));
         }
         let scale = match unit_nanoseconds(unit) {
             Some(scale) => scale,
             None if number.is_empty() => return Err(invalid()),
-            None => return Err(format!("time: unknown unit \"{unit}\" in duration \"{text}\"")),
+            None => {
+                return Err(Error::invalid(format!("time: unknown unit {unit:?} in duration {text:?}")));
+            }
         };
-        total += scaled(number, scale).ok_or_else(invalid)?;
+        total = scaled(number, scale).and_then(|more| total.checked_add(more)).ok_or_else(invalid)?;
         rest = tail;
     }
     i64::try_from(if negative { -total } else { total }).map_err(|_| invalid())
@@ -60,8 +67,9 @@ fn scaled(number: &str, scale: i128) -> Option<i128> {
     Some(total)
 }
 
-/// A length of time as Go's `time.Duration` prints itself: `1m30s`, `1.5ms`, `0s`.
-pub(crate) fn in_go(nanoseconds: i64) -> String {
+/// Writes nanoseconds as Go's `time.Duration` prints itself: `1m30s`, `1.5ms`, `0s`.
+#[must_use]
+pub fn in_go(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let length = nanoseconds.unsigned_abs();
     let part = |of: u64, unit: u64| {
@@ -109,15 +117,27 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_go_reads_them() {
-        assert_eq!(parse("0"), Ok(0));
-        assert_eq!(parse("1h2m3s"), Ok(3_723_000_000_000));
-        assert_eq!(parse("-1.5s"), Ok(-1_500_000_000));
-        assert_eq!(parse("300ms"), Ok(300_000_000));
-        assert_eq!(parse(".5us"), Ok(500));
-        assert_eq!(parse("x").unwrap_err(), "time: invalid duration \"x\"");
-        assert_eq!(parse("").unwrap_err(), "time: invalid duration \"\"");
-        assert_eq!(parse("10").unwrap_err(), "time: missing unit in duration \"10\"");
-        assert_eq!(parse("10q").unwrap_err(), "time: unknown unit \"q\" in duration \"10q\"");
-        assert_eq!(parse("9999999999h").unwrap_err(), "time: invalid duration \"9999999999h\"");
+        let read = [
+            ("0", 0),
+            ("1h2m3s", 3_723_000_000_000),
+            ("-1.5s", -1_500_000_000),
+            ("300ms", 300_000_000),
+            (".5us", 500),
+        ];
+        for (text, length) in read {
+            assert_eq!(parse(text).unwrap(), length, "{text}");
+        }
+        let twice_the_most = "99999999999999999999999999999999999999ns".repeat(2);
+        let refused = [
+            ("x", "time: invalid duration \"x\""),
+            ("", "time: invalid duration \"\""),
+            ("10", "time: missing unit in duration \"10\""),
+            ("10q", "time: unknown unit \"q\" in duration \"10q\""),
+            ("9999999999h", "time: invalid duration \"9999999999h\""),
+            (&twice_the_most, &format!("time: invalid duration {twice_the_most:?}")),
+        ];
+        for (text, words) in refused {
+            assert_eq!(parse(text).unwrap_err().to_string(), words);
+        }
     }
 }
