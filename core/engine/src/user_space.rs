@@ -11,7 +11,7 @@ use dhow_model::ports::UserSpace;
 use dhow_model::{Container, Error, Result};
 
 use crate::Engine;
-use crate::plan::{DONOR, Facts};
+use crate::plan::Facts;
 
 /// The user namespace that a container is to be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Engine {
         let host = &record.host_config;
         let Some(map) = self.map_of(host) else { return Ok(None) };
         check(host, Some(&map))?;
-        let network = !record.networks.is_empty() && !host.network_mode.starts_with(DONOR);
+        let network = !record.networks.is_empty() && host.network_donor().is_none();
         match self.donor_of_users(host)? {
             Some(donor) => self.space_of(&donor, network).map(Some),
             None => self.ports.host.user_space(&map, network).map(Some),
@@ -68,9 +68,8 @@ impl Engine {
 
     /// The one container that it shares namespaces with.
     fn donor_of_users(&self, host: &HostConfig) -> Result<Option<Arc<Container>>> {
-        let modes = [&host.network_mode, &host.ipc_mode, &host.pid_mode].into_iter();
         // Whoever is not there, or does not run, is told of in the words of what is joined.
-        let donors = modes.filter_map(|mode| self.container(mode.strip_prefix(DONOR)?).ok());
+        let donors = host.donors().filter_map(|name| self.container(name).ok());
         let mut running = donors.map(|entry| entry.record()).filter(|donor| donor.state.running().is_some());
         let Some(donor) = running.next() else { return Ok(None) };
         if running.any(|other| other.id != donor.id) {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use dhow_model::container::donor;
 use dhow_model::network::{Assigned, Driver, Endpoint, EndpointSettings, Network, Published};
 use dhow_model::ports::{LinkPlan, NetworkSpace};
 use dhow_model::{Container, Error, Kind, Result};
@@ -288,7 +289,7 @@ fn check(network: &Network, record: &Container) -> Result<()> {
         let words = "container cannot be disconnected from host network or connected to host network";
         return Err(Error::forbidden(words));
     }
-    if mode.starts_with("container:") {
+    if donor(mode).is_some() {
         let words = "container sharing network namespace with another container or host cannot be connected to any other network";
         return Err(Error::forbidden(words));
     }

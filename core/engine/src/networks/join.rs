@@ -194,7 +194,7 @@ impl Engine {
 
     /// The container whose network another one is in.
     pub(super) fn donor_of(&self, record: &Container) -> Option<Arc<Entry>> {
-        self.container(record.host_config.network_mode.strip_prefix("container:")?).ok()
+        self.container(record.host_config.network_donor()?).ok()
     }
 
     pub(super) fn leave_network(&self, network: &Network, assigned: &Assigned) {

@@ -34,6 +34,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use dhow_model::container::donor;
 use dhow_model::event::EventKind;
 use dhow_model::network::{Assigned, BUILT_IN, Driver, Network, Pool, Published};
 use dhow_model::{Container, Error, Result, Timestamp};
@@ -211,7 +212,7 @@ impl Engine {
     pub(crate) fn network_of_mode(mode: &str) -> Option<&str> {
         match mode {
             "" | "default" | "bridge" => Some("bridge"),
-            mode if mode.starts_with("container:") => None,
+            mode if donor(mode).is_some() => None,
             mode => Some(mode),
         }
     }

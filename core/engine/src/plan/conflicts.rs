@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dhow_model::container::{Config, HostConfig};
+use dhow_model::container::{Config, HostConfig, donor};
 use dhow_model::network::EndpointSettings;
 use dhow_model::{Error, Result};
 
@@ -16,7 +16,7 @@ pub(crate) fn check(
     networks: &BTreeMap<String, EndpointSettings>,
 ) -> Result<()> {
     let mode = host.network_mode.as_str();
-    let joined = if mode == "container" { Some("") } else { mode.strip_prefix("container:") };
+    let joined = if mode == "container" { Some("") } else { donor(mode) };
     let found = match joined {
         Some("") => Some("invalid network mode: invalid container format container:<name|id>"),
         Some(_) => with_joined_network(config, host, networks),

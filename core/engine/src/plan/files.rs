@@ -33,8 +33,7 @@ pub fn contents(record: &Container, facts: &Facts) -> Vec<(&'static str, Vec<u8>
 
 /// Where those files are laid over the container's own.
 pub(super) fn mounts(record: &Container, facts: &Facts) -> Vec<Mount> {
-    let other =
-        record.host_config.network_mode.strip_prefix("container:").and_then(|name| facts.joined.get(name));
+    let other = record.host_config.network_donor().and_then(|name| facts.joined.get(name));
     let directory = other.map_or(&facts.directory, |other| &other.directory);
     let writable = if record.host_config.readonly_rootfs { "ro" } else { "rw" };
     let bind = |name: &str| {
@@ -46,7 +45,7 @@ pub(super) fn mounts(record: &Container, facts: &Facts) -> Vec<Mount> {
 
 /// Who shares a network shares the files that belong to it.
 fn shares_files(record: &Container) -> bool {
-    record.host_config.network_mode.starts_with("container:")
+    record.host_config.network_donor().is_some()
 }
 
 fn name<'a>(record: &'a Container, host: &'a str) -> &'a str {

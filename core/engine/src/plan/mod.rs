@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dhow_model::container::HostConfig;
+use dhow_model::container::{HostConfig, donor, joins};
 use dhow_model::ports::{DeviceNode, HostFacts};
 use dhow_model::{Container, Error, Result};
 
@@ -38,8 +38,6 @@ use crate::{Engine, Entry, Settings};
 
 /// The most that is read of a file of a container or of the host.
 const LONGEST_FILE: u64 = 4 << 20;
-/// How a mode begins that names a container to join.
-pub(crate) const DONOR: &str = "container:";
 
 /// Everything that a plan depends on beside the record.
 #[derive(Debug, Clone)]
@@ -151,16 +149,16 @@ impl Engine {
     /// is not there keeps the name that was given.
     pub(crate) fn pin_donors(&self, host: &mut HostConfig) {
         for mode in [&mut host.network_mode, &mut host.ipc_mode, &mut host.pid_mode] {
-            let donor = mode.strip_prefix(DONOR).and_then(|name| self.container(name).ok());
-            if let Some(donor) = donor {
-                *mode = format!("{DONOR}{}", donor.record().id);
+            let found = donor(mode).and_then(|name| self.container(name).ok());
+            if let Some(found) = found {
+                *mode = joins(found.record().id.as_str());
             }
         }
     }
 
     /// Whose processes or memory are shared must be there, as with Docker; whose network is, at the start only.
     pub(crate) fn check_donors(&self, host: &HostConfig) -> Result<()> {
-        let names = [&host.ipc_mode, &host.pid_mode].into_iter().filter_map(|mode| mode.strip_prefix(DONOR));
+        let names = [&host.ipc_mode, &host.pid_mode].into_iter().filter_map(|mode| donor(mode));
         names.into_iter().try_for_each(|name| self.donor_entry(name).map(drop))
     }
 
@@ -171,7 +169,7 @@ impl Engine {
 
     /// Who joins the network of another container is called as that one.
     pub(crate) fn name_of_donor(&self, record: &Container) -> Option<(String, String)> {
-        let donor = self.container(record.host_config.network_mode.strip_prefix(DONOR)?).ok()?.record();
+        let donor = self.container(record.host_config.network_donor()?).ok()?.record();
         Some((donor.config.hostname.clone(), donor.config.domainname.clone()))
     }
 
@@ -181,11 +179,11 @@ impl Engine {
         }
         let host = &record.host_config;
         let mut joined = BTreeMap::new();
-        if let Some(name) = host.network_mode.strip_prefix(DONOR) {
+        if let Some(name) = host.network_donor() {
             joined.insert(name.to_owned(), self.network_donor(record, name)?);
         }
         for (mode, shares_memory) in [(&host.ipc_mode, true), (&host.pid_mode, false)] {
-            if let Some(name) = mode.strip_prefix(DONOR) {
+            if let Some(name) = donor(mode) {
                 joined.insert(name.to_owned(), self.donor(name, shares_memory)?);
             }
         }
@@ -194,11 +192,8 @@ impl Engine {
 
     /// What runs is in them: whoever they came from may have ended, and may run anew in others.
     fn joined_already(&self, record: &Container, pid: i32) -> BTreeMap<String, Joined> {
-        let host = &record.host_config;
-        let modes = [&host.network_mode, &host.ipc_mode, &host.pid_mode];
-        let names = modes.into_iter().filter_map(|mode| mode.strip_prefix("container:"));
         let own = Joined { pid, directory: self.ports.snapshots.directory(&record.id) };
-        names.map(|name| (name.to_owned(), own.clone())).collect()
+        record.host_config.donors().map(|name| (name.to_owned(), own.clone())).collect()
     }
 
     fn network_donor(&self, record: &Container, name: &str) -> Result<Joined> {

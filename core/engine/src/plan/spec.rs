@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dhow_model::container::user_map::Span;
-use dhow_model::container::{Config, HostConfig, IdRange, MountKind, MountPoint};
+use dhow_model::container::{Config, HostConfig, IdRange, MountKind, MountPoint, donor};
 use dhow_model::{Container, Error, Result};
 use dhow_oci::runtime::{
     ConsoleSize, IdMapping, Linux, Mount, Namespace, NamespaceKind, Process, Rlimit, Root, Spec, User,
@@ -132,7 +132,7 @@ fn linux(record: &Container, options: &Options, facts: &Facts) -> Result<Linux> 
 /// echo requests, and those that were asked for.
 fn sysctls(host: &HostConfig, last_group: u32) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    if host.network_mode != "host" && !host.network_mode.starts_with("container:") {
+    if host.network_mode != "host" && host.network_donor().is_none() {
         all.insert("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned());
         all.insert(
             "net.ipv4.ping_group_range".to_owned(),
@@ -173,7 +173,7 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
     );
     match host.network_mode.as_str() {
         "host" => {}
-        mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Network, "net", mode)?),
+        mode if donor(mode).is_some() => all.push(joined(NamespaceKind::Network, "net", mode)?),
         _ => all.push(Namespace { kind: NamespaceKind::Network, path: facts.network.clone() }),
     }
     if host.uts_mode != "host" {
@@ -181,12 +181,12 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
     }
     match host.ipc_mode.as_str() {
         "host" => {}
-        mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Ipc, "ipc", mode)?),
+        mode if donor(mode).is_some() => all.push(joined(NamespaceKind::Ipc, "ipc", mode)?),
         _ => all.push(new(NamespaceKind::Ipc)),
     }
     match host.pid_mode.as_str() {
         "host" => {}
-        mode if mode.starts_with("container:") => all.push(joined(NamespaceKind::Pid, "pid", mode)?),
+        mode if donor(mode).is_some() => all.push(joined(NamespaceKind::Pid, "pid", mode)?),
         _ => all.push(new(NamespaceKind::Pid)),
     }
     if host.cgroupns_mode != "host" {
@@ -196,7 +196,7 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
 }
 
 fn other<'a>(mode: &str, facts: &'a Facts) -> Result<&'a Joined> {
-    let name = mode.strip_prefix("container:").unwrap_or_default();
+    let name = donor(mode).unwrap_or_default();
     facts.joined.get(name).ok_or_else(|| Error::internal(format!("{mode} was not looked up")))
 }
 
@@ -241,7 +241,7 @@ fn system(host: &HostConfig, facts: &Facts) -> Result<Vec<Mount>> {
             all.push(own_queues());
             all.push(mount("/dev/shm", "bind", "/dev/shm", &bound));
         }
-        mode if mode.starts_with("container:") => {
+        mode if donor(mode).is_some() => {
             let shm = format!("/proc/{}/root/dev/shm", other(mode, facts)?.pid);
             all.push(own_queues());
             all.push(mount("/dev/shm", "bind", &shm, &bound));

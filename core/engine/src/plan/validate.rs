@@ -1,6 +1,6 @@
 //! What is wrong, and what is not served yet: each refused by name, nothing ignored in silence.
 
-use dhow_model::container::{Config, HostConfig};
+use dhow_model::container::{Config, HostConfig, donor};
 use dhow_model::ports::HostFacts;
 use dhow_model::{Error, Result};
 
@@ -124,8 +124,7 @@ fn modes(host: &HostConfig) -> Result<()> {
         )));
     }
     let one = |what: &str, mode: &str, allowed: &[&str], joinable: bool| {
-        let valid =
-            mode.is_empty() || allowed.contains(&mode) || (joinable && mode.starts_with("container:"));
+        let valid = mode.is_empty() || allowed.contains(&mode) || (joinable && donor(mode).is_some());
         if valid { Ok(()) } else { Err(Error::invalid(format!("invalid {what} mode: {mode}"))) }
     };
     one("IPC", &host.ipc_mode, &["private", "shareable", "host", "none"], true)?;

@@ -99,9 +99,7 @@ impl Engine {
 
     /// The container whose spaces it joins.
     fn joined_by(&self, container: &Container) -> Option<Arc<Container>> {
-        let host = &container.host_config;
-        let modes = [&host.network_mode, &host.ipc_mode, &host.pid_mode];
-        let name = modes.into_iter().find_map(|mode| mode.strip_prefix("container:"))?;
+        let name = container.host_config.donors().next()?;
         self.container(name).ok().map(|entry| entry.record())
     }
 }

@@ -1,6 +1,7 @@
 //! A container: a file system of its own plus settings; it exists whether or not a process runs in it.
 
 mod config;
+mod donor;
 mod health;
 mod host_config;
 mod id;
@@ -16,6 +17,7 @@ use dhow_oci::Platform;
 use serde::{Deserialize, Serialize};
 
 pub use config::Config;
+pub use donor::{donor, joins};
 pub use health::{Health, HealthAction, HealthStatus, Probe};
 pub use host_config::{
     BindOptions, DeviceMapping, DeviceRequest, DriverConfig, HostConfig, ImageOptions, LogConfig, Mount,

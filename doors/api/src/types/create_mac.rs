@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dhow_model::container::donor;
 use dhow_model::network::EndpointSettings;
 use dhow_model::{Error, Result};
 use serde_json::Value;
@@ -74,7 +75,7 @@ fn settle_new(mac: String, mode: &str, networks: &mut BTreeMap<String, EndpointS
 
 /// Whether a container has no link of its own there.
 fn has_none(mode: &str) -> bool {
-    matches!(mode, "host" | "none" | "container") || mode.starts_with("container:")
+    matches!(mode, "host" | "none" | "container") || donor(mode).is_some()
 }
 
 fn named(mode: &str) -> &str {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dhow_model::container::donor;
 use serde::Serialize;
 
 use super::{Parsed, csv, number, validate};
@@ -200,7 +201,7 @@ fn is_long_form(value: &str) -> bool {
 
 /// Whether a name is not one of the networks that every engine has.
 pub(crate) fn is_user_defined(name: &str) -> bool {
-    !matches!(name, "default" | "bridge" | "host" | "none" | "") && !name.starts_with("container:")
+    !matches!(name, "default" | "bridge" | "host" | "none" | "") && donor(name).is_none()
 }
 
 impl Networking {

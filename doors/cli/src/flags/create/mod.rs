@@ -7,6 +7,7 @@ pub(crate) mod update;
 
 use std::collections::BTreeMap;
 
+use dhow_model::container::donor;
 use serde::Serialize;
 
 use super::health::{self, Health};
@@ -158,7 +159,7 @@ fn volumes(parsed: &Parsed) -> Result<Volumes, String> {
 }
 /// Namespaces are the container's own, the host's, or (for some) another container's.
 fn check_modes(parsed: &Parsed) -> Result<(), String> {
-    let of_container = |mode: &str| mode.strip_prefix("container:").is_some_and(|name| !name.is_empty());
+    let of_container = |mode: &str| donor(mode).is_some_and(|name| !name.is_empty());
     let mac_address = parsed.text_or_empty("mac-address");
     if !mac_address.is_empty() && !validate::is_mac_address(mac_address) {
         return Err(format!("{mac_address} is not a valid mac address"));
