@@ -90,7 +90,10 @@ impl Engine {
         });
         match (adopted, &record.state) {
             (Adopted::Running(_), State::Running(_)) => self.thaw(&record),
-            (Adopted::Running(_), State::Paused(_)) => self.ports.runtime.pause(&record.id)?,
+            (Adopted::Running(_), State::Paused(_)) => {
+                self.ports.runtime.pause(&record.id)?;
+                self.ports.runtime.keep_paused(&record.id)?;
+            }
             (Adopted::Running(running), _) => {
                 entry.intend(Intent::default());
                 entry.advance(&self.ports, |record| {

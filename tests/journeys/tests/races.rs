@@ -1,12 +1,13 @@
 //! Several clients at once, and an engine that is killed between a deed and its record.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use dhow_testkit::Engine;
+use dhow_testkit::{Engine, until};
 use serde_json::{Value, json};
 
 fn engine() -> Result<Engine> {
@@ -168,6 +169,39 @@ fn a_container_that_a_killed_engine_had_frozen_for_a_commit_goes_on() -> Result<
     engine.kill()?;
     engine.launch()?;
     assert_ne!(std::fs::read_to_string(&file)?.trim(), frozen);
+    Ok(())
+}
+
+/// A client that does not read keeps the engine at its export, and what may write in the volume frozen.
+#[test]
+fn what_a_killed_engine_had_frozen_for_a_copy_goes_on_without_any_engine() -> Result<()> {
+    let mut engine = engine()?;
+    let fill = "dd if=/dev/zero of=/data/f bs=1M count=32 && touch /data/done && sleep 1000";
+    let body =
+        json!({"Image": "busybox", "Cmd": ["sh", "-c", fill], "HostConfig": {"Binds": ["data:/data"]}});
+    let created = engine.connect()?.request("POST", "/containers/create", &body)?;
+    let copied = created.json()?["Id"].as_str().context("no id")?.to_owned();
+    let paused = create(&engine, &["sleep", "1000"])?;
+    for id in [&copied, &paused] {
+        assert_eq!(ask(&engine, "POST", &format!("/containers/{id}/start"))?.0, 204);
+    }
+    assert_eq!(ask(&engine, "POST", &format!("/containers/{paused}/pause"))?.0, 204);
+    until("the volume is filled", || engine.data().join("volumes/data/data/done").exists())?;
+    let freezers = [freezer(&engine, &copied)?, freezer(&engine, &paused)?];
+    let is_frozen = |index: usize| {
+        let (file, frozen) = &freezers[index];
+        std::fs::read_to_string(file).is_ok_and(|state| state.trim() == *frozen)
+    };
+    let mut client = std::os::unix::net::UnixStream::connect(engine.socket())?;
+    client.write_all(b"GET /dhow/volumes/data/export?pause=1 HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    until("it is frozen", || is_frozen(0))?;
+    let pid = engine.pid().context("no engine")?.to_string();
+    dhow_testkit::process::must(std::process::Command::new("kill").args(["-9", &pid]))?;
+    until("it goes on", || !is_frozen(0))?;
+    assert!(is_frozen(1), "what a user paused stays so");
+    engine.kill()?;
+    engine.launch()?;
+    assert!(is_frozen(1) && !is_frozen(0));
     Ok(())
 }
 

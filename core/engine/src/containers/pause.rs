@@ -30,6 +30,7 @@ impl Engine {
             record.state = State::Paused(running.clone());
             health::ended(record);
         })?;
+        self.ports.runtime.keep_paused(&record.id)?;
         self.tell_container(&record, "pause", &[]);
         Ok(())
     }

@@ -41,11 +41,15 @@ pub trait Runtime: Send + Sync {
     /// Kills every process of the container, whatever its first one does.
     fn kill_all(&self, id: &ContainerId) -> Result<()>;
 
-    /// Freezes it.
+    /// Freezes it: until it is resumed, and, before [`keep_paused`](Self::keep_paused) was said, not longer than
+    /// this engine lives.
     fn pause(&self, id: &ContainerId) -> Result<()>;
 
     /// Thaws it.
     fn resume(&self, id: &ContainerId) -> Result<()>;
+
+    /// It stays frozen when this engine is gone.
+    fn keep_paused(&self, id: &ContainerId) -> Result<()>;
 
     /// Opens a stream to the target's standard streams.
     ///

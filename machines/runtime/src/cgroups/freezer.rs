@@ -1,5 +1,6 @@
 //! Stops all processes of a cgroup where they are, and lets them go on.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use dhow_model::error::{Error, Kind, Result};
@@ -7,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::files::{failure, open, read_value, value_of, write_value};
+use super::files::{failure, open, read_value, value_of, write_all, write_value};
 use super::{Cgroup, Controller, Directory, Version};
 
 /// How long processes may take to stop: one may be in the middle of a write to a slow disk.
@@ -42,12 +43,23 @@ impl Cgroup {
     /// # Errors
     /// When there is no freezer or the kernel refuses.
     pub fn thaw(&self) -> Result<()> {
+        let (file, word) = self.thawing_file()?;
         let directory = self.freezer()?;
-        let result = match directory.version {
-            Version::V1 => write_value(directory.fd(), "freezer.state", "THAWED"),
-            Version::V2 => write_value(directory.fd(), "cgroup.freeze", "0"),
+        write_all(&file, word).map_err(|error| failure(place("thaw", directory), error))
+    }
+
+    /// The file that thaws it, open to be written, and the word for it.
+    ///
+    /// # Errors
+    /// As [`thaw`](Self::thaw).
+    pub fn thawing_file(&self) -> Result<(OwnedFd, &'static str)> {
+        let directory = self.freezer()?;
+        let (file, word) = match directory.version {
+            Version::V1 => ("freezer.state", "THAWED"),
+            Version::V2 => ("cgroup.freeze", "0"),
         };
-        result.map_err(|error| failure(place("thaw", directory), error))
+        let opened = open(directory.fd(), file, OFlags::WRONLY);
+        opened.map(|file| (file, word)).map_err(|error| failure(place("thaw", directory), error))
     }
 
     /// Whether it was frozen, itself and not with a cgroup above it.

@@ -9,6 +9,7 @@ use dhow_model::{Error, Timestamp};
 
 use super::channel::Channel;
 use super::client::Client;
+use super::engine::Engine;
 use super::hold::Holding;
 use super::message::{Plan, Report, Task};
 use super::record::{self, Names, State};
@@ -23,10 +24,10 @@ use crate::port::failure::{self, Verb};
 pub fn begin(plan: &mut Plan, clients: Vec<Client>, engine: Channel, layout: &Layout) -> Option<Holding> {
     match make(plan, clients, layout) {
         Ok((mut holding, notes)) => {
-            let report = Report::Running { running: holding.running.clone(), notes };
+            let report = Report::Running { running: holding.running.clone(), notes, thaws: true };
             // The engine may be gone already; the next one will ask.
             let told = engine.say(&report, &[holding.process.as_fd()]).is_ok();
-            holding.engines.extend(told.then_some(Some(engine)));
+            holding.engines.extend(told.then(|| Some(Engine::new(engine))));
             if let Task::Container(start) = &plan.task {
                 remember(start, &holding);
             }

@@ -14,6 +14,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
 use super::channel::Channel;
 use super::client::{Client, Received};
+use super::engine::{Engine, Heard};
 use super::message::{Report, Request};
 use super::oom::OutOfMemory;
 use super::record::{self, Names};
@@ -49,7 +50,7 @@ pub struct Holding {
     /// Clients that were attached before the start.
     pub clients: Vec<Client>,
     /// Engines that listen; none in the place of one that has gone in this turn.
-    pub engines: Vec<Option<Channel>>,
+    pub engines: Vec<Option<Engine>>,
     /// Where later engines connect.
     pub listener: OwnedFd,
     /// The run directory.
@@ -205,34 +206,27 @@ impl Loop {
     fn accept(&mut self) {
         let Ok(socket) = accept_with(&self.held.listener, SocketFlags::CLOEXEC) else { return };
         let engine = Channel::from(socket);
-        let running = Report::Running { running: self.held.running.clone(), notes: Vec::new() };
+        let running = Report::Running { running: self.held.running.clone(), notes: Vec::new(), thaws: true };
         if engine.say_now(&running, &[self.held.process.as_fd()]).is_ok() {
-            self.held.engines.push(Some(engine));
+            self.held.engines.push(Some(Engine::new(engine)));
         }
     }
 
-    /// Reads one request of an engine. One that ends or talks nonsense is forgotten.
+    /// Serves one request of an engine. One that ends or talks nonsense is forgotten.
     fn hear(&mut self, index: usize) {
-        let Some(engine) = &self.held.engines[index] else { return };
-        let request = match engine.receive_now() {
-            Ok(Some(packet)) => packet.message::<Request>().map(|request| (request, packet.descriptors)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            Ok(None) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) => Err(error),
-        };
-        match request {
-            Ok((Request::Attach(options), mut descriptors)) => {
-                if let Some(socket) = descriptors.pop() {
-                    self.held.clients.push(Client::new(socket, options));
-                }
+        let Some(engine) = &mut self.held.engines[index] else { return };
+        match engine.hear() {
+            Heard::Request(Request::Attach(options), socket) => {
+                self.held.clients.extend(socket.map(|socket| Client::new(socket, options)));
             }
-            Ok((Request::Resize(size), _)) => {
+            Heard::Request(Request::Resize(size), _) => {
                 if let Some(terminal) = &self.held.streams.terminal {
                     // A terminal whose other side is gone has no size any more.
                     let _ = dhow_sys::terminal::resize(terminal, size.rows, size.columns);
                 }
             }
-            Ok((Request::Plan { .. }, _)) | Err(_) => self.held.engines[index] = None,
+            Heard::Nothing => {}
+            Heard::Request(..) | Heard::End => self.held.engines[index] = None,
         }
     }
 
@@ -414,7 +408,7 @@ impl Loop {
 
     fn tell(&mut self, report: &Report) {
         for place in &mut self.held.engines {
-            if place.as_ref().is_some_and(|engine| engine.say_now(report, &[]).is_err()) {
+            if place.as_ref().is_some_and(|engine| !engine.tell(report)) {
                 *place = None;
             }
         }

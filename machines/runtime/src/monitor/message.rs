@@ -11,6 +11,8 @@
 //!   │◀─ Report::Running + pidfd, or Report::Failed, and that is all ─────│
 //!   │                                                                    │
 //!   │── Request::Attach + descriptor, Request::Resize ──────────────────▶│ at any time
+//!   │── Request::ThawAfterMe + the freezer's file ──────────────────────▶│ thaws when the engine goes
+//!   │── Request::NothingToThaw ─────────────────────────────────────────▶│ and then no more
 //!   │◀─ Report::OutOfMemory ─────────────────────────────────────────────│ at any time
 //!   │◀─ Report::Exited ──────────────────────────────────────────────────│ ends
 //!
@@ -50,6 +52,14 @@ pub enum Request {
     Attach(AttachOptions),
     /// The size of the terminal.
     Resize(TerminalSize),
+    /// The engine is about to freeze the container: should this conversation end first, `word` is written into
+    /// the file that comes with it. To be said to monitors only that know it ([`Report::Running`]).
+    ThawAfterMe {
+        /// What thaws: the versions of the freezer differ.
+        word: String,
+    },
+    /// The container goes on, or is to stay frozen without the engine.
+    NothingToThaw,
 }
 
 /// From a monitor to the engine.
@@ -61,6 +71,9 @@ pub enum Report {
         running: Running,
         /// What it goes without on this machine, in words for the user; told once.
         notes: Vec<String>,
+        /// It knows [`Request::ThawAfterMe`]. Monitors of older engines do not, and hang up on what they do not know.
+        #[serde(default)]
+        thaws: bool,
     },
     /// It could not be started.
     Failed {

@@ -2,12 +2,13 @@
 //!
 //! In reading order: [`message`] draws the conversation with the engine, over a [`channel`];
 //! [`begin`] makes the container of the plan, by our own means ([`spawn`]) or by an [`other`] runtime's; [`hold`] is the loop that stays with it, with its
-//! [`stream`]s, its [`client`]s, its log ([`crate::logs`]) and the watch for kills for memory
+//! [`stream`]s, its [`client`]s, the [`engine`]s that listen, its log ([`crate::logs`]) and the watch for kills for memory
 //! ([`oom`]); [`record`] is what it leaves in the run directory.
 //!
 //! # Who may die, and what happens then
 //! - *The engine or the launcher, by any signal*: nothing. The monitor belongs to a session of its
-//!   own, reads, writes the log, and listens on its socket for the next engine. The exit is written
+//!   own, reads, writes the log, and listens on its socket for the next engine. What the engine had frozen for a
+//!   while, for a commit, it thaws. The exit is written
 //!   to a record before it is told.
 //! - *The container's first process*: the kernel ends what else is in its pid namespace. Output is
 //!   read to its end, for at most two seconds when others hold it open; the exit is recorded and
@@ -25,6 +26,7 @@
 pub mod begin;
 pub mod channel;
 pub mod client;
+pub mod engine;
 pub mod hold;
 pub mod message;
 pub mod oom;
@@ -77,7 +79,7 @@ fn hear_plan(engine: &Channel) -> io::Result<(Plan, Vec<Client>)> {
                 let plan = receive_plan(engine, length, packet.descriptors.pop())?;
                 return Ok((plan, clients));
             }
-            Request::Resize(_) => {}
+            Request::Resize(_) | Request::ThawAfterMe { .. } | Request::NothingToThaw => {}
         }
     }
 }

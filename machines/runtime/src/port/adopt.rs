@@ -81,20 +81,20 @@ fn join(
 ) -> Option<Arc<Known>> {
     let name = Names::of(target.exec.as_deref()).socket;
     let channel = record::connect_to(directory, &name).ok()?;
-    let (running, process) = introduction(&channel)?;
+    let (running, process, thaws) = introduction(&channel)?;
     let cgroup = cgroup();
     let (known, late) =
-        shared.table.insert(|token| Known { target, token, channel, process, running, cgroup });
+        shared.table.insert(|token| Known { target, token, channel, process, running, cgroup, thaws });
     drop(late);
     watch.add(&known).ok()?;
     Some(known)
 }
 
-fn introduction(channel: &Channel) -> Option<(Running, std::os::fd::OwnedFd)> {
+fn introduction(channel: &Channel) -> Option<(Running, std::os::fd::OwnedFd, bool)> {
     wait_for(channel.as_fd(), PATIENCE).then_some(())?;
     let mut packet = channel.receive_now().ok()??;
     match packet.message::<Report>().ok()? {
-        Report::Running { running, .. } => Some((running, packet.descriptors.pop()?)),
+        Report::Running { running, thaws, .. } => Some((running, packet.descriptors.pop()?, thaws)),
         _ => None,
     }
 }

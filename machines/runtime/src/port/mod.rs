@@ -155,11 +155,17 @@ impl Runtime for LauncherRuntime {
     }
 
     fn pause(&self, id: &ContainerId) -> Result<()> {
-        release::freeze(&self.shared, id, true)
+        release::freeze(&self.shared, id)
     }
 
     fn resume(&self, id: &ContainerId) -> Result<()> {
-        release::freeze(&self.shared, id, false)
+        release::thaw(&self.shared, id)
+    }
+
+    fn keep_paused(&self, id: &ContainerId) -> Result<()> {
+        let known = self.known(&Target::container(id.clone()))?;
+        release::expect_no_thaw(&known);
+        Ok(())
     }
 
     /// See the trait; a target that does not run yet is remembered until it does.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dhow_model::ports::Target;
@@ -10,8 +11,10 @@ use dhow_model::{ContainerId, Error, Result};
 use dhow_oci::runtime::Resources;
 use dhow_sys::trace::mark;
 
+use super::table::Known;
 use super::{Shared, not_running};
 use crate::cgroups::{Cgroup, CgroupPath};
+use crate::monitor::message::Request;
 use crate::monitor::record::{self, State};
 
 /// How long monitors of execs may write records after their container has ended.
@@ -29,13 +32,39 @@ pub(super) fn processes(shared: &Shared, id: &ContainerId) -> Result<Vec<i32>> {
     }
 }
 
-/// Freezes or thaws it.
-pub(super) fn freeze(shared: &Shared, id: &ContainerId, frozen: bool) -> Result<()> {
+/// Freezes it. Its monitor thaws it should this engine be gone before [`thaw`] or [`expect_no_thaw`].
+pub(super) fn freeze(shared: &Shared, id: &ContainerId) -> Result<()> {
+    let (known, cgroup) = freezer(shared, id)?;
+    if known.thaws {
+        let (file, word) = cgroup.thawing_file()?;
+        let request = Request::ThawAfterMe { word: word.to_owned() };
+        known.channel.say(&request, &[file.as_fd()]).map_err(|_| not_running(&known.target))?;
+    }
+    cgroup.freeze().inspect_err(|_| expect_no_thaw(&known))
+}
+
+/// Thaws it.
+pub(super) fn thaw(shared: &Shared, id: &ContainerId) -> Result<()> {
+    let (known, cgroup) = freezer(shared, id)?;
+    cgroup.thaw()?;
+    expect_no_thaw(&known);
+    Ok(())
+}
+
+/// It is no matter of its monitor any more whether it is frozen.
+pub(super) fn expect_no_thaw(known: &Known) {
+    if known.thaws {
+        // A monitor that is gone thaws nothing.
+        let _ = known.channel.say(&Request::NothingToThaw, &[]);
+    }
+}
+
+fn freezer(shared: &Shared, id: &ContainerId) -> Result<(Arc<Known>, Cgroup)> {
     let target = Target::container(id.clone());
     let known = shared.table.get(&target).ok_or_else(|| not_running(&target))?;
     let cgroup = find(shared, &known.cgroup)?
         .ok_or_else(|| Error::conflict(format!("container {id} has no cgroup that could be frozen")))?;
-    if frozen { cgroup.freeze() } else { cgroup.thaw() }
+    Ok((known, cgroup))
 }
 
 /// Changes its limits; what cannot be had is answered.

@@ -106,15 +106,23 @@ fn begin(
     }
     // Only the monitor holds them now: their end is seen when it lets them go.
     drop(waiting);
-    let Answer { channel, running, process, notes } = answered.map_err(|unanswered| match unanswered {
-        Unanswered::Lost(error) => failure::own(verb, "its monitor ended", &error),
-        Unanswered::Failed(failure) => failure,
-    })?;
+    let Answer { channel, running, process, notes, thaws } =
+        answered.map_err(|unanswered| match unanswered {
+            Unanswered::Lost(error) => failure::own(verb, "its monitor ended", &error),
+            Unanswered::Failed(failure) => failure,
+        })?;
     runtime.shared.tell(target, notes);
     let started = running.clone();
     let target = target.clone();
-    let (known, late) =
-        runtime.shared.table.insert(|token| Known { target, token, channel, process, running, cgroup });
+    let (known, late) = runtime.shared.table.insert(|token| Known {
+        target,
+        token,
+        channel,
+        process,
+        running,
+        cgroup,
+        thaws,
+    });
     for (options, client) in late {
         // A process that ended at once: the client sees the end of its stream.
         let _ = known.channel.say(&Request::Attach(options), &[client.as_fd()]);
@@ -129,6 +137,7 @@ struct Answer {
     running: Running,
     process: OwnedFd,
     notes: Vec<String>,
+    thaws: bool,
 }
 
 /// Why there is none.
@@ -158,8 +167,8 @@ fn ask(
     mark("monitor answered");
     let wrong = |error: io::Error| Unanswered::Failed(failure::own(verb, "unexpected answer", &error));
     match packet.message::<Report>().map_err(wrong)? {
-        Report::Running { running, notes } => match packet.descriptors.pop() {
-            Some(process) => Ok(Answer { channel, running, process, notes }),
+        Report::Running { running, notes, thaws } => match packet.descriptors.pop() {
+            Some(process) => Ok(Answer { channel, running, process, notes, thaws }),
             None => Err(wrong(io::ErrorKind::InvalidData.into())),
         },
         Report::Failed { exit_code, invalid, message } => {

@@ -29,6 +29,8 @@ pub(super) struct Known {
     pub(super) running: Running,
     /// Its cgroup, as the configuration named it; empty for an exec.
     pub(super) cgroup: String,
+    /// Its monitor thaws it when this engine is gone.
+    pub(super) thaws: bool,
 }
 
 /// A client whose target does not run yet.
