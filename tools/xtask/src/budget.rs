@@ -50,7 +50,7 @@ const BUDGETS: &[Budget] = &[
     },
     Budget {
         name: "syncs a life",
-        most: 4,
+        most: 3,
         why: "create and remove are promised to outlive a power cut, a start and an end are not",
     },
     Budget {
@@ -60,7 +60,7 @@ const BUDGETS: &[Budget] = &[
     },
     Budget {
         name: "kB written a life",
-        most: 200,
+        most: 100,
         why: "records go into the database's log by whole pages of 4 kB, several for each of five changes",
     },
     Budget {
@@ -90,7 +90,7 @@ const BUDGETS: &[Budget] = &[
     },
     Budget {
         name: "thousand instructions of ps",
-        most: 3000,
+        most: 600,
         why: "the whole command line against an engine, by callgrind: reading flags, one question, one table",
     },
     Budget {
