@@ -20,10 +20,8 @@ mod coverage;
 mod demo;
 mod fuzz;
 mod layering;
-mod links;
+mod machines;
 mod many;
-mod pure_v2;
-mod quotas;
 mod setup;
 mod shell;
 mod soak;
@@ -104,9 +102,9 @@ fn main() -> Result<()> {
         Task::Fuzz { only, seconds } => fuzz::run(only.as_deref(), seconds),
         Task::Many { containers, images } => many::run(containers, images),
         Task::Soak { count } => soak::run(count),
-        Task::PureV2 => pure_v2::run(),
-        Task::Quotas => quotas::run(),
-        Task::Links => links::run(),
+        Task::PureV2 => machines::PURE_V2.run(),
+        Task::Quotas => machines::QUOTAS.run(),
+        Task::Links => machines::LINKS.run(),
         Task::Bench { only, rounds } => bench::run(only.as_deref(), rounds),
     }
 }

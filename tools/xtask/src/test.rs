@@ -15,7 +15,11 @@ pub(crate) fn run() -> Result<()> {
     // Journeys run the binary itself.
     shell::run("cargo build --package dhow --locked")?;
     let asked = coverage::record()?;
-    shell::run_with("cargo test --workspace --locked --no-fail-fast", dhow_testkit::coverage::VARIABLE, &asked)?;
+    shell::run_with(
+        "cargo test --workspace --locked --no-fail-fast",
+        dhow_testkit::coverage::VARIABLE,
+        &asked,
+    )?;
     coverage::check(&asked)?;
     budget::run()?;
     soak::run(SOAKED)

@@ -13,12 +13,5 @@ prepare_machine "$kept"
 add_modules overlay loop erofs veth bridge macvlan ipvlan dummy 8021q sctp nf_tables nft_nat nft_masq nft_ct nft_fib_inet \
     nft_reject_inet nft_chain_nat nf_conntrack_netlink nft_dup_ipv4 nft_dup_ipv6 nft_dup_netdev
 add_programs ip nft tar unshare nsenter mount
-strip -o first/bin/dhow "${binaries[0]}"
-# Its command line has the same words.
-ln first/bin/dhow first/bin/docker
-mkdir -p first/more/tests
-for test in "${binaries[@]:1}"; do
-    name=$(basename "$test")
-    strip -o "first/more/tests/${name%-*}" "$test"
-done
-boot_machine "$here/links_guest.sh"
+add_dhow "${binaries[@]}"
+VM_PATIENCE=${VM_PATIENCE:-900} boot_machine "$here/links_guest.sh"

@@ -1,4 +1,4 @@
-# Sourced by the scripts beside it: a machine with Debian's kernel, emulated by QEMU without acceleration and without a network.
+# Sourced by the scripts beside it, whose folder is $here: a machine with Debian's kernel, emulated by QEMU without acceleration and without a network.
 #
 # What is missing is said, and ends the script with 77: the caller decides whether that is a failure.
 # Needs qemu-system-x86, busybox-static, cpio, binutils and kmod; the kernel is fetched once with apt-get download.
@@ -51,9 +51,19 @@ add_programs() {
     done
 }
 
+# BINARY TEST…: the engine, which goes by the stock command line's name as well, and the tests that run there.
+add_dhow() {
+    strip -o first/bin/dhow "$1"
+    ln first/bin/dhow first/bin/docker
+    mkdir -p first/more/tests
+    for test in "${@:2}"; do
+        strip -o "first/more/tests/$(basename "$test")" "$test"
+    done
+}
+
 # SCRIPT: boots, and runs it there; the second root is a tmpfs, because no root can be changed for the first.
 boot_machine() {
-    cp "$1" first/guest.sh
+    cat "$here/guest.sh" "$1" >first/guest.sh
     cat >first/init <<'INIT'
 #!/bin/busybox sh
 b=/bin/busybox

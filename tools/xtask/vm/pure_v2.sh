@@ -2,14 +2,14 @@
 # Containers on a machine that has cgroup v2 and nothing else: runs pure_v2_guest.sh there (machine.sh) with the binary
 # that is given.
 #
-#   tools/xtask/vm/pure_v2.sh DHOW-BINARY [FOLDER FOR WHAT IS KEPT]
+#   tools/xtask/vm/pure_v2.sh FOLDER FOR WHAT IS KEPT DHOW-BINARY
 set -euo pipefail
-binary=$(readlink -f "$1")
-kept=$(readlink -m "${2:-target/vm}")
+kept=$(readlink -m "$1")
+binary=$(readlink -f "$2")
 here=$(dirname "$(readlink -f "$0")")
 . "$here/machine.sh"
 
 prepare_machine "$kept"
 add_modules overlay
-strip -o first/bin/dhow "$binary"
+add_dhow "$binary"
 boot_machine "$here/pure_v2_guest.sh"

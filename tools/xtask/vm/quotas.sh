@@ -12,9 +12,5 @@ mapfile -t binaries < <(shift; readlink -f "$@")
 prepare_machine "$kept"
 add_modules ext4 xfs quota_v2 loop overlay erofs
 add_programs mkfs.ext4 mkfs.xfs mount unshare nsenter tar
-strip -o first/bin/dhow "${binaries[0]}"
-mkdir -p first/more/tests
-for test in "${binaries[@]:1}"; do
-    strip -o "first/more/tests/$(basename "$test")" "$test"
-done
+add_dhow "${binaries[@]}"
 VM_PATIENCE=${VM_PATIENCE:-600} boot_machine "$here/quotas_guest.sh"
