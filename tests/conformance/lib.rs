@@ -53,9 +53,7 @@ fn judge(command: &mut Command) -> Result<()> {
 /// # Errors
 /// When it does not start.
 pub fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
+    Engine::with_busybox(&[])
 }
 
 /// The stock command line.

@@ -1,14 +1,9 @@
 //! What cannot be meant is refused, by name, and leaves nothing behind.
 
 use anyhow::{Context as _, Result};
+use dhow_journeys::engine;
 use dhow_testkit::Engine;
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// Creates and starts: the status of the first that fails, and what it says.
 fn run(engine: &Engine, body: &Value) -> Result<(u16, String)> {

@@ -242,7 +242,7 @@ fn containers_have_the_defaults_of_their_engine() -> Result<()> {
     engine.import_busybox()?;
     engine.docker(&["create", "--name", "it", "busybox", "true"]).ok();
     let format = "{{.HostConfig.IpcMode}} {{.HostConfig.CgroupnsMode}} {{.HostConfig.ShmSize}}";
-    assert_eq!(engine.docker(&["inspect", "-f", format, "it"]).ok(), "shareable host 1048576");
+    assert_eq!(engine.inspect("it", format), "shareable host 1048576");
     let script = "ulimit -n; grep NoNewPrivs /proc/self/status; cat /proc/1/comm";
     let shown = engine.docker(&["run", "--rm", "busybox", "sh", "-c", script]);
     assert_eq!(shown.ok().split_whitespace().take(3).collect::<Vec<_>>(), ["32", "NoNewPrivs:", "1"]);
@@ -340,8 +340,7 @@ fn the_service_manager_hears_how_things_stand() -> Result<()> {
 #[test]
 fn containers_go_on_unless_live_restore_is_off() -> Result<()> {
     for (flags, state) in [(&[][..], "running 0"), (&["--live-restore=false"], "exited 3")] {
-        let mut engine = Engine::start_with(flags)?;
-        engine.import_busybox()?;
+        let mut engine = Engine::with_busybox(flags)?;
         let script = "trap 'exit 3' TERM; echo ready; while true; do sleep 0.05; done";
         engine.docker(&["run", "-d", "--name", "one", "busybox", "sh", "-c", script]).ok();
         engine
@@ -363,8 +362,7 @@ fn containers_go_on_unless_live_restore_is_off() -> Result<()> {
 
 #[test]
 fn a_container_that_does_not_stop_holds_no_engine_up() -> Result<()> {
-    let mut engine = Engine::start_with(&["--live-restore=false", "--shutdown-timeout", "1"])?;
-    engine.import_busybox()?;
+    let mut engine = Engine::with_busybox(&["--live-restore=false", "--shutdown-timeout", "1"])?;
     let run = [
         "run",
         "-d",
@@ -382,6 +380,6 @@ fn a_container_that_does_not_stop_holds_no_engine_up() -> Result<()> {
     let log = std::fs::read_to_string(engine.log())?;
     assert!(log.contains("they did not stop in time"), "{log}");
     engine.launch()?;
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Status}}", "deaf"]).ok(), "running");
+    assert_eq!(engine.inspect("deaf", "{{.State.Status}}"), "running");
     Ok(())
 }

@@ -4,13 +4,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use dhow_testkit::{Engine, process};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
+use dhow_journeys::engine;
+use dhow_testkit::process;
 
 #[test]
 fn what_a_container_changes_stays_in_its_own_layer() -> Result<()> {
@@ -91,15 +86,12 @@ fn stopping_asks_first_and_then_insists() -> Result<()> {
         ])
         .ok();
     engine.docker(&["stop", "polite"]).ok();
-    assert_eq!(
-        engine.docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "polite"]).ok(),
-        "exited 7"
-    );
+    assert_eq!(engine.inspect("polite", "{{.State.Status}} {{.State.ExitCode}}"), "exited 7");
     engine.docker(&["run", "-d", "--name", "deaf", "busybox", "sleep", "1000"]).ok();
     engine.docker(&["stop", "-t", "1", "deaf"]).ok();
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "deaf"]).ok(), "137");
+    assert_eq!(engine.inspect("deaf", "{{.State.ExitCode}}"), "137");
     engine.docker(&["start", "polite"]).ok();
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Running}}", "polite"]).ok(), "true");
+    assert_eq!(engine.inspect("polite", "{{.State.Running}}"), "true");
     Ok(())
 }
 
@@ -213,7 +205,7 @@ fn pausing_freezes_every_process() -> Result<()> {
     let engine = engine()?;
     engine.docker(&["run", "-d", "--name", "clock", "busybox", "sleep", "1000"]).ok();
     engine.docker(&["pause", "clock"]).ok();
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Status}}", "clock"]).ok(), "paused");
+    assert_eq!(engine.inspect("clock", "{{.State.Status}}"), "paused");
     let refused = engine.docker(&["exec", "clock", "true"]);
     assert!(refused.stderr.contains("is paused, unpause the container before exec"), "{}", refused.stderr);
     engine.docker(&["unpause", "clock"]).ok();

@@ -10,18 +10,13 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::Engine;
 use dhow_testkit::process::{self, Answer};
 
 /// What the containers of these stories have beside what busybox has.
 const LINKS: &str = "mkdir -p /dir && ln -s /dir /dirlink && ln -s /etc/passwd /filelink && \
                      ln -s /nowhere /dangling && ln -s .. /dir/up && touch /ready && sleep 1000";
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// A container that runs, one that has run, and one with a read-only root; they share a volume.
 fn containers(engine: &Engine) -> Result<()> {
@@ -340,7 +335,7 @@ fn a_container_that_swaps_directories_for_links_leads_nowhere() -> Result<()> {
     let outside = engine.scratch().join("outside");
     fs::create_dir_all(outside.join("sub"))?;
     fs::write(outside.join("sub/f"), "the host's secret")?;
-    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "runs"]).ok().to_owned();
+    let pid = engine.inspect("runs", "{{.State.Pid}}");
     for place in ["/", "/vol", "/tmp"] {
         let inside = PathBuf::from(format!("/proc/{pid}/root{place}"));
         fs::create_dir_all(inside.join("swap/sub"))?;
@@ -455,7 +450,7 @@ fn an_export_of_what_runs_goes_through_its_own_mount() -> Result<()> {
         "mkdir /big && head -c 30000000 /dev/zero >/big/zeros && mkdir /vol/x && touch /ready && sleep 1000";
     engine.docker(&["run", "-d", "--name", "runs", "-v", "shared:/vol", "busybox", "sh", "-c", script]).ok();
     ready(&engine, "runs");
-    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "runs"]).ok().to_owned();
+    let pid = engine.inspect("runs", "{{.State.Pid}}");
     let own = fs::metadata(format!("/proc/{pid}/root"))?.dev();
     let mut stream = UnixStream::connect(engine.socket())?;
     stream.write_all(b"GET /containers/runs/export HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;

@@ -1,28 +1,20 @@
 //! The engine is killed at any time: containers go on, nothing acknowledged is lost.
 
 use anyhow::{Context as _, Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, until};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 #[test]
 fn a_container_outlives_its_engine_and_is_found_again() -> Result<()> {
     let mut engine = engine()?;
     let script = "n=0; while true; do echo line $n; n=$((n+1)); sleep 0.1; done";
     engine.docker(&["run", "-d", "--name", "stays", "busybox", "sh", "-c", script]).ok();
-    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().to_owned();
+    let pid = engine.inspect("stays", "{{.State.Pid}}");
     until("it does not write", || engine.docker(&["logs", "stays"]).stdout.contains("line 1"))?;
     engine.kill()?;
     ensure!(std::path::Path::new("/proc").join(&pid).exists(), "it died with the engine");
     engine.launch()?;
-    assert_eq!(
-        engine.docker(&["inspect", "-f", "{{.State.Status}} {{.State.Pid}}", "stays"]).ok(),
-        format!("running {pid}")
-    );
+    assert_eq!(engine.inspect("stays", "{{.State.Status}} {{.State.Pid}}"), format!("running {pid}"));
     let lines = engine.docker(&["logs", "stays"]).stdout.lines().count();
     until("its log ended with the engine", || {
         engine.docker(&["logs", "stays"]).stdout.lines().count() > lines
@@ -41,7 +33,7 @@ fn an_exit_while_the_engine_is_away_is_known_afterwards() -> Result<()> {
     let bind = format!("{}:/shared", shared.display());
     let script = "read line < /shared/go; exit 5";
     engine.docker(&["run", "-d", "--name", "short", "-v", &bind, "busybox", "sh", "-c", script]).ok();
-    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "short"]).ok().to_owned();
+    let pid = engine.inspect("short", "{{.State.Pid}}");
     engine.kill()?;
     std::fs::write(shared.join("go"), "go\n")?;
     until("it still runs", || !std::path::Path::new("/proc").join(&pid).exists())?;
@@ -77,7 +69,7 @@ fn the_program_can_be_replaced_while_containers_run() -> Result<()> {
     engine.launch()?;
     engine.docker(&["exec", "stays", "true"]).ok();
     engine.docker(&["stop", "stays"]).ok();
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "stays"]).ok(), "3");
+    assert_eq!(engine.inspect("stays", "{{.State.ExitCode}}"), "3");
     Ok(())
 }
 
@@ -90,7 +82,7 @@ fn what_was_acknowledged_is_there_after_a_crash() -> Result<()> {
         engine.docker(&["tag", "busybox", &name]).ok();
         engine.kill()?;
         engine.launch()?;
-        assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Status}}", &name]).ok(), "created");
+        assert_eq!(engine.inspect(&name, "{{.State.Status}}"), "created");
         engine.docker(&["image", "inspect", &name]).ok();
     }
     Ok(())

@@ -7,8 +7,9 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use dhow_journeys::docker;
 use dhow_testkit::http::Connection;
-use dhow_testkit::process::{Answer, must};
+use dhow_testkit::process::must;
 use dhow_testkit::{Engine, until};
 use serde_json::{Value, json};
 
@@ -16,14 +17,9 @@ const CONTAINERS: usize = 200;
 const CLIENTS: usize = 24;
 
 fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&[])?;
     must(engine.within_network(Path::new("ip")).args(["link", "set", "lo", "up"]))?;
     Ok(engine)
-}
-
-fn docker(engine: &Engine, line: &str) -> Answer {
-    engine.docker(&line.split_whitespace().collect::<Vec<_>>())
 }
 
 /// Does something for each number, by many clients with a connection each.

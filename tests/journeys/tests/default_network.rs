@@ -3,17 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use dhow_journeys::docker;
 use dhow_testkit::Engine;
-use dhow_testkit::process::{Answer, answer, must};
+use dhow_testkit::process::{answer, must};
 
 fn engine(flags: &[&str]) -> Result<Engine> {
-    let engine = Engine::start_with(flags)?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(flags)?;
     Ok(engine)
-}
-
-fn docker(engine: &Engine, line: &str) -> Answer {
-    engine.docker(&line.split_whitespace().collect::<Vec<_>>())
 }
 
 fn told(engine: &Engine, line: &str) -> String {

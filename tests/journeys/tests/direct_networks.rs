@@ -18,8 +18,7 @@ struct Lan {
 
 impl Lan {
     fn new() -> Result<Self> {
-        let engine = Engine::start()?;
-        engine.import_busybox()?;
+        let engine = Engine::with_busybox(&[])?;
         let lan = Self { engine, outside: network::host()? };
         let outside = lan.outside.path().display().to_string();
         lan.here("ip", &["link", "add", "lan0", "type", "veth", "peer", "name", "far0", "netns", &outside])?;

@@ -43,7 +43,7 @@ fn neither_engine_nor_monitors_hold_what_a_command_was_started_with() -> Result<
     let engine = Engine::start_binary(&program, &[])?;
     engine.import_busybox()?;
     engine.docker(&["run", "-d", "--name", "stays", "busybox", "sleep", "1000"]).ok();
-    let first: i32 = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().parse()?;
+    let first: i32 = engine.inspect("stays", "{{.State.Pid}}").parse()?;
     let monitor = parent(first)?;
     let launcher = parent(monitor)?;
     assert_eq!(holders(parent(launcher)?, &held)?, [parent(launcher)?]);

@@ -1,14 +1,9 @@
 //! Containers that are probed: what users see of their health, and what follows from it.
 
 use anyhow::Result;
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, until};
 use serde_json::Value;
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// Runs a container that is healthy when `/ok` is there.
 fn run(engine: &Engine, name: &str, more: &[&str]) {
@@ -116,7 +111,7 @@ fn wrong_checks_are_refused_in_dockers_words() -> Result<()> {
         assert_eq!((answer.status, &answer.json()?["message"]), (400, &words.into()));
     }
     let none = engine.docker(&["run", "-d", "--no-healthcheck", "busybox", "sleep", "600"]).ok().to_owned();
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Health}}", &none]).ok(), "<nil>");
+    assert_eq!(engine.inspect(&none, "{{.State.Health}}"), "<nil>");
     Ok(())
 }
 

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 /// An engine with busybox, and an image of two layers beside it.
 fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&[])?;
     let script = "mkdir /subdir /hack && echo world > /subdir/hello && echo bar > /foo && rm -r /home && \
                   ln -s ../subdir /hack/good && ln -s /etc /hack/absolute && ln -s ../../../etc /hack/up";
     engine.docker(&["run", "--name", "make", "busybox", "sh", "-c", script]).ok();

@@ -4,13 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, process};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 #[test]
 fn a_committed_layer_is_an_image_of_its_own() -> Result<()> {

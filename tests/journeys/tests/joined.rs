@@ -1,13 +1,7 @@
 //! Containers that join the spaces of another one, or of the host.
 
 use anyhow::{Result, ensure};
-use dhow_testkit::Engine;
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
+use dhow_journeys::engine;
 
 /// What runs has its spaces, whatever became of the container that they came from.
 #[test]

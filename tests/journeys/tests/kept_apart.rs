@@ -4,14 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::process::must;
 use dhow_testkit::{Engine, network, process, until};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// A switch of IPv6 of a link, as the engine's host has it.
 fn of_host(engine: &Engine, link: &str, switch: &str) -> Result<String> {
@@ -95,7 +90,7 @@ fn an_old_link_is_to_a_container_and_not_to_its_name() -> Result<()> {
     engine.docker(&["run", "-d", "--init", "--name", "data", "busybox", "sleep", "600"]).ok();
     let holder = ["run", "-d", "--init", "--name", "web", "--link", "data:db", "busybox", "sleep", "600"];
     engine.docker(&holder).ok();
-    let shown = || engine.docker(&["inspect", "-f", "{{.HostConfig.Links}}", "web"]).ok().to_owned();
+    let shown = || engine.inspect("web", "{{.HostConfig.Links}}");
     ensure!(shown() == "[/data:/web/db]", "{}", shown());
     engine.docker(&["rename", "data", "other"]).ok();
     engine.docker(&["restart", "-t", "0", "web"]).ok();

@@ -3,13 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, until};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 fn state(engine: &Engine, name: &str) -> String {
     engine.docker(&["inspect", "-f", "{{.State.Status}}", name]).stdout.trim().to_owned()
@@ -56,7 +51,7 @@ fn a_container_that_waits_to_be_started_again_is_no_other_than_in_docker() -> Re
     until("it does not wait long", || count(&engine, "waits") >= 5)?;
     until("it does not wait", || state(&engine, "waits") == "restarting")?;
     let flags = "{{.State.Running}} {{.State.Restarting}} {{.State.Pid}} {{.State.ExitCode}}";
-    assert_eq!(engine.docker(&["inspect", "-f", flags, "waits"]).ok(), "true true 0 7");
+    assert_eq!(engine.inspect("waits", flags), "true true 0 7");
     assert!(engine.docker(&["ps"]).ok().contains("Restarting (7)"));
     assert_eq!(engine.docker(&["ps", "-q", "--filter", "status=restarting"]).ok().lines().count(), 1);
     for (arguments, words) in [
@@ -142,12 +137,11 @@ fn after_a_power_cut_runs_what_ran_and_was_not_stopped() -> Result<()> {
     engine.docker(&["create", "--name", "never", "--restart", "always", "busybox", "true"]).ok();
     let joins = ["run", "-d", "--name", "joins", "--restart", "always"];
     engine.docker(&[&joins[..], &["--network", "container:always", "busybox", "sleep", "600"]].concat()).ok();
-    let pids = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "no", "always", "unless-stopped"]);
-    let pids: Vec<String> = pids.ok().lines().map(str::to_owned).collect();
-    let more = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "on-failure", "joins"]).ok().to_owned();
+    let running = ["no", "always", "unless-stopped", "on-failure", "joins"];
+    let pids = running.map(|name| engine.inspect(name, "{{.State.Pid}}"));
     engine.kill()?;
-    let pids: Vec<&str> = pids.iter().map(String::as_str).chain(more.lines()).collect();
-    let monitors: Vec<String> = pids.iter().filter_map(|pid| parent(pid)).collect();
+    let pids = pids.iter().map(String::as_str);
+    let monitors: Vec<String> = pids.clone().filter_map(parent).collect();
     for pid in pids {
         dhow_testkit::process::must(std::process::Command::new("kill").args(["-9", pid]))?;
         until("it outlives SIGKILL", || !lives(pid))?;
@@ -223,7 +217,7 @@ fn everything_goes_on_after_an_upgrade() -> Result<()> {
     until("it does not run", || state(&engine, "again") == "running")?;
     engine.docker(&["exec", "again", "true"]).ok();
     engine.docker(&["stop", "probed"]).ok();
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "probed"]).ok(), "5");
+    assert_eq!(engine.inspect("probed", "{{.State.ExitCode}}"), "5");
     Ok(())
 }
 

@@ -10,13 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, engine, process};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// Waits until something is so.
 fn until(what: &str, mut so: impl FnMut() -> bool) -> Result<()> {
@@ -133,7 +128,7 @@ fn lines_bear_what_was_asked_for() -> Result<()> {
     let text = std::fs::read_to_string(inspected.ok())?;
     let attributes = r#""attrs":{"OS":"y","com.tier":"web x","tag":"json-file!"},"time":""#;
     assert!(text.contains(attributes), "{text}");
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.LogPath}}", "local"]).ok(), "");
+    assert_eq!(engine.inspect("local", "{{.LogPath}}"), "");
     Ok(())
 }
 
@@ -295,7 +290,7 @@ fn a_syslog_server_gets_every_line_and_logs_can_be_read_all_the_same() -> Result
     let gone = engine.docker(&gone);
     let words = "failed to initialize logging driver: dial tcp 127.0.0.1";
     assert!(gone.stderr.contains(words) && gone.stderr.contains("connection refused"), "{}", gone.stderr);
-    assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Status}}", "gone"]).ok(), "created");
+    assert_eq!(engine.inspect("gone", "{{.State.Status}}"), "created");
     Ok(())
 }
 
@@ -430,11 +425,9 @@ fn drivers_and_options_are_refused_in_dockers_words() -> Result<()> {
 #[test]
 fn the_engine_has_defaults_for_logs() -> Result<()> {
     let flags = ["--log-driver", "local", "--log-opt", "max-size=1m", "--log-opt", "cache-max-file=2"];
-    let engine = Engine::start_with(&flags)?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&flags)?;
     engine.docker(&["create", "--name", "own", "--log-opt", "max-size=2m", "busybox"]).check()?;
-    let config =
-        |name| engine.docker(&["inspect", "-f", "{{json .HostConfig.LogConfig}}", name]).ok().to_owned();
+    let config = |name| engine.inspect(name, "{{json .HostConfig.LogConfig}}");
     assert_eq!(config("own"), r#"{"Type":"local","Config":{"cache-max-file":"2","max-size":"2m"}}"#);
     engine.docker(&["create", "--name", "other", "--log-driver", "json-file", "busybox"]).check()?;
     assert_eq!(config("other"), r#"{"Type":"json-file","Config":{"cache-max-file":"2"}}"#);

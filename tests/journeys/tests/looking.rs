@@ -3,15 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use dhow_journeys::engine;
 use dhow_testkit::Engine;
 use dhow_testkit::http::encoded;
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 fn get(engine: &Engine, path: &str) -> Result<Value> {
     let response = engine.connect()?.request("GET", path, &Value::Null)?;
@@ -355,8 +350,7 @@ fn system_df_has_the_form_of_the_version() -> Result<()> {
 fn metrics_are_served_where_they_are_asked_for() -> Result<()> {
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let address = format!("127.0.0.1:{port}");
-    let engine = Engine::start_with(&["--metrics-addr", &address])?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&["--metrics-addr", &address])?;
     engine.docker(&["run", "-d", "--name", "one", "busybox", "sleep", "1000"]).ok();
     let page = page(&address, "/metrics")?;
     for line in [

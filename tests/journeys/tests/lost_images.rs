@@ -31,8 +31,7 @@ fn what_is_lost_is_refused_and_can_be_removed() -> Result<()> {
         (true, &["image", "prune", "-af"]),
         (false, &["system", "prune", "-af"]),
     ] {
-        let mut engine = Engine::start()?;
-        engine.import_busybox()?;
+        let mut engine = Engine::with_busybox(&[])?;
         lose(&engine, configuration)?;
         is_told(&engine);
         engine.kill()?;

@@ -2,18 +2,8 @@
 //! are lifted, parents of cgroups; as Docker shows them.
 
 use anyhow::{Context as _, Result, ensure};
-use dhow_testkit::Engine;
+use dhow_journeys::{docker, engine};
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
-
-fn docker(engine: &Engine, line: &str) -> dhow_testkit::process::Answer {
-    engine.docker(&line.split_whitespace().collect::<Vec<_>>())
-}
 
 #[test]
 fn a_container_that_shares_the_hosts_names_is_called_as_the_host_unless_it_says() -> Result<()> {

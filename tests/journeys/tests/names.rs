@@ -4,20 +4,15 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, network};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// A container that does nothing, and its address in a network.
 fn idle(engine: &Engine, name: &str, network: &str, flags: &[&str]) -> String {
     let run = [&["run", "-d", "--init", "--name", name, "--network", network], flags];
     engine.docker(&[&run.concat()[..], &["busybox", "sleep", "1000"]].concat()).ok();
     let format = format!("{{{{.NetworkSettings.Networks.{network}.IPAddress}}}}");
-    engine.docker(&["inspect", "-f", &format, name]).ok().to_owned()
+    engine.inspect(name, &format)
 }
 
 /// What a program in a container is told; the address of the server itself left out.
@@ -29,7 +24,7 @@ fn lookup(engine: &Engine, container: &str, name: &str) -> String {
 }
 
 fn pid(engine: &Engine, name: &str) -> Result<u32> {
-    Ok(engine.docker(&["inspect", "-f", "{{.State.Pid}}", name]).ok().parse()?)
+    Ok(engine.inspect(name, "{{.State.Pid}}").parse()?)
 }
 
 #[test]

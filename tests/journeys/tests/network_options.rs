@@ -3,18 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use dhow_journeys::{docker, engine};
 use dhow_testkit::Engine;
-use dhow_testkit::process::{Answer, must};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
-
-fn docker(engine: &Engine, line: &str) -> Answer {
-    engine.docker(&line.split_whitespace().collect::<Vec<_>>())
-}
+use dhow_testkit::process::must;
 
 /// What `ip` says on the engine's host.
 fn ip(engine: &Engine, line: &str) -> Result<String> {

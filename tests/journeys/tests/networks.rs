@@ -7,17 +7,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, network, process};
 
 /// Answers every connection to port 80 with its name, and who asked.
 const SERVE: &str = "mkdir -p /www/cgi-bin; printf '#!/bin/sh\necho; hostname; echo $REMOTE_ADDR' > /www/cgi-bin/who; \
                      chmod +x /www/cgi-bin/who; httpd -f -p 80 -h /www";
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// A server that runs; answers when it can be reached.
 fn server(engine: &Engine, flags: &[&str]) -> String {
@@ -111,7 +106,7 @@ fn datagrams_and_ranges_are_published_too() -> Result<()> {
     engine
         .docker(&[&["run", "-d", "--name", "echo"][..], &flags, &["busybox", "sleep", "1000"]].concat())
         .ok();
-    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "echo"]).ok().parse()?;
+    let pid = engine.inspect("echo", "{{.State.Pid}}").parse()?;
     let server = network::of_process(pid, || UdpSocket::bind("0.0.0.0:5353"))??;
     let client = engine.in_network(|| UdpSocket::bind("0.0.0.0:0"))?;
     for socket in [&server, &client] {

@@ -167,8 +167,7 @@ const INSIDE: &str = "mkdir /tree; cp -a /bin /tree/; rm /tree/bin/dhow
 
 #[test]
 fn inside_a_privileged_container_everything_works() -> Result<()> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&[])?;
     let program = format!("{}:/bin/dhow:ro", dhow_testkit::engine::binary()?.display());
     let options = ["--privileged", "-v", "data:/var/lib/dhow", "-v", &program];
     let answer = run(&engine, &[&options[..], &["busybox", "sh", "-c", INSIDE]].concat());

@@ -6,14 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::Result;
+use dhow_journeys::engine;
 use dhow_testkit::Engine;
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 fn create(engine: &Engine, body: &Value) -> Result<String> {
     let response = engine.connect()?.request("POST", "/v1.44/containers/create", body)?;
@@ -133,8 +128,7 @@ fn half_closed(socket: &mut (impl Read + Write), shut: impl Fn(), request: &str)
 
 #[test]
 fn who_shuts_the_writing_side_behind_a_request_is_answered() -> Result<()> {
-    let engine = Engine::start_with(&["-H", "tcp://127.0.0.1:2375", "--tls=false"])?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&["-H", "tcp://127.0.0.1:2375", "--tls=false"])?;
     let id =
         create(&engine, &json!({"Image": "busybox", "Cmd": ["sh", "-c", "sleep 2; echo said; exit 7"]}))?;
     engine.connect()?.request("POST", &format!("/containers/{id}/start"), &Value::Null)?;

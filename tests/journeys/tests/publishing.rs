@@ -17,13 +17,12 @@ const WRONG: &[&str] = &["daemon", "--validate", "--publish-policy", "closed"];
 
 /// An engine with a container that answers at the host's ports 8080 and 8081.
 fn engine(flags: &[&str]) -> Result<Engine> {
-    let engine = Engine::start_with(flags)?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(flags)?;
     let ports = ["-p", "8080:80", "-p", "8081:80"];
     engine
         .docker(&[&["run", "-d", "--name", "web"][..], &ports, &["busybox", "sleep", "1000"]].concat())
         .ok();
-    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "web"]).ok().parse()?;
+    let pid = engine.inspect("web", "{{.State.Pid}}").parse()?;
     let listener = network::of_process(pid, || TcpListener::bind("0.0.0.0:80"))??;
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -113,8 +112,7 @@ fn the_policy_changes_with_the_next_engine() -> Result<()> {
 
 #[test]
 fn ports_of_sctp_are_published_where_the_kernel_speaks_it() -> Result<()> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&[])?;
     let any = || network::sctp("0.0.0.0:0".parse()?);
     if any()?.is_none() {
         eprintln!("skipped: this kernel speaks no SCTP");
@@ -122,7 +120,7 @@ fn ports_of_sctp_are_published_where_the_kernel_speaks_it() -> Result<()> {
     }
     let run = ["run", "-d", "--name", "web", "-p", "8080:80/sctp", "busybox", "sleep", "1000"];
     engine.docker(&run).ok();
-    let pid = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "web"]).ok().parse()?;
+    let pid = engine.inspect("web", "{{.State.Pid}}").parse()?;
     let server = network::of_process(pid, || network::sctp("0.0.0.0:80".parse()?))??.context("a server")?;
     network::serve_sctp(server, b"hello")?;
     let outside = network::outside(engine.network())?;

@@ -7,14 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, until};
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// A request without a body: its status, and what it says.
 fn ask(engine: &Engine, method: &str, path: &str) -> Result<(u16, String)> {

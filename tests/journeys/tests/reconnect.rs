@@ -5,17 +5,12 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, process::Answer};
 
 /// Answers every connection to ports 80 and 81 with the number of the port.
 const SERVE: &str = "for port in 80 81; do mkdir -p /www/$port; echo port $port > /www/$port/index.html; \
                      httpd -p $port -h /www/$port; done; sleep 1000";
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 fn server(engine: &Engine, flags: &[&str]) {
     engine.docker(&[&["run", "-d", "--init"][..], flags, &["busybox", "sh", "-c", SERVE]].concat()).ok();
@@ -46,7 +41,7 @@ fn update(engine: &Engine, flags: &[&str]) -> Answer {
 
 fn networks(engine: &Engine) -> String {
     let format = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
-    engine.docker(&["inspect", "-f", format, "web"]).ok().trim().to_owned()
+    engine.inspect("web", format)
 }
 
 #[test]

@@ -1,13 +1,8 @@
 //! Mounts that cannot be: the words name what is wrong, nothing of the container stays, and the next start is well.
 
 use anyhow::{Context as _, Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::Engine;
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// Runs a container with such flags; what is said when it is refused.
 fn refused(engine: &Engine, flags: &[&str]) -> Result<String> {

@@ -4,13 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use dhow_testkit::Engine;
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
+use dhow_journeys::engine;
 
 /// CVE-2024-21626, also its attack 3b: the image's own configuration names a descriptor of the engine's.
 #[test]
@@ -213,7 +207,7 @@ fn limits_are_those_that_were_asked_for() -> Result<()> {
 fn neither_network_nor_abstract_sockets_lead_to_the_engine() -> Result<()> {
     let engine = engine()?;
     engine.docker(&["run", "-d", "--name", "stays", "--network", "host", "busybox", "sleep", "1000"]).ok();
-    let pid: u32 = engine.docker(&["inspect", "-f", "{{.State.Pid}}", "stays"]).ok().parse()?;
+    let pid: u32 = engine.inspect("stays", "{{.State.Pid}}").parse()?;
     let monitor = parent(pid)?;
     let ours = [engine.pid().unwrap_or_default(), monitor];
     let mut inodes = Vec::new();

@@ -1,13 +1,8 @@
 //! What a container is created with, seen from inside it and by the stock command line.
 
 use anyhow::{Result, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, process};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// Whether a container can be run by another runtime here.
 fn has_runtime(engine: &Engine, name: &str) -> Result<bool> {
@@ -74,7 +69,7 @@ fn with_init(engine: &Engine, runtime: &str) -> Result<()> {
         ["run", "-d", "--name", "init", "--init", "--runtime", runtime, "busybox", "sleep", "1000"];
     engine.docker(&detached).ok();
     engine.docker(&["stop", "init"]).ok();
-    ensure!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "init"]).ok() == "143");
+    ensure!(engine.inspect("init", "{{.State.ExitCode}}") == "143");
     engine.docker(&["rm", "init"]).ok();
     Ok(())
 }
@@ -106,7 +101,7 @@ fn lives(engine: &mut Engine, runtime: &str) -> Result<()> {
     engine.launch()?;
     ensure!(engine.docker(&["exec", "lives", "echo", "after"]).ok() == "after");
     engine.docker(&["stop", "lives"]).ok();
-    ensure!(engine.docker(&["inspect", "-f", "{{.State.ExitCode}}", "lives"]).ok() == "7");
+    ensure!(engine.inspect("lives", "{{.State.ExitCode}}") == "7");
     ensure!(engine.docker(&["logs", "--tail", "1", "lives"]).ok() == "bye");
     let part = ["--mount", "type=volume,source=vol,target=/part,volume-subpath=canary"];
     let run = ["run", "--rm", "--runtime", runtime, "--ipc", "container:shares"];
@@ -136,11 +131,10 @@ fn runtimes_are_named_in_the_configuration() -> Result<()> {
         "gone": {"path": "/nope/runc"},
     }, "default-runtime": "quiet"});
     std::fs::write(&file, runtimes.to_string())?;
-    let engine = Engine::start_with(&["--config-file", &file.to_string_lossy()])?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&["--config-file", &file.to_string_lossy()])?;
     ensure!(engine.docker(&["run", "--rm", "busybox", "echo", "hi"]).ok() == "hi");
     engine.docker(&["create", "--name", "made", "busybox"]).ok();
-    ensure!(engine.docker(&["inspect", "-f", "{{.HostConfig.Runtime}}", "made"]).ok() == "quiet");
+    ensure!(engine.inspect("made", "{{.HostConfig.Runtime}}") == "quiet");
     for (name, words) in [
         ("gone", "runtime gone: /nope/runc is no program"),
         ("other", "unknown or invalid runtime name: other"),
@@ -194,8 +188,7 @@ fn describe_devices(directory: &std::path::Path) -> Result<[String; 2]> {
 fn devices_that_vendors_describe_come_with_all_they_need() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let [first, last] = describe_devices(directory.path())?;
-    let engine = Engine::start_with(&["--cdi-spec-dir", &first, "--cdi-spec-dir", &last])?;
-    engine.import_busybox()?;
+    let engine = Engine::with_busybox(&["--cdi-spec-dir", &first, "--cdi-spec-dir", &last])?;
     let script = "echo $COMMON$ONE$TWO; ls -l /dev/one | cut -c1; cat /usr/lib/vendor; echo; id -G; \
                   (: > /dev/one) 2>/dev/null || echo closed";
     let one = ["--device", "vendor.com/device=one", "--device", "vendor.com/device=two"];
@@ -354,7 +347,7 @@ fn whose_spaces_are_shared_may_be_renamed() -> Result<()> {
     let modes = ["--network", "container:donor", "--ipc", "container:donor", "--pid", "container:donor"];
     engine.docker(&[&["create", "--name", "guest"], &modes[..], &sleep].concat()).ok();
     let host = "{{with .HostConfig}}{{.NetworkMode}} {{.IpcMode}} {{.PidMode}}{{end}}";
-    let shown = engine.docker(&["inspect", "-f", host, "guest"]).ok().to_owned();
+    let shown = engine.inspect("guest", host);
     ensure!(shown == [&format!("container:{id}")[..]; 3].join(" "), "{shown}");
     engine.docker(&["rename", "donor", "other"]).ok();
     engine.docker(&["run", "-d", "--name", "donor", "--network", "none", "busybox", "sleep", "1000"]).ok();
@@ -367,7 +360,7 @@ fn whose_spaces_are_shared_may_be_renamed() -> Result<()> {
     }
     // The name is the same, and changes for the one alone.
     ensure!(space("guest", "uts") != space("other", "uts"));
-    ensure!(engine.docker(&["inspect", "-f", "{{.Config.Hostname}}", "guest"]).ok() == "given");
+    ensure!(engine.inspect("guest", "{{.Config.Hostname}}") == "given");
     ensure!(
         engine.docker(&["exec", "guest", "sh", "-c", "hostname; cat /etc/hostname"]).ok() == "given\ngiven"
     );

@@ -1,19 +1,9 @@
 //! What a container is told of its own names, and what a client is told of networks: to the letter, as Docker has it.
 
 use anyhow::{Result, ensure};
+use dhow_journeys::{docker, engine};
 use dhow_testkit::Engine;
-use dhow_testkit::process::Answer;
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
-
-fn docker(engine: &Engine, line: &str) -> Answer {
-    engine.docker(&line.split_whitespace().collect::<Vec<_>>())
-}
 
 /// Whether the domain is said in the one setting or in the other, the first part alone is a name too.
 #[test]

@@ -4,14 +4,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, until};
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 fn seen(engine: &Engine, name: &str, format: &str) -> String {
     engine.docker(&["inspect", "-f", format, name]).stdout.trim().to_owned()

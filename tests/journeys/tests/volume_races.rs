@@ -7,15 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, until};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// Exchanges two names as fast as it can while something is done.
 fn while_swapped<T>(one: &Path, other: &Path, deed: impl FnOnce() -> T) -> T {

@@ -4,13 +4,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use dhow_journeys::engine;
 use dhow_testkit::Engine;
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// Where the host sees a volume's files.
 fn place(engine: &Engine, name: &str) -> PathBuf {
@@ -61,7 +56,7 @@ fn what_a_dead_engine_left_mounted_and_nobody_uses_is_unmounted() -> Result<()> 
     let options = ["-o", "type=tmpfs", "-o", "device=tmpfs"];
     engine.docker(&[&["volume", "create"], &options[..], &["memory"]].concat()).ok();
     engine.docker(&["run", "-d", "--name", "one", "-v", "memory:/m", "busybox", "sleep", "2"]).ok();
-    let process = format!("/proc/{}", engine.docker(&["inspect", "-f", "{{.State.Pid}}", "one"]).ok());
+    let process = format!("/proc/{}", engine.inspect("one", "{{.State.Pid}}"));
     engine.kill()?;
     while std::fs::exists(&process)? {
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -202,7 +197,7 @@ fn nobody_writes_in_a_snapshot() -> Result<()> {
     let refused = engine.docker(&["run", "--rm", "-v", "kept:/v:rw", "busybox", "touch", "/v/new"]);
     assert!(refused.stderr.contains("Read-only file system"), "{}", refused.stderr);
     engine.docker(&["create", "--name", "has", "-v", "kept:/v", "busybox"]).ok();
-    assert_eq!(engine.docker(&["inspect", "-f", "{{(index .Mounts 0).RW}}", "has"]).ok(), "false");
+    assert_eq!(engine.inspect("has", "{{(index .Mounts 0).RW}}"), "false");
     let refused = engine.docker(&["cp", "/etc/hostname", "has:/v/new"]);
     assert!(refused.stderr.contains("marked read-only"), "{}", refused.stderr);
     let archive = engine.scratch().join("kept.tar").display().to_string();
@@ -288,7 +283,7 @@ fn a_snapshot_shows_one_moment() -> Result<()> {
     for number in 0..3 {
         let name = format!("kept{number}");
         engine.dhow(&["volume", "snapshot", "busy", &name]).ok();
-        assert_eq!(engine.docker(&["inspect", "-f", "{{.State.Status}}", "writes"]).ok(), "running");
+        assert_eq!(engine.inspect("writes", "{{.State.Status}}"), "running");
     }
     let refused = engine.docker(&["volume", "rm", "busy"]);
     assert!(refused.stderr.contains("volume is in use"), "{}", refused.stderr);

@@ -56,6 +56,16 @@ impl Engine {
         Self::start_binary(&binary()?, extra)
     }
 
+    /// The same, with busybox as `busybox:latest`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start) and [`import_busybox`](Self::import_busybox).
+    pub fn with_busybox(extra: &[&str]) -> Result<Self> {
+        let engine = Self::start_with(extra)?;
+        engine.import_busybox()?;
+        Ok(engine)
+    }
+
     /// The same with a binary of the caller's choice.
     ///
     /// # Errors
@@ -270,6 +280,15 @@ impl Engine {
     #[must_use]
     pub fn docker(&self, arguments: &[&str]) -> Answer {
         self.client(Path::new("docker"), arguments, b"")
+    }
+
+    /// What stock docker shows of a container, by a template.
+    ///
+    /// # Panics
+    /// When there is no such container.
+    #[must_use]
+    pub fn inspect(&self, name: &str, format: &str) -> String {
+        self.docker(&["inspect", "-f", format, name]).ok().to_owned()
     }
 
     /// Runs a client against it, with `input` on its standard input.

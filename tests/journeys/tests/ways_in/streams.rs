@@ -7,14 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
+use dhow_journeys::engine;
 use dhow_testkit::{Engine, process};
 use serde_json::{Value, json};
-
-fn engine() -> Result<Engine> {
-    let engine = Engine::start()?;
-    engine.import_busybox()?;
-    Ok(engine)
-}
 
 /// A container that runs `script`, with its input open.
 fn run(engine: &Engine, script: &str, terminal: bool) -> Result<String> {
@@ -184,7 +179,7 @@ fn a_websocket_has_the_log_so_far_and_the_streams_that_were_asked_for() -> Resul
 #[test]
 fn keys_and_a_close_leave_a_container_running() -> Result<()> {
     let engine = engine()?;
-    let running = |id: &str| engine.docker(&["inspect", "-f", "{{.State.Running}}", id]).ok() == "true";
+    let running = |id: &str| engine.inspect(id, "{{.State.Running}}") == "true";
     let id = run(&engine, "cat", true)?;
     let path = format!("/containers/{id}/attach/ws?stream=1&stdin=1&stdout=1&detachKeys=ctrl-a,d");
     let mut socket = WebSocket::open(&engine, &path)?;
