@@ -33,7 +33,7 @@ pub mod volumes;
 
 use std::sync::Arc;
 
-use dhow_model::ports::{Host, Images, Networks, Records, Runtime, Snapshots, Upkeep, Volumes};
+use dhow_model::ports::{Host, Images, Networks, Records, Runtime, Snapshots, Upkeep, Volumes, Web};
 
 pub use events::Events;
 pub use registry::Entry;
@@ -60,6 +60,8 @@ pub struct Ports {
     pub host: Arc<dyn Host>,
     /// What is stored, looking after itself.
     pub upkeep: Arc<dyn Upkeep>,
+    /// Servers elsewhere.
+    pub web: Arc<dyn Web>,
 }
 
 /// The engine.

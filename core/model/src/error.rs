@@ -13,6 +13,8 @@ pub enum Kind {
     InvalidArgument,
     /// There is nothing to do: it is so already (304).
     NotModified,
+    /// Who asks must say who he is (401).
+    Unauthorized,
     /// Not allowed, whoever asks (403).
     Forbidden,
     /// It cannot be done now (503).

@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("dhow-store", &["dhow-oci", "dhow-model", "dhow-sys"]),
     ("dhow-runtime", &["dhow-oci", "dhow-model", "dhow-sys"]),
     ("dhow-net", &["dhow-model", "dhow-sys"]),
+    ("dhow-web", &["dhow-model"]),
     ("dhow-api", &["dhow-oci", "dhow-model", "dhow-engine"]),
     ("dhow-cli", &["dhow-oci", "dhow-model", "dhow-engine", "dhow-api"]),
     (
@@ -31,6 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "dhow-store",
             "dhow-runtime",
             "dhow-net",
+            "dhow-web",
             "dhow-api",
             "dhow-cli",
         ],

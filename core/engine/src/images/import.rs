@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use dhow_model::ports::ImportRequest;
+use dhow_model::ports::{Fetched, Gone, ImportRequest};
 use dhow_model::{Error, ImageId, Result, Timestamp};
 use dhow_oci::image::{ContainerDefaults, Empty};
 use dhow_oci::{ImageConfig, Platform, Reference};
@@ -47,6 +47,18 @@ impl Engine {
         }
         self.tell_image("import", &id.to_string(), &id.to_string());
         Ok(id)
+    }
+}
+
+impl Engine {
+    /// Asks for what is to be imported from a URL; one without a scheme is one of `http`.
+    ///
+    /// # Errors
+    /// What is no URL, and what its server refuses.
+    pub fn fetch(&self, source: &str, gone: Gone) -> Result<Fetched> {
+        let scheme = if source.contains("://") { "" } else { "http://" };
+        let look_up = |name: &str| self.ports.networks.look_up(name);
+        self.ports.web.fetch(&format!("{scheme}{source}"), &look_up, gone)
     }
 }
 

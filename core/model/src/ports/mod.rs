@@ -19,6 +19,7 @@ mod snapshots;
 mod upkeep;
 mod user_space;
 mod volumes;
+mod web;
 
 pub use host::{DeviceNode, Host, HostFacts, OwnUse, PathKind, PathMount};
 pub use images::{CommitRequest, Images, ImportRequest, LoadProgress, SaveFormat, SaveItem};
@@ -40,3 +41,4 @@ pub use snapshots::{ArchiveOptions, ArchiveTarget, Change, ChangeKind, PathStat,
 pub use upkeep::{CheckReport, Finding, FindingState, Upkeep};
 pub use user_space::UserSpace;
 pub use volumes::{LookUp, VolumeCopy, VolumeLimit, VolumeRequest, Volumes};
+pub use web::{Fetched, Gone, Web};

@@ -24,6 +24,11 @@ impl Ender {
 }
 
 impl End {
+    /// Whether it has come.
+    pub(crate) fn has_come(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+
     /// Waits for it.
     pub(crate) async fn reached(mut self) {
         // An error means that the sender is gone, which is the end too.

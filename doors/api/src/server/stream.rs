@@ -57,6 +57,11 @@ impl AnswerHead {
         self.send(Piece::Begin)
     }
 
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_forsaken(&self) -> bool {
+        self.0.is_closed()
+    }
+
     fn send(&self, piece: Piece) -> io::Result<()> {
         self.0.blocking_send(piece).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }

@@ -7,7 +7,13 @@ use std::io::{BufReader, IsTerminal as _, Read, Write};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+use super::terminal;
 use crate::error::{Error, Result};
+use crate::format::units::human_size;
+
+/// Signs of a bar, and columns up to which a terminal gets none.
+const BAR: usize = 50;
+const WIDE: u16 = 110;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
@@ -16,9 +22,18 @@ struct Message {
     status: String,
     id: String,
     progress: String,
+    progress_detail: Detail,
     error: String,
     error_detail: Option<ErrorDetail>,
     aux: Option<Json>,
+}
+
+/// How far it is; engines before 1.50 also draw the bar themselves.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Detail {
+    current: i64,
+    total: i64,
 }
 
 #[derive(Deserialize)]
@@ -60,7 +75,32 @@ pub(crate) fn show(body: impl Read, out: &mut dyn Write, is_terminal: bool) -> R
     Ok(())
 }
 
+impl Detail {
+    /// Docker's bar, as wide as the terminal lets it be; nothing when there is nothing to tell.
+    #[expect(clippy::cast_precision_loss, reason = "four digits of it are shown")]
+    fn bar(&self) -> String {
+        let current = human_size(self.current as f64);
+        if self.total <= 0 {
+            return if self.current > 0 { format!("{current:>8}") } else { String::new() };
+        }
+        let numbers = match self.current > self.total {
+            true => format!("{current:>8}"),
+            false => format!("{current:>8}/{}", human_size(self.total as f64)),
+        };
+        if (1..=WIDE).contains(&terminal::size()[1]) {
+            return numbers;
+        }
+        let share = self.current.saturating_mul(50) / self.total;
+        let done = usize::try_from(share).unwrap_or_default().min(BAR);
+        format!("[{}>{}] {numbers}", "=".repeat(done), " ".repeat(BAR - done))
+    }
+}
+
 impl Message {
+    fn bar(&self) -> String {
+        if self.progress.is_empty() { self.progress_detail.bar() } else { self.progress.clone() }
+    }
+
     fn failure(&self) -> Option<Error> {
         let (code, words) = match &self.error_detail {
             Some(detail) if !detail.message.is_empty() => (detail.code, &detail.message),
@@ -87,14 +127,18 @@ impl Screen<'_> {
         }
         if !self.is_terminal {
             // Bars are for people; a log keeps what is final.
-            if message.progress.is_empty() {
+            if message.bar().is_empty() {
                 writeln!(self.out, "{}", line(message))?;
             }
             return Ok(());
         }
         if message.id.is_empty() {
             self.lines.clear();
-            return writeln!(self.out, "{}", line(message));
+            if message.bar().is_empty() {
+                return writeln!(self.out, "{}", line(message));
+            }
+            write!(self.out, "\x1b[2K{}\r", line(message))?;
+            return self.out.flush();
         }
         let count = self.lines.len();
         let at = *self.lines.entry(message.id.clone()).or_insert(count);
@@ -114,9 +158,10 @@ fn line(message: &Message) -> String {
         text.push_str(": ");
     }
     text.push_str(&message.status);
-    if !message.progress.is_empty() {
+    let bar = message.bar();
+    if !bar.is_empty() {
         text.push(' ');
-        text.push_str(&message.progress);
+        text.push_str(&bar);
     }
     text
 }
@@ -138,6 +183,16 @@ mod tests {
             {"stream":"Loaded image: x:latest\n"}{"aux":{"ID":"1"}}"#;
         assert_eq!(shown(messages, false).0, "Loaded image: x:latest\n");
         let drawn = "ab12: Loading layer [=>  ]\n\x1b[1A\x1b[2K\rab12: Loading layer [===>]\x1b[1B\rLoaded image: x:latest\n";
+        assert_eq!(shown(messages, true).0, drawn);
+    }
+
+    #[test]
+    fn how_far_it_is_is_drawn_where_the_engine_draws_no_bar() {
+        let messages = r#"{"status":"Importing","progressDetail":{"current":500000,"total":1000000}}
+            {"status":"Importing","progressDetail":{"current":1000,"total":-1}}{}"#;
+        assert_eq!(shown(messages, false).0, "\n");
+        let half = format!("[{}>{}]", "=".repeat(25), " ".repeat(25));
+        let drawn = format!("\x1b[2KImporting {half}    500kB/1MB\r\x1b[2KImporting      1kB\r\n",);
         assert_eq!(shown(messages, true).0, drawn);
     }
 

@@ -15,6 +15,7 @@ use dhow_runtime::host::LocalHost;
 use dhow_runtime::launcher::Launcher;
 use dhow_runtime::port::{Directories, LauncherRuntime};
 use dhow_store::{LayerFormat, Store};
+use dhow_web::HostWeb;
 use tokio::runtime::Handle;
 
 use super::configuration::Configuration;
@@ -85,6 +86,7 @@ pub(super) fn engine(
         names,
         runtime: Arc::new(LauncherRuntime::new(launcher, directories, events).map_err(report)?),
         host: Arc::new(host),
+        web: Arc::new(HostWeb::new(handle.clone())),
     };
     let id = id(&configuration.data_root, &ports)?;
     let mut settings = Settings { id, user_map, ..configuration.settings.clone() };

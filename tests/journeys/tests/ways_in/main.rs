@@ -2,6 +2,7 @@
 
 mod clients;
 mod contexts;
+mod fetched;
 mod place;
 mod remote;
 mod sockets;

@@ -1,7 +1,9 @@
 //! Images in and out: load, import, save.
 
 use std::io::Write;
+use std::sync::Arc;
 
+use dhow_engine::Engine;
 use dhow_engine::images::import::Import;
 use dhow_engine::images::named;
 use dhow_model::image::Loaded;
@@ -11,8 +13,11 @@ use serde_json::{Value, json};
 
 use crate::server::answer::Answer;
 use crate::server::call::Call;
+use crate::server::end::End;
 use crate::server::problem;
 use crate::server::stream::{self, AnswerWriter};
+
+use super::importing::Importing;
 
 const TAR: &str = "application/x-tar";
 const JSON: &str = "application/json";
@@ -57,7 +62,7 @@ pub(super) async fn load(call: Call) -> Answer {
     .await
 }
 
-fn line(out: &mut AnswerWriter, value: &Value) -> Result<()> {
+pub(super) fn line(out: &mut AnswerWriter, value: &Value) -> Result<()> {
     let gone = |error| Error::internal("the client is gone").because(error);
     write!(out, "{value}\r\n").and_then(|()| out.flush()).map_err(gone)
 }
@@ -83,22 +88,34 @@ pub(super) async fn import(call: Call) -> Answer {
     if let Some(name) = query.given("fromImage") {
         return Err(Error::not_implemented(format!("pulling {name}: registries are not supported yet")));
     }
-    let source = query.text("fromSrc");
-    if source != "-" {
-        let words = "only the request's body (fromSrc=-) is supported yet";
-        return Err(Error::not_implemented(format!("importing from {source:?}: {words}")));
-    }
+    let source = query.text("fromSrc").to_owned();
     let request = Import {
         reference: named(query.text("repo"), query.text("tag"))?,
-        message: query.given("message").unwrap_or("Imported from -").to_owned(),
+        message: query.given("message").map_or_else(|| format!("Imported from {source}"), str::to_owned),
         changes: query.all("changes").flat_map(|lines| lines.split('\n')).map(str::to_owned).collect(),
         platform: call.platform()?,
     };
     let engine = call.engine.clone();
+    if source != "-" {
+        return import_url(engine, request, source, call.end).await;
+    }
     let mut tar = call.into_reader();
     stream::written(JSON, move |out| {
         let id = engine.import_image(request, &mut tar)?;
         line(out, &json!({"status": id}))
+    })
+    .await
+}
+
+/// The same of what the engine fetches itself. What fails before the server has answered is answered with its status.
+async fn import_url(engine: Arc<Engine>, request: Import, source: String, end: End) -> Answer {
+    stream::written(JSON, move |out| {
+        let head = out.head();
+        let gone = move || head.is_forsaken() || end.has_come();
+        let fetched = engine.fetch(&source, Arc::new(gone))?;
+        line(out, &json!({"status": format!("Downloading from {}", fetched.url)}))?;
+        let imported = engine.import_image(request, &mut Importing::new(fetched, out));
+        line(out, &imported.map_or_else(|error| problem::line(&error), |id| json!({"status": id})))
     })
     .await
 }

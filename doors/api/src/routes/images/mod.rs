@@ -8,6 +8,7 @@ use crate::server::call::Call;
 
 mod archive;
 mod change;
+mod importing;
 mod layers;
 mod look;
 
