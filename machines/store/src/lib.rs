@@ -21,6 +21,7 @@ mod copy_up;
 mod database;
 pub mod erofs;
 mod error;
+mod fill;
 mod images;
 pub mod layer;
 mod layout;

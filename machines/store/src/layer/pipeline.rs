@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use dhow_oci::Digest;
 use dhow_oci::digest::Sha256;
 
+use crate::fill::fill;
+
 const PIECE: usize = 256 * 1024;
 const PIECES: usize = 8;
 
@@ -172,20 +174,6 @@ impl Read for PipeReader {
         self.consume(length);
         Ok(length)
     }
-}
-
-/// Fills the buffer as far as the input goes: codecs answer in small pieces.
-fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 fn passed(hash: Sha256, size: u64) -> Passed {

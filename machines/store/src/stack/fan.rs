@@ -5,6 +5,8 @@ use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use crate::fill::fill;
+
 /// Large enough that handing it over costs nothing, small enough for the processor's cache.
 const PIECE: usize = 256 * 1024;
 /// How far the fastest may be ahead.
@@ -69,20 +71,6 @@ impl Source {
         let used = if free { self.sent.pop_front() } else { None };
         used.unwrap_or_else(|| Arc::new(Vec::with_capacity(PIECE)))
     }
-}
-
-/// Fills the buffer as far as the input goes: codecs answer in small pieces.
-fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 impl Taker {

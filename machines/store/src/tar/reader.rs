@@ -9,6 +9,7 @@ use super::header::{BLOCK, Block, Header};
 use super::limits::Limits;
 use super::pax::Extension;
 use super::sparse::{self, Segment};
+use crate::fill::fill;
 
 /// A tar that is read from front to back.
 ///
@@ -203,17 +204,11 @@ impl<R: BufRead> Reader<R> {
     /// Reads a block; `None` at the end of the stream.
     fn block(&mut self) -> Result<Option<Block>> {
         let mut block = [0; BLOCK];
-        let mut filled = 0;
-        while filled < BLOCK {
-            match self.input.read(&mut block[filled..]) {
-                Ok(0) if filled == 0 => return Ok(None),
-                Ok(0) => return Err(Error::format("archive ends in the middle of a header")),
-                Ok(length) => filled += length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
+        match fill(&mut self.input, &mut block)? {
+            0 => return Ok(None),
+            BLOCK => self.position += BLOCK as u64,
+            _ => return Err(Error::format("archive ends in the middle of a header")),
         }
-        self.position += BLOCK as u64;
         Ok(Some(block))
     }
 
