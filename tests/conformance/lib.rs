@@ -66,6 +66,14 @@ pub fn docker() -> Option<PathBuf> {
     found
 }
 
+/// What a command line says, with `ID` in the place of each id: they differ from run to run.
+#[must_use]
+pub fn without_ids(text: &str) -> String {
+    let is_id = |word: &&str| word.len() >= 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
+    let ids: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(is_id).collect();
+    ids.into_iter().fold(text.to_owned(), |text, id| text.replace(id, "ID"))
+}
+
 /// Tells that a judge is not there; in CI, where it must be, that is an error.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 //! engine makes it print. `ID` stands for what differs from run to run.
 
 use anyhow::Result;
-use dhow_conformance::{docker, engine};
+use dhow_conformance::{docker, engine, without_ids};
 use dhow_testkit::Engine;
 use dhow_testkit::process::Answer;
 
@@ -34,15 +34,6 @@ fn said(answer: &Answer) -> String {
     let help = |line: &&str| !line.is_empty() && !line.starts_with("Run 'docker");
     let lines: Vec<String> = both.lines().filter(help).map(without_ids).collect();
     lines.join("\n")
-}
-
-fn without_ids(line: &str) -> String {
-    let is_id = |word: &str| word.len() >= 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let mut text = line.to_owned();
-    for word in line.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| is_id(word)) {
-        text = text.replace(word, "ID");
-    }
-    text
 }
 
 #[test]

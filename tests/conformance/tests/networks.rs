@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use dhow_conformance::{docker, engine};
+use dhow_conformance::{docker, engine, without_ids};
 use dhow_testkit::Engine;
 
 /// The story leaves nothing behind, so that it can be told twice. `·` is a blank within a word.
@@ -95,12 +95,6 @@ fn told(engine: &Engine, program: &Path) -> Vec<String> {
         format!("{line}\n  {} {}", answer.status, without_ids(&said))
     };
     STORY.iter().map(tell).collect()
-}
-
-fn without_ids(text: &str) -> String {
-    let is_id = |word: &&str| word.len() >= 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    let ids: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(is_id).collect();
-    ids.into_iter().fold(text.to_owned(), |text, id| text.replace(id, "ID"))
 }
 
 #[test]
