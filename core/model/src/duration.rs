@@ -1,4 +1,4 @@
-//! Lengths of time as Go writes them: `1h2m`, `300ms`, `-1.5s`.
+//! Lengths of time as Go writes them (`1h2m`, `300ms`, `-1.5s`) and as Docker words them (`2 weeks`).
 
 use crate::{Error, Result};
 
@@ -96,6 +96,27 @@ pub fn in_go(nanoseconds: i64) -> String {
     }
 }
 
+/// Says whole seconds as Docker does: `About a minute`, `2 weeks`.
+#[must_use]
+pub fn in_words(seconds: i64) -> String {
+    let minutes = seconds / 60;
+    // Hours are rounded to the nearest, as Docker's are; years are not.
+    let hours = (seconds + 1800) / 3600;
+    match seconds {
+        ..1 => "Less than a second".to_owned(),
+        1 => "1 second".to_owned(),
+        2..60 => format!("{seconds} seconds"),
+        _ if minutes == 1 => "About a minute".to_owned(),
+        _ if minutes < 60 => format!("{minutes} minutes"),
+        _ if hours == 1 => "About an hour".to_owned(),
+        _ if hours < 48 => format!("{hours} hours"),
+        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
+        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
+        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", seconds / 3600 / 24 / 365),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +159,28 @@ mod tests {
         ];
         for (text, words) in refused {
             assert_eq!(parse(text).unwrap_err().to_string(), words);
+        }
+    }
+
+    #[test]
+    fn times_are_said_in_words() {
+        for (seconds, words) in [
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "About a minute"),
+            (119, "About a minute"),
+            (120, "2 minutes"),
+            (3599, "59 minutes"),
+            (3600, "About an hour"),
+            (5400, "2 hours"),
+            (47 * 3600, "47 hours"),
+            (48 * 3600, "2 days"),
+            (14 * 86400, "2 weeks"),
+            (61 * 86400, "2 months"),
+            (730 * 86400, "2 years"),
+        ] {
+            assert_eq!(in_words(seconds), words, "{seconds}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is wrong, and what is not served yet: each refused by name, nothing ignored in silence.
 
-use dhow_model::container::{Config, HostConfig, donor};
+use dhow_model::container::{Config, HostConfig, Ulimit, donor};
 use dhow_model::ports::HostFacts;
 use dhow_model::{Error, Result};
 
@@ -228,25 +228,8 @@ fn available(what: &str, wanted: &str, have: &str) -> Result<()> {
 }
 
 fn ulimits(host: &HostConfig) -> Result<()> {
-    const KNOWN: [&str; 15] = [
-        "core",
-        "cpu",
-        "data",
-        "fsize",
-        "locks",
-        "memlock",
-        "msgqueue",
-        "nice",
-        "nofile",
-        "nproc",
-        "rss",
-        "rtprio",
-        "rttime",
-        "sigpending",
-        "stack",
-    ];
     for limit in host.ulimits.iter().flatten() {
-        if !KNOWN.contains(&limit.name.as_str()) {
+        if !Ulimit::NAMES.contains(&limit.name.as_str()) {
             return Err(Error::invalid(format!("invalid ulimit type: {}", limit.name)));
         }
         if limit.hard >= 0 && (limit.soft > limit.hard || limit.soft == -1) {

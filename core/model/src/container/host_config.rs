@@ -364,3 +364,24 @@ pub struct Ulimit {
     /// The limit; -1 is no limit.
     pub soft: i64,
 }
+
+impl Ulimit {
+    /// What a limit may be of.
+    pub const NAMES: [&str; 15] = [
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
+        "stack",
+    ];
+}

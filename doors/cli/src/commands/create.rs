@@ -22,6 +22,7 @@ pub(crate) const CREATE_FLAGS: &[&[Flag]] = &[
     container::ISOLATION,
     container::STORAGE,
     container::NETWORKING,
+    container::LIMITS,
     container::RESOURCES,
     container::HEALTH,
 ];

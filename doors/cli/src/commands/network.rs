@@ -10,7 +10,7 @@ use super::{Arity, Command};
 use crate::error::Result;
 use crate::flags::filter::Filters;
 use crate::flags::{FILTER, Parsed, STRING, SWITCH, flag};
-use crate::format::{Listing, Row, names, time};
+use crate::format::{Forms, Listing, Row, names, time};
 use crate::session::Session;
 
 pub(crate) const LIST: Command = Command {
@@ -46,21 +46,13 @@ struct Network {
 }
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
-    let quiet = parsed.is_on("quiet");
-    let format = match parsed.text("format") {
-        Some(format) => format,
-        None if quiet => "",
-        None => session.settings().networks_format.as_str(),
+    let forms = Forms {
+        table: "table {{.ID}}\\t{{.Name}}\\t{{.Driver}}\\t{{.Scope}}",
+        raw: "network_id: {{.ID}}\\nname: {{.Name}}\\ndriver: {{.Driver}}\\nscope: {{.Scope}}\\n",
+        quiet: "{{.ID}}",
+        raw_quiet: "network_id: {{.ID}}",
     };
-    let listing = match format {
-        "" | "table" if quiet => Listing::new("{{.ID}}"),
-        "" | "table" => Listing::new("table {{.ID}}\\t{{.Name}}\\t{{.Driver}}\\t{{.Scope}}"),
-        "raw" if quiet => Listing::new("network_id: {{.ID}}"),
-        "raw" => {
-            Listing::new("network_id: {{.ID}}\\nname: {{.Name}}\\ndriver: {{.Driver}}\\nscope: {{.Scope}}\\n")
-        }
-        custom => Listing::new(custom),
-    };
+    let listing = Listing::asked(parsed, &session.settings().networks_format, &forms);
     let request =
         Request::get(&["networks"]).query_some("filters", Filters::of(parsed).to_query().as_deref());
     let mut networks: Vec<Network> = session.send(request)?.json()?;

@@ -9,7 +9,7 @@ use super::{Arity, Command, inspect};
 use crate::error::{Error, Result};
 use crate::flags::filter::Filters;
 use crate::flags::{FILTER, Flag, INT, Parsed, STRING, SWITCH, UNREAD, flag};
-use crate::format::{Listing, Row, names};
+use crate::format::{Forms, Listing, Row, names};
 use crate::session::Session;
 
 const LIST: Command = Command {
@@ -179,21 +179,13 @@ struct Config {
 }
 
 fn list(session: &Session, parsed: &Parsed) -> Result<()> {
-    let quiet = parsed.is_on("quiet");
-    let format = match parsed.text("format") {
-        Some(format) => format,
-        None if quiet => "",
-        None => session.settings().plugins_format.as_str(),
+    let forms = Forms {
+        table: "table {{.ID}}\\t{{.Name}}\\t{{.Description}}\\t{{.Enabled}}",
+        raw: "plugin_id: {{.ID}}\\nname: {{.Name}}\\ndescription: {{.Description}}\\nenabled: {{.Enabled}}\\n",
+        quiet: "{{.ID}}",
+        raw_quiet: "plugin_id: {{.ID}}",
     };
-    let listing = match format {
-        "" | "table" if quiet => Listing::new("{{.ID}}"),
-        "" | "table" => Listing::new("table {{.ID}}\\t{{.Name}}\\t{{.Description}}\\t{{.Enabled}}"),
-        "raw" if quiet => Listing::new("plugin_id: {{.ID}}"),
-        "raw" => Listing::new(
-            "plugin_id: {{.ID}}\\nname: {{.Name}}\\ndescription: {{.Description}}\\nenabled: {{.Enabled}}\\n",
-        ),
-        custom => Listing::new(custom),
-    };
+    let listing = Listing::asked(parsed, &session.settings().plugins_format, &forms);
     let request = Request::get(&["plugins"]).query_some("filters", Filters::of(parsed).to_query().as_deref());
     let mut plugins: Vec<Plugin> = session.send(request)?.json()?;
     plugins.sort_by(|a, b| a.name.cmp(&b.name));

@@ -6,10 +6,12 @@ use serde::Deserialize;
 use super::each::checked;
 use super::{Arity, Command, nullable};
 use crate::error::{self, Error, Result};
-use crate::flags::Parsed;
-use crate::flags::container::{RECONNECT, UPDATE};
+use crate::flags::container::{LIMITS, RECONNECT, RESTART};
 use crate::flags::create::update::UpdateRequest;
+use crate::flags::{Flag, Parsed};
 use crate::session::Session;
+
+const FLAGS: &[&[Flag]] = &[LIMITS, RESTART, RECONNECT];
 
 pub(crate) const COMMAND: Command = Command {
     paths: &["container update", "update"],
@@ -17,7 +19,7 @@ pub(crate) const COMMAND: Command = Command {
     about: "Change limits, the restart policy, ports and networks of containers",
     arity: Arity::AtLeast(1),
     arguments_end_flags: false,
-    flags: &[UPDATE, RECONNECT],
+    flags: FLAGS,
     run,
 };
 
@@ -29,7 +31,7 @@ struct Updated {
 }
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
-    if !UPDATE.iter().chain(RECONNECT).any(|flag| parsed.is_given(flag.long)) {
+    if !FLAGS.iter().copied().flatten().any(|flag| parsed.is_given(flag.long)) {
         return Err(Error::said("you must provide one or more flags when using this command"));
     }
     let request = UpdateRequest::of(parsed).map_err(Error::said)?;

@@ -11,7 +11,7 @@ use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::filter::Filters;
 use crate::flags::{FILTER, LABEL, MAP, Parsed, STRING, SWITCH, UNREAD, environment, flag};
-use crate::format::{Listing, Row, units};
+use crate::format::{Forms, Listing, Row, units};
 use crate::session::Session;
 
 pub(crate) const LIST_THEM: Command = Command {
@@ -98,19 +98,13 @@ struct Volumes {
 }
 
 fn list(session: &Session, parsed: &Parsed) -> Result<()> {
-    let quiet = parsed.is_on("quiet");
-    let format = match parsed.text("format") {
-        Some(format) => format,
-        None if quiet => "",
-        None => session.settings().volumes_format.as_str(),
+    let forms = Forms {
+        table: "table {{.Driver}}\\t{{.Name}}",
+        raw: "name: {{.Name}}\\ndriver: {{.Driver}}\\n",
+        quiet: "{{.Name}}",
+        raw_quiet: "name: {{.Name}}",
     };
-    let listing = match format {
-        "" | "table" if quiet => Listing::new("{{.Name}}"),
-        "" | "table" => Listing::new("table {{.Driver}}\\t{{.Name}}"),
-        "raw" if quiet => Listing::new("name: {{.Name}}"),
-        "raw" => Listing::new("name: {{.Name}}\\ndriver: {{.Driver}}\\n"),
-        custom => Listing::new(custom),
-    };
+    let listing = Listing::asked(parsed, &session.settings().volumes_format, &forms);
     let request = Request::get(&["volumes"]).query_some("filters", Filters::of(parsed).to_query().as_deref());
     let mut volumes = session.send(request)?.json::<Volumes>()?.volumes;
     volumes.sort_by(|a, b| a.name.cmp(&b.name));

@@ -103,12 +103,9 @@ pub(crate) const NETWORKING: &[Flag] = &[
     flag("publish-all", SWITCH, "Publish every exposed port at a free port of the host").short('P'),
 ];
 
-/// What it may use.
-pub(crate) const RESOURCES: &[Flag] = &[
+/// How much it may use, which can be changed while it runs.
+pub(crate) const LIMITS: &[Flag] = &[
     flag("blkio-weight", UINT16, "Share of block input and output, 10 to 1000 (default 0)"),
-    flag("blkio-weight-device", WEIGHT, "Share of one device's input and output"),
-    flag("cpu-count", INT, "").hidden(),
-    flag("cpu-percent", INT, "").hidden(),
     flag("cpu-period", INT, "Period of the CPU scheduler, in microseconds"),
     flag("cpu-quota", INT, "CPU time in one period, in microseconds"),
     flag("cpu-rt-period", INT, "Period of the real-time scheduler, in microseconds"),
@@ -117,6 +114,18 @@ pub(crate) const RESOURCES: &[Flag] = &[
     flag("cpus", DECIMAL, "Number of CPUs"),
     flag("cpuset-cpus", STRING, "CPUs to run on (0-3, 0,1)"),
     flag("cpuset-mems", STRING, "Memory nodes to use (0-3, 0,1)"),
+    flag("kernel-memory", BYTES, "").hidden(),
+    flag("memory", BYTES, "Memory limit").short('m'),
+    flag("memory-reservation", BYTES, "Soft limit of memory"),
+    flag("memory-swap", BYTES_OR_UNLIMITED, "Limit of memory and swap together, -1 for none"),
+    flag("pids-limit", INT, "Limit of processes, -1 for none"),
+];
+
+/// What else it may use.
+pub(crate) const RESOURCES: &[Flag] = &[
+    flag("blkio-weight-device", WEIGHT, "Share of one device's input and output"),
+    flag("cpu-count", INT, "").hidden(),
+    flag("cpu-percent", INT, "").hidden(),
     flag("device", LIST, "Give the container a device of the host"),
     flag("device-cgroup-rule", CGROUP_RULE, "Allow a class of devices"),
     flag("device-read-bps", BPS, "Limit reads from a device, in bytes a second"),
@@ -126,36 +135,15 @@ pub(crate) const RESOURCES: &[Flag] = &[
     flag("gpus", GPUS, "Give the container GPUs ('all' for all of them)"),
     flag("io-maxbandwidth", BYTES, "").hidden(),
     flag("io-maxiops", UINT, "").hidden(),
-    flag("kernel-memory", BYTES, "").hidden(),
-    flag("memory", BYTES, "Memory limit").short('m'),
-    flag("memory-reservation", BYTES, "Soft limit of memory"),
-    flag("memory-swap", BYTES_OR_UNLIMITED, "Limit of memory and swap together, -1 for none"),
     flag("memory-swappiness", INT, "How readily memory is swapped, 0 to 100 (default -1)"),
     flag("oom-kill-disable", SWITCH, "Do not kill when memory runs out"),
     flag("oom-score-adj", INT, "Change the host's preference for killing (-1000 to 1000)"),
-    flag("pids-limit", INT, "Limit of processes, -1 for none"),
     flag("shm-size", BYTES, "Size of /dev/shm"),
     flag("ulimit", ULIMIT, "Limit of the process (name=soft[:hard])"),
 ];
 
-/// What can be changed while it runs.
-pub(crate) const UPDATE: &[Flag] = &[
-    flag("blkio-weight", UINT16, "Share of block input and output, 10 to 1000 (default 0)"),
-    flag("cpu-period", INT, "Period of the CPU scheduler, in microseconds"),
-    flag("cpu-quota", INT, "CPU time in one period, in microseconds"),
-    flag("cpu-rt-period", INT, "Period of the real-time scheduler, in microseconds"),
-    flag("cpu-rt-runtime", INT, "Real-time in one period, in microseconds"),
-    flag("cpu-shares", INT, "Share of CPU time").short('c'),
-    flag("cpus", DECIMAL, "Number of CPUs"),
-    flag("cpuset-cpus", STRING, "CPUs to run on (0-3, 0,1)"),
-    flag("cpuset-mems", STRING, "Memory nodes to use (0-3, 0,1)"),
-    flag("kernel-memory", BYTES, "").hidden(),
-    flag("memory", BYTES, "Memory limit").short('m'),
-    flag("memory-reservation", BYTES, "Soft limit of memory"),
-    flag("memory-swap", BYTES_OR_UNLIMITED, "Limit of memory and swap together, -1 for none"),
-    flag("pids-limit", INT, "Limit of processes, -1 for none"),
-    flag("restart", STRING, "Whether it is started again when it ends"),
-];
+/// What can be changed while it runs, beside its [`LIMITS`].
+pub(crate) const RESTART: &[Flag] = &[flag("restart", STRING, "Whether it is started again when it ends")];
 
 /// What it is connected to, changed while it runs.
 pub(crate) const RECONNECT: &[Flag] = &[

@@ -1,5 +1,6 @@
 //! Limits of a process and shares of CPUs.
 
+use dhow_model::container;
 use serde::Serialize;
 
 use super::number;
@@ -13,29 +14,11 @@ pub(crate) struct Ulimit {
     soft: i64,
 }
 
-const NAMES: &[&str] = &[
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
-
 impl Ulimit {
     pub(crate) fn parse(value: &str) -> Result<Ulimit, String> {
         let (name, limits) =
             value.split_once('=').ok_or_else(|| format!("invalid ulimit argument: {value}"))?;
-        if !NAMES.contains(&name) {
+        if !container::Ulimit::NAMES.contains(&name) {
             return Err(format!("invalid ulimit type: {name}"));
         }
         let number = |text: &str| {

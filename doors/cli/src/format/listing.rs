@@ -8,6 +8,7 @@ use super::go::values;
 use super::tabwriter::LISTING;
 use super::template::{Fields, Template};
 use crate::error::{Error, Result};
+use crate::flags::Parsed;
 
 /// One object in a listing.
 pub(crate) trait Row {
@@ -35,7 +36,28 @@ pub(crate) struct Listing {
     is_table: bool,
 }
 
+/// The usual ways to show a list, of which [`Listing::asked`] takes one.
+pub(crate) struct Forms {
+    pub(crate) table: &'static str,
+    pub(crate) raw: &'static str,
+    pub(crate) quiet: &'static str,
+    pub(crate) raw_quiet: &'static str,
+}
+
 impl Listing {
+    /// What `--format` and `--quiet` ask for; where they say nothing, what the user has configured.
+    pub(crate) fn asked(parsed: &Parsed, configured: &str, forms: &Forms) -> Listing {
+        let quiet = parsed.is_on("quiet");
+        let otherwise = if quiet { "" } else { configured };
+        Listing::new(match parsed.text("format").unwrap_or(otherwise) {
+            "" | "table" if quiet => forms.quiet,
+            "" | "table" => forms.table,
+            "raw" if quiet => forms.raw_quiet,
+            "raw" => forms.raw,
+            custom => custom,
+        })
+    }
+
     /// Reads `--format`: `table …`, `json`, or a template.
     pub(crate) fn new(format: &str) -> Listing {
         let (is_table, source) = match format {

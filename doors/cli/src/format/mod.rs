@@ -13,4 +13,4 @@ pub(crate) mod time;
 pub(crate) mod units;
 pub(crate) mod value;
 
-pub(crate) use listing::{Listing, Row};
+pub(crate) use listing::{Forms, Listing, Row};

@@ -1,9 +1,8 @@
 //! Points in time: as docker prints them, as the API takes them, and how long ago they were.
 
+use dhow_model::duration;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-
-use super::units;
 
 /// Seconds since 1970.
 pub(crate) fn now() -> i64 {
@@ -12,7 +11,7 @@ pub(crate) fn now() -> i64 {
 
 /// How long ago a moment was: `3 seconds ago`.
 pub(crate) fn ago(seconds: i64) -> String {
-    format!("{} ago", units::human_duration(now() - seconds))
+    format!("{} ago", duration::in_words(now() - seconds))
 }
 
 /// A moment in local time as Go prints it: `2026-11-21 03:35:14 +0000 UTC`.

@@ -1,4 +1,4 @@
-//! Sizes and lengths of time as docker says them: `1.98MB`, `2 weeks`.
+//! Sizes as docker says them: `1.98MB`, `1.5GiB`.
 
 /// A size in units of 1000, four digits: `1.98MB`.
 pub(crate) fn human_size(size: f64) -> String {
@@ -53,26 +53,6 @@ fn general(value: f64, digits: usize) -> String {
     }
 }
 
-/// A length of time in words: `About a minute`, `2 weeks`.
-pub(crate) fn human_duration(seconds: i64) -> String {
-    let minutes = seconds / 60;
-    // Hours are rounded to the nearest, as docker's are.
-    let hours = (seconds + 1800) / 3600;
-    match seconds {
-        ..1 => "Less than a second".to_owned(),
-        1 => "1 second".to_owned(),
-        2..60 => format!("{seconds} seconds"),
-        _ if minutes == 1 => "About a minute".to_owned(),
-        _ if minutes < 60 => format!("{minutes} minutes"),
-        _ if hours == 1 => "About an hour".to_owned(),
-        _ if hours < 48 => format!("{hours} hours"),
-        _ if hours < 24 * 7 * 2 => format!("{} days", hours / 24),
-        _ if hours < 24 * 30 * 2 => format!("{} weeks", hours / 24 / 7),
-        _ if hours < 24 * 365 * 2 => format!("{} months", hours / 24 / 30),
-        _ => format!("{} years", seconds / 3600 / 24 / 365),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,26 +75,5 @@ mod tests {
         assert_eq!(human_size_short(999_900.0), "1e+03kB");
         assert_eq!(binary_size(1_610_612_736.0), "1.5GiB");
         assert_eq!(binary_size(1023.0), "1023B");
-    }
-
-    #[test]
-    fn times_are_said_in_words() {
-        for (seconds, words) in [
-            (0, "Less than a second"),
-            (1, "1 second"),
-            (59, "59 seconds"),
-            (60, "About a minute"),
-            (120, "2 minutes"),
-            (3599, "59 minutes"),
-            (3600, "About an hour"),
-            (5400, "2 hours"),
-            (47 * 3600, "47 hours"),
-            (48 * 3600, "2 days"),
-            (14 * 86400, "2 weeks"),
-            (61 * 86400, "2 months"),
-            (730 * 86400, "2 years"),
-        ] {
-            assert_eq!(human_duration(seconds), words, "{seconds}");
-        }
     }
 }
