@@ -28,7 +28,7 @@ fn judged(engine: &Engine, body: &Value, parent: &str, field: &str, value: &Valu
             "invalid isolation",
             "No such container",
             "is supported only for",
-            "Maximum IO Bandwidth or Maximum IO IOps",
+            "is not supported on linux",
         ];
         let named = words.iter().any(|words| text.contains(words));
         let refused =

@@ -261,3 +261,28 @@ fn a_limit_that_cannot_be_had_is_told_and_lowered() -> Result<()> {
     assert_eq!(created["Warnings"].as_array().map(Vec::len), Some(2), "{created}");
     Ok(())
 }
+
+/// Docker makes the working directory when the container is created.
+#[test]
+fn a_working_directory_is_made_at_once_and_is_no_file() -> Result<()> {
+    let engine = engine()?;
+    for (directory, words) in [
+        ("/etc/passwd", "Cannot mkdir: /etc/passwd is not a directory"),
+        ("/etc/passwd/below", "Cannot mkdir: /etc/passwd/below is not a directory"),
+    ] {
+        for _ in 0..2 {
+            let body = json!({"Image": "busybox", "WorkingDir": directory});
+            let answer = engine.connect()?.request("POST", "/containers/create", &body)?;
+            assert_eq!((answer.status, answer.json()?), (500, json!({"message": words})));
+        }
+    }
+    assert_eq!(engine.docker(&["ps", "-aq"]).ok(), "");
+    engine.docker(&["create", "--name", "new", "-w", "/srv/./new/../app", "busybox", "pwd"]).ok();
+    assert_eq!(engine.docker(&["diff", "new"]).ok(), "A /srv\nA /srv/app");
+    assert_eq!(engine.docker(&["start", "-a", "new"]).ok(), "/srv/app");
+    for name in ["one", "two"] {
+        engine.docker(&["create", "--name", name, "-w", "/etc", "busybox", "pwd"]).ok();
+        assert_eq!(engine.docker(&["diff", name]).ok(), "");
+    }
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! `create`: adds a writable layer and settings to an image; nothing runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use dhow_model::container::{Config, HostConfig, Intent, State};
@@ -100,7 +101,11 @@ impl Engine {
         let size = storage::layer_size(&record.host_config.storage_opt)?;
         self.ports.snapshots.prepare(&record.id, record.image.as_ref(), durability, size)?;
         let mut claims = Claims::new(self);
+        let directory = record.config.working_dir.clone();
         let made = self.resolve_mounts(&mut record, &mut claims).and_then(|()| {
+            if !["", "/"].contains(&directory.as_str()) {
+                self.ports.snapshots.make_directory(&record.id, Path::new(&directory))?;
+            }
             self.populate(&record, durability)?;
             self.ports.records.put_container(&record, durability)
         });

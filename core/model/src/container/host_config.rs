@@ -112,6 +112,8 @@ pub struct HostConfig {
     pub memory: i64,
     /// Billionths of a processor.
     pub nano_cpus: i64,
+    /// Of Windows: kept, and of no effect.
+    pub cpu_count: i64,
     /// The cgroup below which its own is made.
     pub cgroup_parent: String,
     /// 10 to 1000.

@@ -110,6 +110,12 @@ pub trait Snapshots: Send + Sync {
         limit: u64,
     ) -> Result<Option<Vec<u8>>>;
 
+    /// Makes a directory of a container that never ran, and those above it, where its image has none.
+    ///
+    /// # Errors
+    /// In Docker's words, when something else is there.
+    fn make_directory(&self, id: &ContainerId, path: &Path) -> Result<()>;
+
     /// The directory of the container's own files on the host: `hostname`, `hosts`, `resolv.conf`, the log.
     fn directory(&self, id: &ContainerId) -> PathBuf;
 

@@ -88,6 +88,7 @@ pub(super) const HOST_CONFIG: &[&str] = &[
     "CpuShares",
     "Memory",
     "NanoCpus",
+    "CpuCount",
     "CgroupParent",
     "BlkioWeight",
     "BlkioWeightDevice",
@@ -115,8 +116,6 @@ pub(super) const HOST_CONFIG: &[&str] = &[
     "ReadonlyPaths",
     "Init",
 ];
-/// Fields of Docker's `HostConfig` that are not served: for Windows.
-const HOST_CONFIG_UNSERVED: &[&str] = &["CpuCount"];
 /// Members of a mount that are not served.
 const MOUNT_UNSERVED: &[&str] = &["ClusterOptions"];
 
@@ -183,12 +182,10 @@ fn parse_host_config(
         Some(_) => return Err(Error::invalid("invalid JSON: HostConfig is not an object")),
     };
     spell(&mut members, HOST_CONFIG);
-    spell(&mut members, HOST_CONFIG_UNSERVED);
     spell(&mut members, create_versions::DISCARDED);
     spelling::nested(&mut members);
     create_versions::adjust(&mut members, version)?;
     warnings.extend(create_versions::discard(&mut members, version)?);
-    refuse("HostConfig.", &members, HOST_CONFIG_UNSERVED)?;
     for mount in members.get("Mounts").and_then(Value::as_array).into_iter().flatten() {
         let Some(mount) = mount.as_object() else { continue };
         refuse("HostConfig.Mounts.", mount, MOUNT_UNSERVED)?;
@@ -288,22 +285,14 @@ mod tests {
         let mut host_config = HOST_CONFIG.to_vec();
         assert_eq!(fields_of::<Config>(), sorted(&mut config));
         assert_eq!(fields_of::<HostConfig>(), sorted(&mut host_config));
-        for (parent, names, unserved) in
-            [("Config", config, &[][..]), ("HostConfig", host_config, HOST_CONFIG_UNSERVED)]
-        {
+        for (parent, names) in [("Config", config), ("HostConfig", host_config)] {
             let others: &[&str] =
                 if parent == "Config" { &[create_mac::FIELD] } else { create_versions::DISCARDED };
-            let mut names = [names.as_slice(), unserved, others].concat();
+            let mut names = [names.as_slice(), others].concat();
             // For older clients only, tried elsewhere; and what every body has.
             names.retain(|name| !["KernelMemory", "KernelMemoryTCP", "Image"].contains(name));
             let tried: Vec<&str> = listed[parent].as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(sorted(&mut names), tried, "{parent}");
-            for name in unserved {
-                assert!(
-                    listed["Refused"][name].is_string(),
-                    "{name} is refused, and the list does not say why"
-                );
-            }
         }
     }
 
@@ -326,10 +315,6 @@ mod tests {
     #[test]
     fn what_is_set_and_not_served_is_refused_by_name() {
         for (body, words) in [
-            (
-                json!({"Image": "a", "HostConfig": {"CpuCount": 1}}),
-                "HostConfig.CpuCount is not supported yet",
-            ),
             (
                 json!({"Image": "a", "HostConfig": {"Mounts": [{"type": "bind", "bindOptions": {"IDMapping": {"x": 1}}}]}}),
                 "HostConfig.Mounts.BindOptions.IDMapping.x is not supported yet",

@@ -75,10 +75,12 @@ pub(crate) fn discard(host_config: &mut Members, version: ApiVersion) -> Result<
         warnings.push("linux does not support CPU percent. Percent discarded.".to_owned());
     }
     // Both are looked at, for both are to go.
-    if set("IOMaximumIOps") | set("IOMaximumBandwidth") {
-        return Err(Error::invalid(
-            "Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps",
-        ));
+    let (bandwidth, operations) = (set("IOMaximumBandwidth"), set("IOMaximumIOps"));
+    for (is_set, what) in [(bandwidth, "bandwidth"), (operations, "IOPs")] {
+        if is_set {
+            let words = format!("invalid option: QoS maximum {what} configuration is not supported on linux");
+            return Err(Error::invalid(words));
+        }
     }
     Ok(warnings)
 }

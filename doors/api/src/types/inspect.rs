@@ -163,7 +163,6 @@ impl<'a> Status<'a> {
 struct HostConfig<'a> {
     #[serde(flatten)]
     recorded: &'a dhow_model::container::HostConfig,
-    cpu_count: i64,
     cpu_percent: i64,
     #[serde(rename = "IOMaximumIOps")]
     io_maximum_iops: i64,
@@ -179,7 +178,6 @@ impl<'a> HostConfig<'a> {
     fn new(recorded: &'a dhow_model::container::HostConfig, version: ApiVersion) -> Self {
         Self {
             recorded,
-            cpu_count: 0,
             cpu_percent: 0,
             io_maximum_iops: 0,
             io_maximum_bandwidth: 0,

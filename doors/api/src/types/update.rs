@@ -12,7 +12,8 @@ use dhow_model::{Error, Result};
 use serde_json::{Value, json};
 
 use super::create::{HOST_CONFIG, Members, fill_nulls, read};
-use super::defaults::spell;
+use super::create_versions::DISCARDED;
+use super::defaults::{first_set, spell};
 use super::{network, spelling};
 use crate::server::version::ApiVersion;
 
@@ -89,6 +90,13 @@ fn names(names: Value) -> Result<BTreeSet<String>> {
 
 fn limits(mut members: Members, version: ApiVersion) -> Result<HostConfig> {
     spelling::nested(&mut members);
+    spell(&mut members, DISCARDED);
+    let set = |name: &str| members.get(name).and_then(|value| first_set(name, value)).is_some();
+    if set("IOMaximumBandwidth") || set("IOMaximumIOps") {
+        return Err(Error::invalid(
+            "Invalid QoS settings: linux does not support Maximum IO Bandwidth or Maximum IO IOps",
+        ));
+    }
     members.retain(|name, _| UPDATED.contains(&name.as_str()));
     if version.before(40) {
         members.remove("PidsLimit");
@@ -108,6 +116,13 @@ mod tests {
     fn parsed(body: Value) -> Result<Update> {
         let Value::Object(body) = body else { unreachable!("a body is an object") };
         parse(Some(body), ApiVersion::NEWEST)
+    }
+
+    #[test]
+    fn what_linux_cannot_limit_is_refused() {
+        assert!(parsed(json!({"IOMaximumIOps": 0, "ioMaximumBandwidth": null})).is_ok());
+        let told = parsed(json!({"iomaximumiops": 1})).unwrap_err().to_string();
+        assert!(told.starts_with("Invalid QoS settings"), "{told}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 use dhow_model::{ContainerId, Error, Result};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 
+use super::location::clean;
 use super::mounted::Access;
 use crate::Core;
 use crate::error::Context as _;
@@ -32,6 +33,29 @@ impl Core {
         let contents = self.read_merged_file(id, pid, path, limit)?;
         self.small_files.put(image, path, contents.as_deref());
         Ok(contents)
+    }
+
+    /// Makes a directory of a container that is new, unless its image has it.
+    pub(super) fn make_directory_in(&self, id: &ContainerId, path: &Path) -> Result<()> {
+        let image = self.snapshot(id)?.image;
+        if image.is_some_and(|image| self.small_files.has_directory(image, path)) {
+            return Ok(());
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let opened = dhow_sys::path::open(self.mount(id, Access::Read)?, &clean(path), flags, Mode::empty());
+        match opened.map_err(|error| error.kind()) {
+            Ok(_) => image.into_iter().for_each(|image| self.small_files.put_directory(image, path)),
+            Err(io::ErrorKind::NotADirectory) => {
+                return Err(Error::internal(format!("Cannot mkdir: {} is not a directory", path.display())));
+            }
+            Err(_) => {
+                let _bound = self.quotas.obey()?;
+                let tree = self.mount(id, Access::Write)?;
+                dhow_sys::path::make_directories(&tree, &clean(path), Mode::from_raw_mode(0o755))
+                    .context(|| format!("Cannot mkdir: {}", path.display()))?;
+            }
+        }
+        Ok(())
     }
 
     fn read_merged_file(

@@ -188,6 +188,10 @@ impl Snapshots for SnapshotStore {
         self.core.read_file(id, pid, path, limit)
     }
 
+    fn make_directory(&self, id: &ContainerId, path: &Path) -> Result<()> {
+        self.core.make_directory_in(id, path)
+    }
+
     fn directory(&self, id: &ContainerId) -> PathBuf {
         self.core.layout.container(id)
     }
