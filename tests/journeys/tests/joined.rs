@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use dhow_journeys::engine;
+use dhow_testkit::until;
 
 /// What runs has its spaces, whatever became of the container that they came from.
 #[test]
@@ -42,5 +43,26 @@ fn what_belongs_to_the_container_that_is_joined_is_not_said_again() -> Result<()
     ensure!(engine.docker(&["ps", "-aq", "--no-trunc"]).ok().lines().count() == 1, "something is left");
     let told = engine.docker(&["run", "--rm", "--network", "host", "-p", "80:80", "busybox", "true"]);
     ensure!(told.stderr.contains("Published ports are discarded when using host network mode"), "{told:?}");
+    Ok(())
+}
+
+#[test]
+fn who_joins_what_does_not_run_is_told_so_in_dockers_words() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["create", "--name", "idle", "busybox", "true"]).ok();
+    let again =
+        ["run", "-d", "--name", "again", "--restart", "always", "--ipc", "shareable", "busybox", "false"];
+    let id = engine.docker(&again).ok().to_owned();
+    let restarting = format!("Container {id} is restarting, wait until the container is running");
+    let network = format!("cannot join network namespace of container: {restarting}");
+    let idle = "cannot join network namespace of a non running container: container idle is created";
+    for (flag, words) in [
+        ("--network=container:idle", idle),
+        ("--network=container:again", &network),
+        ("--ipc=container:again", &restarting),
+    ] {
+        // Between two restarts it runs for a moment.
+        until(words, || engine.docker(&["run", "--rm", flag, "busybox", "true"]).stderr.contains(words))?;
+    }
     Ok(())
 }

@@ -151,6 +151,7 @@ impl Engine {
             init: record.host_config.pid_mode.is_empty()
                 && record.host_config.init.unwrap_or(self.settings().init),
             program: self.runtime_program(&record.host_config.runtime)?,
+            donors: facts.joined.into_values().map(|joined| joined.donor).collect(),
         })
     }
 

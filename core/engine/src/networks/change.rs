@@ -42,16 +42,15 @@ impl Engine {
         if record.state.running().is_some() {
             endpoint.assigned = Some(self.assign(&network, &endpoint.settings, &record.networks)?);
         }
-        let connected =
-            self.put_endpoint(&entry, &network, Some(endpoint.clone())).and_then(|record| {
-                match (record.state.running(), &endpoint.assigned) {
-                    (Some(running), Some(assigned)) => {
-                        let connection = (assigned, &endpoint.settings);
-                        self.connect_running((&entry, running.pid), &network, connection)
-                    }
-                    _ => Ok(()),
+        let connected = self.put_endpoint(&entry, &network, Some(endpoint.clone())).and_then(|record| {
+            match &endpoint.assigned {
+                Some(assigned) if record.state.running().is_some() => {
+                    let connection = (assigned, &endpoint.settings);
+                    self.connect_running(&entry, &network, connection)
                 }
-            });
+                _ => Ok(()),
+            }
+        });
         if let Err(error) = connected {
             self.undo_connect(&entry, &network, endpoint.assigned.as_ref());
             return Err(error);
@@ -65,8 +64,7 @@ impl Engine {
     /// Takes back as much as was done; what fails is told, and found by the next engine.
     fn undo_connect(&self, entry: &Entry, network: &Network, assigned: Option<&Assigned>) {
         // Its address is nobody else's before its link is gone.
-        let pid = entry.record().state.running().map(|running| running.pid);
-        let unlinked = assigned.map_or(Ok(()), |assigned| self.unlink(assigned, pid));
+        let unlinked = assigned.map_or(Ok(()), |assigned| self.unlink(assigned, Some(&entry.record())));
         if let Err(error) = unlinked {
             // It stays on record with what it has.
             return tracing::warn!(network = network.name, "undo a connection: {}", error.report());
@@ -86,35 +84,40 @@ impl Engine {
 
     /// After a link went, and its way with it.
     fn order_ways_again(&self, record: &Container) {
-        let Some(running) = record.state.running() else { return };
-        let ordered = self.ports.networks.space_of(running.pid);
+        if record.state.running().is_none() {
+            return;
+        }
+        let ordered = self.space_of_running(record);
         if let Err(error) = ordered.and_then(|space| self.order_ways(record, &space)) {
             tracing::warn!(container = record.id.short(), "find another way out: {}", error.report());
         }
     }
 
-    /// Takes a link away, of the network that a process is in.
-    pub(super) fn unlink(&self, assigned: &Assigned, pid: Option<i32>) -> Result<()> {
-        match pid {
+    /// Takes a link away, of the network that a container is in.
+    pub(super) fn unlink(&self, assigned: &Assigned, user: Option<&Container>) -> Result<()> {
+        match user.filter(|user| user.state.running().is_some()) {
             _ if !assigned.host_interface.is_empty() => {
                 self.ports.networks.disconnect(&assigned.host_interface)
             }
-            Some(pid) => {
-                let space = self.ports.networks.space_of(pid)?;
+            Some(user) => {
+                let space = self.space_of_running(user)?;
                 self.ports.networks.disconnect_inside(&space, &assigned.interface)
             }
             None => Ok(()),
         }
     }
 
-    fn connect_running(
-        &self,
-        (entry, pid): (&Entry, i32),
-        network: &Network,
-        connection: Connection<'_>,
-    ) -> Result<()> {
-        let space = self.ports.networks.space_of(pid)?;
+    /// The network of a container that runs, and not that of a process that got its number.
+    pub(super) fn space_of_running(&self, record: &Container) -> Result<NetworkSpace> {
+        let gone = || Error::conflict(format!("container {} is not running", record.id));
+        let running = record.state.running().ok_or_else(gone)?;
+        let space = self.ports.networks.space_of(running.pid)?;
+        if self.ports.runtime.lives(&record.id, running.pid) { Ok(space) } else { Err(gone()) }
+    }
+
+    fn connect_running(&self, entry: &Entry, network: &Network, connection: Connection<'_>) -> Result<()> {
         let record = entry.record();
+        let space = self.space_of_running(&record)?;
         self.connect_late(&record, network, &space, link(network, connection)?)?;
         self.tell_hosts(&record, connection.0, true)?;
         self.begin_names(&record, &space)?;
@@ -175,7 +178,7 @@ impl Engine {
             )));
         };
         if let Some(assigned) = &endpoint.assigned {
-            self.unlink(assigned, record.state.running().map(|running| running.pid))?;
+            self.unlink(assigned, Some(&record))?;
             self.tell_hosts(&record, assigned, false)?;
         }
         let record = self.put_endpoint(&entry, &network, None)?;

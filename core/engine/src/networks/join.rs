@@ -174,7 +174,7 @@ impl Engine {
             let (Some(assigned), Ok(network)) = (&endpoint.assigned, self.network(&endpoint.network)) else {
                 continue;
             };
-            if shared && let Err(error) = self.unlink(assigned, guest) {
+            if shared && let Err(error) = self.unlink(assigned, guest.as_deref()) {
                 tracing::warn!(network = network.name, "disconnect: {}", error.report());
             }
             self.leave_network(&network, assigned);
@@ -182,12 +182,12 @@ impl Engine {
         }
     }
 
-    /// The process of a running container that is in the network of this one.
-    fn guest_of(&self, record: &Container) -> Option<i32> {
+    /// A running container that is in the network of this one.
+    fn guest_of(&self, record: &Container) -> Option<Arc<Container>> {
         let running = |entry: Arc<Entry>| {
             let other = entry.record();
-            let pid = other.state.running()?.pid;
-            self.donor_of(&other).filter(|donor| donor.record().id == record.id).map(|_| pid)
+            other.state.running()?;
+            self.donor_of(&other).filter(|donor| donor.record().id == record.id).map(|_| other)
         };
         self.registry.all().into_iter().find_map(running)
     }

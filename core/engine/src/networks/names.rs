@@ -109,9 +109,9 @@ impl Engine {
 
     /// Opens it for a container that an earlier engine served.
     pub(super) fn serve_names_again(&self, record: &Container) -> Result<()> {
-        let Some(running) = record.state.running() else { return Ok(()) };
-        if !record.networks.is_empty() && files::names_own_server(&self.own_resolv_conf(record)?.1) {
-            let space = self.ports.networks.space_of(running.pid)?;
+        let serves = record.state.running().is_some() && !record.networks.is_empty();
+        if serves && files::names_own_server(&self.own_resolv_conf(record)?.1) {
+            let space = self.space_of_running(record)?;
             self.serve_names(record, &record.networks, &space)?;
         }
         Ok(())

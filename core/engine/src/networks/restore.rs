@@ -64,7 +64,9 @@ impl Engine {
     }
 
     fn connect_missing(&self, record: &Container, missing: &[String]) -> Result<()> {
-        let Some(running) = record.state.running() else { return Ok(()) };
+        if record.state.running().is_none() {
+            return Ok(());
+        }
         for endpoint in record.networks.values() {
             let Endpoint { network, assigned: Some(assigned), settings } = endpoint else { continue };
             let network = self.network(network)?;
@@ -72,7 +74,7 @@ impl Engine {
             if !direct && !missing.contains(&assigned.host_interface) {
                 continue;
             }
-            let space = self.ports.networks.space_of(running.pid)?;
+            let space = self.space_of_running(record)?;
             // The host does not see the links that hang on its own.
             if !direct || !self.ports.networks.has_link(&space, &assigned.interface)? {
                 let link = link(&network, (assigned, settings))?;

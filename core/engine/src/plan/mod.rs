@@ -28,8 +28,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dhow_model::container::{HostConfig, donor, joins};
-use dhow_model::ports::{DeviceNode, HostFacts};
+use dhow_model::container::{HostConfig, State, donor, joins};
+use dhow_model::ports::{DeviceNode, Donor, HostFacts};
 use dhow_model::{Container, Error, Result};
 
 use crate::networks::Linked;
@@ -77,8 +77,8 @@ pub struct Facts {
 /// A container whose namespaces are joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
-    /// Its first process.
-    pub pid: i32,
+    /// Which, and its first process.
+    pub donor: Donor,
     /// Its own directory on the host.
     pub directory: PathBuf,
 }
@@ -192,7 +192,7 @@ impl Engine {
 
     /// What runs is in them: whoever they came from may have ended, and may run anew in others.
     fn joined_already(&self, record: &Container, pid: i32) -> BTreeMap<String, Joined> {
-        let own = Joined { pid, directory: self.ports.snapshots.directory(&record.id) };
+        let own = self.joined_in(record, pid);
         record.host_config.donors().map(|name| (name.to_owned(), own.clone())).collect()
     }
 
@@ -205,6 +205,10 @@ impl Engine {
             return Err(Error::internal("cannot join own network namespace"));
         }
         let Ok(running) = other.state.must_run() else {
+            if matches!(other.state, State::Restarting(_)) {
+                let joining = "cannot join network namespace of container";
+                return Err(Error::conflict(format!("{joining}: {}", restarting(name).report())));
+            }
             return Err(Error::conflict(format!(
                 "cannot join network namespace of a non running container: container {} is {}",
                 other.name,
@@ -212,21 +216,34 @@ impl Engine {
             )));
         };
         entry.share_network();
-        Ok(Joined { pid: running.pid, directory: self.ports.snapshots.directory(&other.id) })
+        Ok(self.joined_in(&other, running.pid))
+    }
+
+    fn joined_in(&self, other: &Container, pid: i32) -> Joined {
+        let donor = Donor { id: other.id.clone(), pid };
+        Joined { donor, directory: self.ports.snapshots.directory(&other.id) }
     }
 
     fn donor(&self, name: &str, shares_memory: bool) -> Result<Joined> {
         let other = self.donor_entry(name)?.record();
         let Ok(running) = other.state.must_run() else {
-            return Err(Error::conflict(format!("container {name} is not running")));
+            return Err(match other.state {
+                State::Restarting(_) => restarting(name),
+                _ => Error::conflict(format!("container {name} is not running")),
+            });
         };
         if shares_memory && !matches!(other.host_config.ipc_mode.as_str(), "shareable" | "host") {
             return Err(Error::invalid(format!(
                 "container {name}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)"
             )));
         }
-        Ok(Joined { pid: running.pid, directory: self.ports.snapshots.directory(&other.id) })
+        Ok(self.joined_in(&other, running.pid))
     }
+}
+
+/// Of one that runs sometimes.
+fn restarting(name: &str) -> Error {
+    Error::conflict(format!("Container {name} is restarting, wait until the container is running"))
 }
 
 fn text(bytes: Option<Vec<u8>>) -> String {

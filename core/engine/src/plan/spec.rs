@@ -165,7 +165,7 @@ fn namespaces(host: &HostConfig, facts: &Facts) -> Result<Vec<Namespace>> {
     let new = |kind| Namespace { kind, path: None };
     let joined = |kind, file: &str, mode: &str| -> Result<Namespace> {
         let other = other(mode, facts)?;
-        Ok(Namespace { kind, path: Some(format!("/proc/{}/ns/{file}", other.pid).into()) })
+        Ok(Namespace { kind, path: Some(format!("/proc/{}/ns/{file}", other.donor.pid).into()) })
     };
     let mut all = vec![new(NamespaceKind::Mount)];
     all.extend(
@@ -242,7 +242,7 @@ fn system(host: &HostConfig, facts: &Facts) -> Result<Vec<Mount>> {
             all.push(mount("/dev/shm", "bind", "/dev/shm", &bound));
         }
         mode if donor(mode).is_some() => {
-            let shm = format!("/proc/{}/root/dev/shm", other(mode, facts)?.pid);
+            let shm = format!("/proc/{}/root/dev/shm", other(mode, facts)?.donor.pid);
             all.push(own_queues());
             all.push(mount("/dev/shm", "bind", &shm, &bound));
         }

@@ -33,7 +33,7 @@ pub use networks::{
 };
 pub use records::{Durability, Records};
 pub use runtime::{
-    Adopted, AttachOptions, ExecPlan, MountedTree, RootfsPlan, Runtime, RuntimeEvent, RuntimeProgram,
+    Adopted, AttachOptions, Donor, ExecPlan, MountedTree, RootfsPlan, Runtime, RuntimeEvent, RuntimeProgram,
     StartFailure, StartPlan, StdioPlan, Target, TerminalSize,
 };
 pub use sample::{BlockCount, CpuSample, DirectionCounts, InterfaceCounts, MemorySample, Sample};

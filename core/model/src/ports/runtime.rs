@@ -35,6 +35,10 @@ pub trait Runtime: Send + Sync {
     /// Runs one more process in a running container.
     fn exec(&self, plan: ExecPlan) -> Result<Running, StartFailure>;
 
+    /// Whether a container still lives in the run of which this is the first process. What was opened by that
+    /// process's number before was the container's then.
+    fn lives(&self, id: &ContainerId, pid: i32) -> bool;
+
     /// Sends a signal to the first process of the target.
     fn signal(&self, target: &Target, signal: i32) -> Result<()>;
 
@@ -114,6 +118,17 @@ pub struct StartPlan {
     pub init: bool,
     /// Another program makes the container; nothing is our own runtime.
     pub program: Option<RuntimeProgram>,
+    /// Containers whose namespaces it joins, by paths of these processes: it is not started when one has ended.
+    pub donors: Vec<Donor>,
+}
+
+/// A container, in one run of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Donor {
+    /// Which.
+    pub id: ContainerId,
+    /// Its first process.
+    pub pid: i32,
 }
 
 /// An OCI runtime other than our own: a program with runc's arguments.

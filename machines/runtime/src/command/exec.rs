@@ -5,7 +5,6 @@ use std::path::Path;
 
 use dhow_model::{Error, Result};
 use dhow_oci::runtime::{Capabilities, Process};
-use rustix::process::Pid;
 
 use super::arguments::{Flag, Parsed, Syntax, option, switch};
 use super::container::{self, Container, Status};
@@ -80,12 +79,11 @@ fn run(context: &Context, parsed: &Parsed) -> Result<u8> {
 
 fn spawn(parsed: &Parsed, container: &Container, process: &Process) -> Result<Init> {
     let cgroup = cgroup(parsed, container)?;
-    let pid = Pid::from_raw(container.record.pid);
     Ok(spawn_exec(ExecRequest {
         spec: &container.record.spec,
         filter: None,
         process,
-        pid: pid.ok_or_else(|| Error::conflict("container not running"))?,
+        first: container.process()?,
         stdio: if process.terminal { Stdio::Terminal } else { Stdio::Inherit },
         cgroup: Some(&cgroup),
         preserve: make::preserved(parsed)?,

@@ -1,13 +1,13 @@
 //! One more process in a running container.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use dhow_oci::runtime::{NamespaceKind, Resources, Spec};
 use dhow_sys::clone::{CloneOptions, clone3};
 use dhow_sys::{process, terminal};
 use rustix::fs::{CWD, Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, Signal};
 use rustix::thread::ThreadNameSpaceType;
 
 use super::error::{Context as _, Error, Result, Stage};
@@ -29,17 +29,15 @@ pub fn spawn_exec(request: ExecRequest<'_>) -> Result<Init> {
     outside::check_labels(request.process, "")?;
     let program = plan::program(request.process)?;
     given::give_streams(&request.stdio, request.spec.linux.as_ref(), &identity);
-    let first = rustix::process::pidfd_open(request.pid, PidfdFlags::empty())
-        .doing(|| "find the container's process")?;
     let (here, there) = dhow_sys::channel::pair().doing(|| "make a channel to the process")?;
     let options =
         CloneOptions { cgroup: request.cgroup.and_then(Cgroup::birth_directory), ..CloneOptions::default() };
     // A process id is for life: only children can be in another pid namespace.
-    let back = enter_pid_namespace(&first, request.spec)?;
+    let back = enter_pid_namespace(&request.first, request.spec)?;
     let child = clone3(options).doing(|| "make the process")?;
     let Some(child) = child else {
         drop(here);
-        run(request, &identity, &program, &first, &Talk(there));
+        run(request, &identity, &program, &Talk(there));
     };
     drop(there);
     leave_pid_namespace(back)?;
@@ -89,14 +87,8 @@ fn bring_up(pid: Pid, identity: &IdentityPlan, talk: &Talk) -> Result<Said> {
     }
 }
 
-fn run(
-    request: ExecRequest<'_>,
-    identity: &IdentityPlan,
-    program: &ProgramPlan,
-    first: &OwnedFd,
-    talk: &Talk,
-) -> ! {
-    let Err(error) = steps(request, identity, program, first, talk);
+fn run(request: ExecRequest<'_>, identity: &IdentityPlan, program: &ProgramPlan, talk: &Talk) -> ! {
+    let Err(error) = steps(request, identity, program, talk);
     init::fail(&error, talk)
 }
 
@@ -104,7 +96,6 @@ fn steps(
     request: ExecRequest<'_>,
     identity: &IdentityPlan,
     program: &ProgramPlan,
-    first: &OwnedFd,
     talk: &Talk,
 ) -> Result<std::convert::Infallible> {
     process::set_dumpable(false).doing(|| "become undumpable")?;
@@ -112,7 +103,8 @@ fn steps(
         process::set_affinity(&identity.first_affinity).doing(|| "set the first processors")?;
     }
     init::enter_cgroup(request.cgroup)?;
-    init::leave_descriptors(&request.stdio, request.preserve, &[Some(talk.0.as_fd()), Some(first.as_fd())])?;
+    let first = request.first.as_fd();
+    init::leave_descriptors(&request.stdio, request.preserve, &[Some(talk.0.as_fd()), Some(first)])?;
     let filter = init::Filter::of(request.filter, request.spec)?;
     talk.wait_for_go()?;
     enter(first, request.spec)?;
@@ -137,12 +129,12 @@ fn kinds(spec: &Spec) -> impl Iterator<Item = NamespaceKind> {
 }
 
 /// Enters every namespace that the container has of its own, in one call (Linux 5.8).
-fn enter(first: &OwnedFd, spec: &Spec) -> Result<()> {
+fn enter(first: BorrowedFd<'_>, spec: &Spec) -> Result<()> {
     let wanted =
         kinds(spec).filter(|kind| *kind != NamespaceKind::Pid).map(flag).fold(0, |all, one| all | one);
     if wanted != 0 {
         let types = ThreadNameSpaceType::from_bits_retain(u32::try_from(wanted).unwrap_or(0));
-        rustix::thread::move_into_thread_name_spaces(first.as_fd(), types)
+        rustix::thread::move_into_thread_name_spaces(first, types)
             .doing(|| "enter the namespaces of the container")?;
     }
     if kinds(spec).any(|kind| kind == NamespaceKind::User) {

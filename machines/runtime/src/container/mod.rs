@@ -26,7 +26,6 @@ use std::path::{Path, PathBuf};
 
 use dhow_model::ports::{MountedTree, RootfsPlan};
 use dhow_oci::runtime::{Process, Spec};
-use rustix::process::Pid;
 
 use crate::cgroups::{Cgroup, DeviceRules};
 use crate::seccomp;
@@ -81,8 +80,8 @@ pub struct ExecRequest<'a> {
     pub filter: Option<&'a seccomp::Filter>,
     /// What runs.
     pub process: &'a Process,
-    /// The container's first process.
-    pub pid: Pid,
+    /// The container's first process: a pidfd.
+    pub first: OwnedFd,
     /// Standard streams.
     pub stdio: Stdio,
     /// Where it is counted and limited.

@@ -7,7 +7,7 @@
 //!   │                                                                    │
 //!   │── Request::Attach + descriptor (clients that wait for the start) ─▶│
 //!   │── Request::Plan + the root's mount, then its bytes in packets,
-//!   │   then a byte with each further mount ────────────────────────────▶│ makes the container
+//!   │   then a byte with each further mount, and each pidfd ────────────▶│ makes the container
 //!   │◀─ Report::Running + pidfd, or Report::Failed, and that is all ─────│
 //!   │                                                                    │
 //!   │── Request::Attach + descriptor, Request::Resize ──────────────────▶│ at any time
@@ -24,7 +24,7 @@
 //! Both sides are the same binary started by the same user; nothing here comes from a container.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use dhow_model::container::{Exit, Running};
@@ -101,6 +101,9 @@ pub struct Plan {
     pub filter: Option<Filter>,
     /// What it starts.
     pub task: Task,
+    /// Pidfds: of the container that an exec is for, or of those whose namespaces a container joins.
+    #[serde(skip)]
+    pub processes: Vec<OwnedFd>,
 }
 
 impl Plan {
@@ -135,6 +138,9 @@ pub struct PlanRef<'a> {
     pub filter: Option<&'a Filter>,
     /// See [`Plan::task`].
     pub task: TaskRef<'a>,
+    /// See [`Plan::processes`].
+    #[serde(skip)]
+    pub processes: Vec<BorrowedFd<'a>>,
 }
 
 /// See [`Task`].
@@ -152,25 +158,27 @@ pub enum TaskRef<'a> {
 /// The kernel's.
 pub fn send_plan(channel: &Channel, plan: &PlanRef<'_>) -> io::Result<()> {
     let bytes = serde_json::to_vec(plan)?;
-    let tree = match plan.task {
+    let first = match plan.task {
         TaskRef::Container(start) => start.rootfs.tree(),
-        TaskRef::Exec(_) => None,
+        TaskRef::Exec(_) => plan.processes.first().copied(),
     };
-    channel.say(&Request::Plan { length: bytes.len() }, tree.as_slice())?;
+    channel.say(&Request::Plan { length: bytes.len() }, first.as_slice())?;
     bytes.chunks(LONGEST).try_for_each(|part| channel.send(part, &[]))?;
     let trees = match plan.task {
         TaskRef::Container(start) => start.trees.values(),
         TaskRef::Exec(_) => return Ok(()),
     };
-    trees.filter_map(MountedTree::handle).try_for_each(|tree| channel.send(b"m", &[tree]))
+    let trees = trees.filter_map(MountedTree::handle);
+    trees.chain(plan.processes.iter().copied()).try_for_each(|one| channel.send(b"+", &[one]))
 }
 
-/// Receives the bytes of a plan that was announced to have `length`, and puts the mounts into it.
+/// Receives the bytes of a plan that was announced to have `length`, and puts mounts and processes into it: `first`
+/// came with the announcement.
 ///
 /// # Errors
 /// The kernel's; [`io::ErrorKind::InvalidData`] when it is too long, and
 /// [`io::ErrorKind::UnexpectedEof`] when the engine is gone.
-pub fn receive_plan(channel: &Channel, length: usize, tree: Option<OwnedFd>) -> io::Result<Plan> {
+pub fn receive_plan(channel: &Channel, length: usize, first: Option<OwnedFd>) -> io::Result<Plan> {
     if length > LONGEST_PLAN {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the plan is too long"));
     }
@@ -181,16 +189,25 @@ pub fn receive_plan(channel: &Channel, length: usize, tree: Option<OwnedFd>) -> 
     }
     let mut plan: Plan =
         serde_json::from_slice(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    let Task::Container(start) = &mut plan.task else { return Ok(plan) };
-    if let (RootfsPlan::Mounted { tree, .. }, Some(mount)) = (&mut start.rootfs, tree) {
+    let Task::Container(start) = &mut plan.task else {
+        plan.processes.extend(first);
+        return Ok(plan);
+    };
+    if let (RootfsPlan::Mounted { tree, .. }, Some(mount)) = (&mut start.rootfs, first) {
         *tree = MountedTree::new(mount);
     }
     for tree in start.trees.values_mut() {
-        let mut packet = channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let mount = packet.descriptors.pop().ok_or(io::ErrorKind::InvalidData)?;
-        *tree = MountedTree::new(mount);
+        *tree = MountedTree::new(one_more(channel)?);
+    }
+    for _ in &start.donors {
+        plan.processes.push(one_more(channel)?);
     }
     Ok(plan)
+}
+
+fn one_more(channel: &Channel) -> io::Result<OwnedFd> {
+    let mut packet = channel.receive()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok(packet.descriptors.pop().ok_or(io::ErrorKind::InvalidData)?)
 }
 
 impl Report {

@@ -1,7 +1,7 @@
 //! The monitor: one process for each container (and each exec), which outlives the engine.
 //!
 //! In reading order: [`message`] draws the conversation with the engine, over a [`channel`];
-//! [`begin`] makes the container of the plan, by our own means ([`spawn`]) or by an [`other`] runtime's; [`hold`] is the loop that stays with it, with its
+//! [`begin`] makes the container of the plan, by our own means ([`spawn`]) or by an [`other`] runtime's, beside those that it joins ([`donors`]); [`hold`] is the loop that stays with it, with its
 //! [`stream`]s, its [`client`]s, the [`engine`]s that listen, its log ([`crate::logs`]) and the watch for kills for memory
 //! ([`oom`]); [`record`] is what it leaves in the run directory.
 //!
@@ -26,6 +26,7 @@
 pub mod begin;
 pub mod channel;
 pub mod client;
+pub mod donors;
 pub mod engine;
 pub mod hold;
 pub mod message;

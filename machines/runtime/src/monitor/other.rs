@@ -27,6 +27,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Pid, PidfdFlags};
 use rustix::thread::UnshareFlags;
 
+use super::donors::Donors;
 use super::oom::OutOfMemory;
 use super::spawn::{self, Spawned, lost, own};
 use super::stream::{Ends, Streams};
@@ -117,7 +118,7 @@ pub fn container(
     plan: &StartPlan,
     program: &RuntimeProgram,
     directory: &Path,
-    layout: &Layout,
+    (layout, donors): (&Layout, &Donors),
 ) -> Result<(Spawned, Other)> {
     dhow_sys::process::become_subreaper().map_err(|error| own("become a subreaper", &error))?;
     let other = Other::new(program, directory, plan.id.as_str(), None);
@@ -125,6 +126,7 @@ pub fn container(
     let spec = bundle(plan, &other)?;
     write(&other.directory.join("config.json"), &spec)?;
     let made = create(plan, &other).and_then(|(pid, process, streams)| {
+        donors.must_live()?;
         let mut start = other.command();
         start.args(["start", &other.id]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         other.run(start)?;

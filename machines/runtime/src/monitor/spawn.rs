@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dhow_model::ports::{ExecPlan, StartPlan, StdioPlan};
 use dhow_oci::runtime::{NamespaceKind, Process, Resources, Spec};
 use dhow_sys::trace::mark;
-use rustix::process::Pid;
 
+use super::donors::Donors;
 use super::message::{Plan, Task};
 use super::oom::OutOfMemory;
 use super::other::{self, Other};
@@ -44,25 +44,27 @@ pub type Maker = Option<Other>;
 pub fn spawn(plan: &mut Plan, layout: &Layout) -> Result<(Spawned, Maker)> {
     let filter = plan.filter.as_ref();
     let directory = plan.directory.clone();
+    let mut processes = std::mem::take(&mut plan.processes);
     match &mut plan.task {
         Task::Container(plan) => {
             let spec = Arc::make_mut(&mut plan.spec);
             if let Some(process) = &mut spec.process {
                 expose_to_oom_killer(process);
             }
-            match &plan.program {
-                Some(program) => {
-                    let (spawned, maker) = other::container(plan, program, &directory, layout)?;
-                    Ok((spawned, Some(maker)))
-                }
-                None => Ok((container(plan, filter, layout)?, None)),
-            }
+            let donors = Donors::new(processes);
+            let made = match &plan.program {
+                Some(program) => other::container(plan, program, &directory, (layout, &donors))
+                    .map(|(spawned, maker)| (spawned, Some(maker))),
+                None => container(plan, filter, (layout, &donors)).map(|spawned| (spawned, None)),
+            };
+            // Whatever failed then, that is why.
+            made.map_err(|error| donors.must_live().err().unwrap_or(error))
         }
         Task::Exec(plan) => {
             expose_to_oom_killer(Arc::make_mut(&mut plan.process));
             let spawned = match &plan.program {
                 Some(program) => other::one_more(plan, program, &directory),
-                None => one_more(plan, filter, layout),
+                None => one_more(plan, filter, layout, processes.pop()),
             };
             Ok((spawned?, None))
         }
@@ -81,7 +83,11 @@ fn expose_to_oom_killer(process: &mut Process) {
     process.oom_score_adj.get_or_insert(0);
 }
 
-fn container(plan: &StartPlan, filter: Option<&Filter>, layout: &Layout) -> Result<Spawned> {
+fn container(
+    plan: &StartPlan,
+    filter: Option<&Filter>,
+    (layout, donors): (&Layout, &Donors),
+) -> Result<Spawned> {
     if shares_our_pids(&plan.spec) {
         dhow_sys::process::become_subreaper().map_err(|error| own("become a subreaper", &error))?;
     }
@@ -89,7 +95,7 @@ fn container(plan: &StartPlan, filter: Option<&Filter>, layout: &Layout) -> Resu
         Some(path) => Some(Cgroup::create(layout, &path).map_err(|error| setup(&error))?),
         None => None,
     };
-    let spawned = in_cgroup(plan, filter, cgroup.as_ref());
+    let spawned = in_cgroup(plan, filter, cgroup.as_ref(), donors);
     if let (Err(_), Some(cgroup)) = (&spawned, &cgroup) {
         // The failure that is told is the first one.
         let _ = cgroup.delete();
@@ -97,7 +103,12 @@ fn container(plan: &StartPlan, filter: Option<&Filter>, layout: &Layout) -> Resu
     spawned
 }
 
-fn in_cgroup(plan: &StartPlan, filter: Option<&Filter>, cgroup: Option<&Cgroup>) -> Result<Spawned> {
+fn in_cgroup(
+    plan: &StartPlan,
+    filter: Option<&Filter>,
+    cgroup: Option<&Cgroup>,
+    donors: &Donors,
+) -> Result<Spawned> {
     let resources = plan.spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
     let mut notes: Vec<String> = cgroup.into_iter().flat_map(Cgroup::missing).collect();
     let mut devices = DeviceRules::LeftOut;
@@ -127,6 +138,10 @@ fn in_cgroup(plan: &StartPlan, filter: Option<&Filter>, cgroup: Option<&Cgroup>)
         no_new_keyring: false,
         reaper: plan.init,
     })?;
+    if let Err(error) = donors.must_live() {
+        init.kill();
+        return Err(error);
+    }
     let pid = init.pid.as_raw_nonzero().get();
     let mut spawned = run(init, ours, &plan.stdio, memory)?;
     spawned.notes.splice(0..0, notes);
@@ -135,18 +150,23 @@ fn in_cgroup(plan: &StartPlan, filter: Option<&Filter>, cgroup: Option<&Cgroup>)
     Ok(spawned)
 }
 
-fn one_more(plan: &ExecPlan, filter: Option<&Filter>, layout: &Layout) -> Result<Spawned> {
+fn one_more(
+    plan: &ExecPlan,
+    filter: Option<&Filter>,
+    layout: &Layout,
+    first: Option<OwnedFd>,
+) -> Result<Spawned> {
     let cgroup = match cgroup_path(&plan.spec)? {
         Some(path) => Some(Cgroup::open(layout, &path).map_err(|error| setup(&error))?),
         None => None,
     };
-    let pid = Pid::from_raw(plan.pid).ok_or_else(|| lost("the container has no process".to_owned()))?;
+    let first = first.ok_or_else(|| lost("the container has no process".to_owned()))?;
     let (ours, stdio) = streams(&plan.stdio)?;
     let init = spawn_exec(ExecRequest {
         spec: &plan.spec,
         filter,
         process: &plan.process,
-        pid,
+        first,
         stdio,
         cgroup: cgroup.as_ref(),
         preserve: 0,

@@ -33,6 +33,7 @@ use crate::cgroups::Layout;
 use crate::launcher::Launcher;
 use crate::logs::{self, LogReader};
 use crate::monitor::client::stream_pair;
+use crate::monitor::donors::has_ended;
 use crate::monitor::message::Request;
 use filters::Filters;
 use table::{Known, Table};
@@ -133,6 +134,10 @@ impl Runtime for LauncherRuntime {
 
     fn exec(&self, plan: ExecPlan) -> Result<Running, StartFailure> {
         start::exec(self, plan)
+    }
+
+    fn lives(&self, id: &ContainerId, pid: i32) -> bool {
+        start::donor(&self.shared, id, pid).is_ok_and(|known| !has_ended(&known.process))
     }
 
     fn signal(&self, target: &Target, signal: i32) -> Result<()> {

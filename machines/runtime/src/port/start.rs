@@ -14,7 +14,7 @@ use dhow_sys::trace::mark;
 
 use super::failure::{self, Verb};
 use super::table::{Known, Waiting};
-use super::{LauncherRuntime, not_running, release};
+use super::{LauncherRuntime, Shared, not_running, release};
 use crate::container::Error as ContainerError;
 use crate::monitor::channel::{Channel, Packet};
 use crate::monitor::message::{PlanRef, Report, Request, TaskRef, send_plan};
@@ -31,6 +31,9 @@ pub(super) fn container(runtime: &LauncherRuntime, mut plan: StartPlan) -> Resul
         let error = Error::conflict(format!("container {} is running", plan.id));
         return Err(StartFailure { exit_code: 128, error });
     }
+    let donors = plan.donors.iter().map(|one| donor(&runtime.shared, &one.id, one.pid));
+    let donors: Vec<Arc<Known>> =
+        donors.collect::<Result<_, _>>().map_err(|error| StartFailure { exit_code: 128, error })?;
     let filter = match plan.program {
         // It makes its own of the configuration.
         Some(_) => None,
@@ -43,7 +46,8 @@ pub(super) fn container(runtime: &LauncherRuntime, mut plan: StartPlan) -> Resul
         .map_err(|error| failure::own(Verb::Start, "cannot make its run directory", &error))?;
     let cgroup = cgroup_of(&plan);
     let task = TaskRef::Container(&plan);
-    let sent = PlanRef { directory: &directory, filter: filter.as_deref(), task };
+    let processes = donors.iter().map(|known| known.process.as_fd()).collect();
+    let sent = PlanRef { directory: &directory, filter: filter.as_deref(), task, processes };
     let started = begin(runtime, &target, sent, cgroup);
     if started.is_err() {
         // A monitor that fails has undone what it did; one that was killed has not.
@@ -58,18 +62,26 @@ pub(super) fn container(runtime: &LauncherRuntime, mut plan: StartPlan) -> Resul
 pub(super) fn exec(runtime: &LauncherRuntime, mut plan: ExecPlan) -> Result<Running, StartFailure> {
     let container = Target::container(plan.target.id.clone());
     let named = plan.target.exec.as_ref().is_some_and(|id| is_exec_id(id));
-    if !named || runtime.shared.table.get(&container).is_none() {
+    let Some(known) = donor(&runtime.shared, &plan.target.id, plan.pid).ok().filter(|_| named) else {
         runtime.shared.table.take_waiting(&plan.target);
         return Err(StartFailure { exit_code: 126, error: not_running(&container) });
-    }
+    };
     let directory = runtime.shared.directory(&plan.target.id);
     let filter = match plan.program {
         Some(_) => None,
         None => compiled(runtime, Verb::Exec, &mut plan.spec)?,
     };
     let task = TaskRef::Exec(&plan);
-    let sent = PlanRef { directory: &directory, filter: filter.as_deref(), task };
+    let processes = vec![known.process.as_fd()];
+    let sent = PlanRef { directory: &directory, filter: filter.as_deref(), task, processes };
     begin(runtime, &plan.target, sent, String::new())
+}
+
+/// A container in the run of which this is the first process.
+pub(super) fn donor(shared: &Shared, id: &ContainerId, pid: i32) -> Result<Arc<Known>, Error> {
+    let target = Target::container(id.clone());
+    let known = shared.table.get(&target).filter(|known| known.running.pid == pid);
+    known.ok_or_else(|| not_running(&target))
 }
 
 /// Our program as the first one of a container that another runtime makes.

@@ -112,6 +112,7 @@ impl Stage {
             directory,
             init: false,
             program: None,
+            donors: Vec::new(),
         }
     }
 

@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use dhow_model::Kind;
 use dhow_model::ports::{
-    Adopted, AttachOptions, LogOptions, LogQuery, Runtime, StdioPlan, Target, TerminalSize,
+    Adopted, AttachOptions, Donor, LogOptions, LogQuery, Runtime, StdioPlan, Target, TerminalSize,
 };
+
+use dhow_oci::runtime::NamespaceKind;
+use serde_json::json;
 
 use crate::own_program::no_container_reaches_our_program;
 use crate::stage::{BOTH, ENGINE, OUTPUT, Stage, exec_target, frames, json_log, new_id, read_until};
@@ -31,6 +34,7 @@ pub(crate) const ALL: &[Story] = &[
     ("a_killed_launcher_is_replaced", a_killed_launcher_is_replaced),
     ("a_killed_monitor_takes_its_container_with_it", a_killed_monitor_takes_its_container_with_it),
     ("a_hundred_start_side_by_side", a_hundred_start_side_by_side),
+    ("who_joins_one_that_ends_meanwhile_is_not_started", who_joins_one_that_ends_meanwhile),
     ("no_container_reaches_our_program", no_container_reaches_our_program),
 ];
 
@@ -281,6 +285,40 @@ fn a_killed_monitor_takes_its_container_with_it(stage: &Stage) {
     assert_eq!(exit.code, 137);
     assert!(!Path::new(&format!("/proc/{}", running.pid)).exists() || is_zombie(running.pid));
     assert!(matches!(stage.runtime.adopt(&id).unwrap(), Adopted::Exited(found) if found.code == 137));
+    stage.runtime.release(&id).unwrap();
+}
+
+/// The number of a process that has ended may be another's at once: whose namespaces would these be?
+fn who_joins_one_that_ends_meanwhile(stage: &Stage) {
+    let (id, joiner) = (new_id(), new_id());
+    let pid = stage.start(stage.plan(&id, "exec sleep 1000")).pid;
+    let joining = |hook: Option<String>| {
+        let mut plan = stage.plan(&joiner, "true");
+        plan.donors = vec![Donor { id: id.clone(), pid }];
+        let spec = Arc::make_mut(&mut plan.spec);
+        let namespaces = &mut spec.linux.as_mut().unwrap().namespaces;
+        let ipc = namespaces.iter_mut().find(|one| one.kind == NamespaceKind::Ipc).unwrap();
+        ipc.path = Some(format!("/proc/{pid}/ns/ipc").into());
+        if let Some(script) = hook {
+            let hooks = json!({"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+            spec.hooks = serde_json::from_value(hooks).unwrap();
+        }
+        stage.runtime.start(plan)
+    };
+    joining(None).unwrap_or_else(|failure| panic!("{}", failure.error.report()));
+    assert_eq!(stage.exit_of(&Target::container(joiner.clone())).code, 0);
+    stage.runtime.release(&joiner).unwrap();
+    assert!(stage.runtime.lives(&id, pid) && !stage.runtime.lives(&id, pid + 1));
+
+    // All is opened when hooks run, and nothing of the container has run.
+    let end = format!("kill -9 {pid}; while [ -e /proc/{pid} ]; do :; done");
+    let words = joining(Some(end)).unwrap_err().error.report();
+    assert!(words.contains("cannot join the namespaces of a container that has ended"), "{words}");
+    assert_eq!(stage.exit_of(&Target::container(id.clone())).code, 137);
+    assert!(!stage.runtime.lives(&id, pid));
+    let words = joining(None).unwrap_err().error.report();
+    assert_eq!(words, format!("container {id} is not running"));
+    stage.runtime.release(&joiner).unwrap();
     stage.runtime.release(&id).unwrap();
 }
 
