@@ -41,7 +41,7 @@ fn update(engine: &Engine, flags: &[&str]) -> Answer {
 
 fn networks(engine: &Engine) -> String {
     let format = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}";
-    engine.inspect("web", format)
+    engine.inspect("web", format).trim().to_owned()
 }
 
 #[test]
