@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use dhow_model::network::{DirectKind, IpvlanFlag, IpvlanMode, MacvlanMode};
 use rustix::io::Errno;
 
-use super::{EXCLUSIVE, Index, LINK_START, Links, Mac, UP, start, told};
+use super::message::{EXCLUSIVE, LINK_START, UP, start};
+use super::{Index, Links, Mac, told};
 use crate::netlink::Message;
 
 /// `IFLA_MACVLAN_MODE`; `IFLA_IPVLAN_MODE` and `IFLA_IPVLAN_FLAGS`; `IFLA_VLAN_ID` (linux/if_link.h).

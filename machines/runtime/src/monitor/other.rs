@@ -13,39 +13,31 @@
 //! container becomes a child of the nearest subreaper, which the monitor is: from there on everything is as
 //! with our own runtime, and only `exec` and `delete` call the program again.
 
+mod bundle;
+mod call;
+
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dhow_model::ports::{ExecPlan, MountedTree, RuntimeProgram, StartPlan, StdioPlan};
-use dhow_oci::runtime::{Mount, NamespaceKind, Process, Root, Spec};
-use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use dhow_model::ports::{ExecPlan, RuntimeProgram, StartPlan};
+use dhow_oci::runtime::{Process, Spec};
 use rustix::process::{Pid, PidfdFlags};
-use rustix::thread::UnshareFlags;
 
 use super::donors::Donors;
 use super::oom::OutOfMemory;
 use super::spawn::{self, Spawned, lost, own};
-use super::stream::{Ends, Streams};
+use super::stream::Streams;
 use crate::cgroups::{Cgroup, Layout};
-use crate::container::{Error, Result, Stage, attach_root, clone_bind, clone_of_process, of_process};
-use crate::init_command;
+use crate::container::{Error, Result, Stage};
+use bundle::bundle;
+use call::call;
 
 /// The most that is read of what a runtime says.
 const LONGEST_LOG: u64 = 64 * 1024;
-/// Older runtimes refuse every other one (crun 1.8), and newer ones understand it.
-const SPOKEN: &str = "1.0.2";
-/// The beginning of the option of a bind that mounts a part of its source.
-const SUBDIRECTORY: &str = "X-mount.subdir=";
-
-/// Directories of every host that are of no use to a runtime. Its root, and what is mounted in it, are put over two of
-/// them where nobody else sees it: ours are in directories that are closed to users of containers.
-const OPEN_PLACES: [&str; 5] = ["/mnt", "/srv", "/media", "/opt", "/home"];
-
 /// The directory below a container's run directory.
 pub const DIRECTORY: &str = "other";
 
@@ -162,215 +154,10 @@ pub fn one_more(plan: &ExecPlan, program: &RuntimeProgram, directory: &Path) -> 
     Ok(Spawned { pid: pid.as_raw_nonzero().get(), process, streams, memory: None, notes: Vec::new() })
 }
 
-/// The configuration as another runtime understands it, and the mounts that it needs.
-fn bundle(plan: &StartPlan, other: &Other) -> Result<Spec> {
-    let mut spec = Spec::clone(&plan.spec);
-    spec.oci_version = SPOKEN.into();
-    #[allow(deprecated, reason = "files are not unshared, and there is one thread")]
-    rustix::thread::unshare(UnshareFlags::NEWNS)
-        .map_err(|error| own("make a mount namespace", &error.into()))?;
-    let readonly = spec.root.as_ref().is_some_and(|root| root.readonly);
-    let mut held = Vec::new();
-    let mut places = other.directory.join("mounts");
-    let path = if is_remapped(&spec) {
-        held = hold_binds(&mut spec)?;
-        let (root, open) = open_places()?;
-        let tree = plan.rootfs.tree().ok_or_else(|| lost("no mount came with the plan".to_owned()))?;
-        attach(tree, &root).map_err(|error| own("mount the root file system", &error))?;
-        places = open;
-        root
-    } else {
-        attach_root(&plan.rootfs, &plan.directory)?
-    };
-    spec.root = Some(Root { path, readonly });
-    for (number, mount) in spec.mounts.iter_mut().enumerate() {
-        let place = places.join(number.to_string());
-        if let Some((_, tree)) = held.iter().find(|(of, _)| *of == number) {
-            mount_at(tree.as_fd(), mount, place)?;
-            continue;
-        }
-        match plan.trees.get(&mount.destination).and_then(MountedTree::handle) {
-            Some(tree) if mount.destination == Path::new(init_command::PLACE) => {
-                mount_init(tree, mount, place)?
-            }
-            Some(tree) => mount_at(tree, mount, place)?,
-            None => mount_part(mount, place)?,
-        }
-    }
-    Ok(spec)
-}
-
-/// Whether the runtime sets the container up as somebody who is no root of the host.
-fn is_remapped(spec: &Spec) -> bool {
-    let namespaces = spec.linux.as_ref().map_or(&[][..], |linux| &linux.namespaces);
-    namespaces.iter().any(|namespace| namespace.kind == NamespaceKind::User)
-}
-
-/// The sources of binds, as only the root of the host gets at them, with their owners mapped.
-fn hold_binds(spec: &mut Spec) -> Result<Vec<(usize, OwnedFd)>> {
-    let mut held = Vec::new();
-    for (number, mount) in spec.mounts.iter_mut().enumerate() {
-        if mount.kind != "bind" || mount.destination == Path::new(init_command::PLACE) {
-            continue;
-        }
-        let Some(tree) = clone_bind(mount)? else { continue };
-        mount.options.retain(|option| {
-            !matches!(option.as_str(), "idmap" | "ridmap") && !option.starts_with(SUBDIRECTORY)
-        });
-        mount.uid_mappings.clear();
-        mount.gid_mappings.clear();
-        held.push((number, tree));
-    }
-    Ok(held)
-}
-
-/// Two directories that everybody gets to: one for the root, which has to be there for later calls too, and in our mount
-/// namespace alone an empty one for other mounts.
-fn open_places() -> Result<(PathBuf, PathBuf)> {
-    let failed = |error: io::Error| own("make a place that the container's user gets to", &error);
-    let is_open = |place: &PathBuf| {
-        fs::symlink_metadata(place)
-            .is_ok_and(|found| found.is_dir() && found.permissions().mode() & 0o001 != 0)
-    };
-    let mut places = OPEN_PLACES.iter().map(PathBuf::from).filter(is_open);
-    let (root, others) = places
-        .next()
-        .zip(places.next())
-        .ok_or_else(|| failed(io::Error::other(format!("two of {} are needed", OPEN_PLACES.join(", ")))))?;
-    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .and_then(|()| {
-            rustix::mount::mount("tmpfs", &others, "tmpfs", MountFlags::empty(), Some(c"mode=755"))
-        })
-        .map_err(|error| failed(error.into()))?;
-    Ok((root, others))
-}
-
-/// What another runtime cannot mount by a path is attached here, and mounted from there.
-fn mount_part(mount: &mut Mount, place: PathBuf) -> Result<()> {
-    let part = mount.options.iter().position(|option| option.starts_with(SUBDIRECTORY));
-    let source = PathBuf::from(&mount.source);
-    let tree = match (part, of_process(&source)) {
-        (Some(at), _) => {
-            let below = mount.options.remove(at).split_off(SUBDIRECTORY.len());
-            clone_part(&source, Path::new(&below))
-        }
-        (None, Some((pid, below))) if mount.kind == "bind" => clone_of_process(pid, below, true),
-        (None, _) => return Ok(()),
-    };
-    let tree = tree.map_err(|error| not_mounted(mount, &error))?;
-    mount_at(tree.as_fd(), mount, place)
-}
-
-fn mount_at(tree: BorrowedFd<'_>, mount: &mut Mount, place: PathBuf) -> Result<()> {
-    attach(tree, &place).map_err(|error| not_mounted(mount, &error))?;
-    mount.source = place.to_string_lossy().into_owned();
-    Ok(())
-}
-
-/// The tree has our program in it, under the name that is the mount's source.
-fn mount_init(tree: BorrowedFd<'_>, mount: &mut Mount, place: PathBuf) -> Result<()> {
-    let name = mount.source.clone();
-    mount_at(tree, mount, place.clone())?;
-    mount.source = place.join(name).to_string_lossy().into_owned();
-    Ok(())
-}
-
-fn not_mounted(mount: &Mount, error: &io::Error) -> Error {
-    own(&format!("mount {} for {}", mount.source, mount.destination.display()), error)
-}
-
-/// Resolved here, below the volume: its links were made by whoever writes in it.
-fn clone_part(source: &Path, below: &Path) -> io::Result<OwnedFd> {
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-    let whole = rustix::fs::open(source, flags, rustix::fs::Mode::empty())?;
-    let part = dhow_sys::path::handle(&whole, below)?;
-    let clone =
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    Ok(rustix::mount::open_tree(&part, "", clone | OpenTreeFlags::AT_RECURSIVE)?)
-}
-
-fn attach(tree: BorrowedFd<'_>, place: &Path) -> io::Result<()> {
-    if dhow_sys::path::is_directory(tree)? {
-        fs::create_dir_all(place)?;
-    } else {
-        place.parent().map_or(Ok(()), fs::create_dir_all)?;
-        fs::File::create(place)?;
-    }
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    Ok(rustix::mount::move_mount(tree, "", rustix::fs::CWD, place, flags)?)
-}
-
 fn create(plan: &StartPlan, other: &Other) -> Result<(Pid, OwnedFd, Streams)> {
     let mut command = other.command();
     command.args(["create", "--bundle"]).arg(&other.directory);
     call(other, command, &plan.stdio)
-}
-
-/// Has the runtime make a process, which writes its number and gets our streams.
-fn call(other: &Other, mut command: Command, stdio: &StdioPlan) -> Result<(Pid, OwnedFd, Streams)> {
-    command.arg("--pid-file").arg(other.file("pid"));
-    if stdio.terminal {
-        return with_terminal(other, command, stdio);
-    }
-    let (streams, Ends { mut stdin, stdout, stderr }) =
-        Streams::pipes(stdio).map_err(|error| own("make pipes", &error))?;
-    if !stdio.open_stdin {
-        stdin = nothing()?;
-    }
-    command.arg(&other.id).stdin(stdin).stdout(stdout).stderr(stderr);
-    other.run(command)?;
-    let (pid, process) = other.process()?;
-    Ok((pid, process, streams))
-}
-
-/// What ends at once. Not the host's null device: crun gives its streams to the user of the container, whatever they are.
-fn nothing() -> Result<OwnedFd> {
-    let pipe = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
-    pipe.map(|(reader, _)| reader).map_err(|error| own("make pipes", &error.into()))
-}
-
-fn with_terminal(other: &Other, mut command: Command, stdio: &StdioPlan) -> Result<(Pid, OwnedFd, Streams)> {
-    let name = format!("{}console", other.call);
-    let (socket, directory) =
-        listen(&other.directory, &name).map_err(|error| own("listen for the terminal", &error))?;
-    // Its own path may be longer than an address can be.
-    let address = format!("/proc/{}/fd/{}/{name}", std::process::id(), directory.as_raw_fd());
-    command.arg("--console-socket").arg(address).arg(&other.id);
-    // Nobody reads what it says there: it has a log.
-    let (unread, said) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-        .map_err(|error| own("make pipes", &error.into()))?;
-    let again = said.try_clone().map_err(|error| own("make pipes", &error))?;
-    command.stdin(nothing()?).stdout(said).stderr(again);
-    let called = other.run(command);
-    drop(unread);
-    let _ = fs::remove_file(other.directory.join(&name));
-    called?;
-    let master = receive(&socket).map_err(|error| own("receive the terminal", &error))?;
-    if let Some(size) = stdio.size {
-        dhow_sys::terminal::resize(&master, size.rows, size.columns)
-            .map_err(|error| own("set the size of the terminal", &error))?;
-    }
-    let streams = Streams::terminal(master).map_err(|error| own("hold the terminal", &error))?;
-    let (pid, process) = other.process()?;
-    Ok((pid, process, streams))
-}
-
-fn listen(directory: &Path, name: &str) -> io::Result<(OwnedFd, OwnedFd)> {
-    let directory = super::record::open_directory(directory)?;
-    let address = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
-    let flags = SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(address)?)?;
-    rustix::net::listen(&socket, 1)?;
-    Ok((socket, directory))
-}
-
-/// The runtime has connected and sent it before it ended.
-fn receive(socket: &OwnedFd) -> io::Result<OwnedFd> {
-    rustix::io::ioctl_fionbio(socket, true)?;
-    let connection = rustix::net::accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-    let (_, descriptors) = dhow_sys::channel::receive(&connection, &mut [0; 4096])?;
-    descriptors.into_iter().next().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 fn watch(spec: &Spec, layout: &Layout) -> Option<OutOfMemory> {
