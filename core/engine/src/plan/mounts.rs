@@ -1,15 +1,20 @@
 //! Binds, volumes, images and tmpfs: what was asked for, to what is mounted.
 
+mod bind;
+mod long;
+mod tmpfs;
+
 use std::path::{Component, Path, PathBuf};
 
-use dhow_model::container::{
-    BindOptions, IdMap, ImageOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeOptions,
-};
+use dhow_model::container::{MountKind, MountPoint, VolumeOptions};
 use dhow_model::ports::{PathKind, VolumeRequest};
 use dhow_model::{Container, Error, Kind, Result};
 
 use crate::Engine;
 use crate::volumes::Claims;
+use bind::{is_mode, parse_bind};
+use long::parse_mount;
+use tmpfs::tmpfs;
 
 const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
@@ -20,13 +25,19 @@ pub fn is_anonymous(name: &str) -> bool {
 }
 
 /// A mount as it was asked for, before anything is made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Wanted {
-    point: Option<MountPoint>,
+    point: MountPoint,
     /// The source of a bind is made when it is missing.
     make_source: bool,
     /// The volume to make or find.
     volume: Option<VolumeRequest>,
+}
+
+impl From<MountPoint> for Wanted {
+    fn from(point: MountPoint) -> Self {
+        Self { point, make_source: false, volume: None }
+    }
 }
 
 impl Engine {
@@ -45,7 +56,7 @@ impl Engine {
         for text in record.host_config.volumes_from.iter().flatten() {
             for point in self.volumes_from(text)? {
                 // What the container asks for itself goes before.
-                drop(add(&mut wanted, Wanted { point: Some(point), ..Wanted::default() }));
+                drop(add(&mut wanted, point.into()));
             }
         }
         for destination in record.config.volumes.iter().flatten().map(|(path, _)| path) {
@@ -63,7 +74,7 @@ impl Engine {
     }
 
     fn make(&self, wanted: Wanted, claims: &mut Claims<'_>) -> Result<MountPoint> {
-        let mut point = wanted.point.ok_or_else(|| Error::internal("a mount without a place"))?;
+        let mut point = wanted.point;
         if let Some(request) = wanted.volume {
             // Not found is the image, to clients that pull what is missing.
             let not_found = |error: Error| match error.kind() {
@@ -120,9 +131,8 @@ impl Engine {
 }
 
 fn add(all: &mut Vec<Wanted>, wanted: Wanted) -> Result<()> {
-    let place = |wanted: &Wanted| wanted.point.as_ref().map(|point| point.destination.clone());
-    if all.iter().any(|other| place(other) == place(&wanted)) {
-        let place = place(&wanted).unwrap_or_default();
+    let place = &wanted.point.destination;
+    if all.iter().any(|other| other.point.destination == *place) {
         return Err(Error::invalid(format!("Duplicate mount point: {}", place.display())));
     }
     all.push(wanted);
@@ -173,76 +183,6 @@ fn clean(path: &Path) -> PathBuf {
     })
 }
 
-/// `[source:]destination[:options]`.
-fn parse_bind(text: &str) -> Result<Wanted> {
-    let wrong = || Error::invalid(format!("invalid volume specification: '{text}'"));
-    let parts: Vec<&str> = text.split(':').collect();
-    let (source, destination, mode) = match parts.as_slice() {
-        [destination] => ("", *destination, ""),
-        // A destination and a mode would be a volume without a name, which has none.
-        [_, mode] if is_mode(mode) => return Err(wrong()),
-        [source, destination] => (*source, *destination, ""),
-        [source, destination, mode] => (*source, *destination, *mode),
-        _ => return Err(wrong()),
-    };
-    if destination.is_empty() || (parts.len() > 1 && source.is_empty()) {
-        return Err(wrong());
-    }
-    let is_path = source.starts_with('/');
-    let kind = if is_path { MountKind::Bind } else { MountKind::Volume };
-    let invalid = |error: Error| {
-        let kind = if is_path { "bind" } else { "volume" };
-        let why = format!("invalid mount config for type \"{kind}\": {error}");
-        Error::invalid(format!("invalid volume specification: '{text}': {why}"))
-    };
-    let mut point = blank(kind, place(destination).map_err(invalid)?);
-    point.mode = mode.into();
-    point.copy_up = !is_path;
-    if has_twice(mode) {
-        return Err(Error::invalid(format!("invalid mode: {mode}")));
-    }
-    for option in mode.split(',').filter(|option| !option.is_empty()) {
-        match option {
-            "rw" | "z" | "Z" | "consistent" | "cached" | "delegated" => {}
-            "ro" => {
-                point.writable = false;
-                point.recursive_read_only = is_path;
-            }
-            "nocopy" if !is_path => point.copy_up = false,
-            "idmap" if is_path => point.id_map = Some(IdMap::parse("")?),
-            other if is_path && other.starts_with("idmap=") => {
-                point.id_map = Some(IdMap::parse(&other["idmap=".len()..])?);
-            }
-            other if is_path && PROPAGATIONS.contains(&other) => point.propagation = other.into(),
-            _ => return Err(Error::invalid(format!("invalid mode: {mode}"))),
-        }
-    }
-    if is_path {
-        point.source = clean(Path::new(source));
-        if point.propagation.is_empty() {
-            point.propagation = "rprivate".into();
-        }
-        return Ok(Wanted { point: Some(point), make_source: true, volume: None });
-    }
-    let name = if source.is_empty() { String::new() } else { source.to_owned() };
-    Ok(volume(point, name, VolumeOptions::default()))
-}
-
-fn is_mode(text: &str) -> bool {
-    let known = |option: &str| {
-        matches!(option, "rw" | "ro" | "z" | "Z" | "nocopy" | "consistent" | "cached" | "delegated")
-            || PROPAGATIONS.contains(&option)
-    };
-    text.split(',').all(known)
-}
-
-/// What says the same in another way is one too many, as with Docker.
-fn has_twice(mode: &str) -> bool {
-    let kinds: [&[&str]; 5] =
-        [&["ro", "rw"], &["z", "Z"], &PROPAGATIONS, &["nocopy"], &["consistent", "cached", "delegated"]];
-    kinds.iter().any(|kind| mode.split(',').filter(|option| kind.contains(option)).count() > 1)
-}
-
 fn volume(mut point: MountPoint, name: String, options: VolumeOptions) -> Wanted {
     point.driver = "local".into();
     if !name.is_empty() && point.mode.is_empty() {
@@ -257,7 +197,7 @@ fn volume(mut point: MountPoint, name: String, options: VolumeOptions) -> Wanted
         options: driver.options,
         size: 0,
     };
-    Wanted { point: Some(point), make_source: false, volume: Some(request) }
+    Wanted { volume: Some(request), ..point.into() }
 }
 
 fn anonymous(destination: &str) -> Result<Wanted> {
@@ -268,167 +208,12 @@ fn anonymous(destination: &str) -> Result<Wanted> {
     Ok(volume(point, String::new(), VolumeOptions::default()))
 }
 
-/// A mount in its long form.
-fn parse_mount(mount: &Mount) -> Result<Wanted> {
-    let wrong =
-        |what: &str| Error::invalid(format!("invalid mount config for type \"{}\": {what}", mount.kind));
-    if mount.target.is_empty() {
-        return Err(wrong("field Target must not be empty"));
-    }
-    let options = [
-        ("bind", "BindOptions", mount.bind_options.is_some()),
-        ("volume", "VolumeOptions", mount.volume_options.is_some()),
-        ("image", "ImageOptions", mount.image_options.is_some()),
-        ("tmpfs", "TmpfsOptions", mount.tmpfs_options.is_some()),
-    ];
-    if let Some((_, field, _)) = options.iter().find(|(kind, _, set)| *set && *kind != mount.kind) {
-        return Err(wrong(&format!("field {field} must not be specified")));
-    }
-    let destination = place(&mount.target).map_err(|error| wrong(&error.to_string()))?;
-    match mount.kind.as_str() {
-        "bind" => {
-            if mount.source.is_empty() {
-                return Err(wrong("field Source must not be empty"));
-            }
-            if !mount.source.starts_with('/') {
-                return Err(wrong(&format!(
-                    "invalid mount path: '{}' mount path must be absolute",
-                    mount.source
-                )));
-            }
-            bind_mount(mount, destination)
-        }
-        "volume" => {
-            let below = mount.volume_options.as_ref().map_or("", |options| &options.subpath);
-            if !is_inside(Path::new(below)) {
-                return Err(wrong("subpath must be a relative path within the volume"));
-            }
-            if mount.source.is_empty() && !below.is_empty() {
-                return Err(wrong("must not set Subpath when using anonymous volumes"));
-            }
-            Ok(volume_mount(mount, destination))
-        }
-        "tmpfs" if !mount.source.is_empty() => Err(wrong("field Source must not be specified")),
-        "tmpfs" => tmpfs_mount(mount, destination),
-        "image" => {
-            let ImageOptions { subpath } = mount.image_options.clone().unwrap_or_default();
-            if mount.source.is_empty() {
-                return Err(wrong("field Source must not be empty"));
-            }
-            if !is_inside(Path::new(&subpath)) {
-                return Err(wrong("subpath must be a relative path within the volume"));
-            }
-            Ok(image_mount(mount, destination, subpath))
-        }
-        _ => Err(wrong("mount type unknown")),
-    }
-}
-
-/// Whether a path leads nowhere but down.
-fn is_inside(path: &Path) -> bool {
-    path.components().all(|component| matches!(component, Component::Normal(_) | Component::CurDir))
-}
-
-fn bind_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {
-    let options: BindOptions = mount.bind_options.clone().unwrap_or_default();
-    if !options.propagation.is_empty() && !PROPAGATIONS.contains(&options.propagation.as_str()) {
-        return Err(Error::invalid(format!("invalid propagation mode: {:?}", options.propagation)));
-    }
-    let mut point = blank(MountKind::Bind, destination);
-    point.source = clean(Path::new(&mount.source));
-    point.writable = !mount.read_only;
-    point.recursive_read_only = mount.read_only && !options.read_only_non_recursive;
-    point.non_recursive = options.non_recursive;
-    point.id_map = match options.id_map.as_str() {
-        "" => None,
-        "owner" => Some(IdMap::parse("")?),
-        text => Some(IdMap::parse(text)?),
-    };
-    point.propagation = if options.propagation.is_empty() { "rprivate".into() } else { options.propagation };
-    Ok(Wanted { point: Some(point), make_source: options.create_mountpoint, volume: None })
-}
-
-fn volume_mount(mount: &Mount, destination: PathBuf) -> Wanted {
-    let options = mount.volume_options.clone().unwrap_or_default();
-    let mut point = blank(MountKind::Volume, destination);
-    point.writable = !mount.read_only;
-    point.copy_up = !options.no_copy;
-    point.subpath = Some(PathBuf::from(&options.subpath)).filter(|path| !path.as_os_str().is_empty());
-    point.mode = "z".into();
-    volume(point, mount.source.clone(), options)
-}
-
-fn image_mount(mount: &Mount, destination: PathBuf, subpath: String) -> Wanted {
-    let mut point = blank(MountKind::Image, destination);
-    point.name.clone_from(&mount.source);
-    point.writable = false;
-    point.propagation = "rprivate".into();
-    point.subpath = Some(PathBuf::from(subpath)).filter(|path| !path.as_os_str().is_empty());
-    Wanted { point: Some(point), ..Wanted::default() }
-}
-
-fn tmpfs_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {
-    let TmpfsOptions { size_bytes, mode, options } = mount.tmpfs_options.clone().unwrap_or_default();
-    if let Some(size) = size_bytes.filter(|size| *size < 0) {
-        let words = format!("invalid mount config for type \"tmpfs\": invalid size: {size}");
-        return Err(Error::invalid(words));
-    }
-    let mut point = blank(MountKind::Tmpfs, destination);
-    point.writable = !mount.read_only;
-    point.options = ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec();
-    point.options.extend(size_bytes.filter(|size| *size > 0).map(|size| format!("size={size}")));
-    point.options.extend(mode.map(|mode| format!("mode={mode:o}")));
-    for pair in options.iter().flatten() {
-        point.options.push(tmpfs_option(&pair.join("="))?);
-    }
-    point.options.extend(mount.read_only.then(|| "ro".to_owned()));
-    Ok(Wanted { point: Some(point), ..Wanted::default() })
-}
-
-/// `--tmpfs destination:options`.
-fn tmpfs(destination: &str, options: &str) -> Result<Wanted> {
-    let mut point = blank(MountKind::Tmpfs, place(destination)?);
-    point.options = ["noexec", "nosuid", "nodev"].map(str::to_owned).to_vec();
-    for option in options.split(',').filter(|option| !option.is_empty()) {
-        point.options.push(tmpfs_option(option)?);
-    }
-    point.writable = !point.options.iter().any(|option| option == "ro");
-    Ok(Wanted { point: Some(point), ..Wanted::default() })
-}
-
-fn tmpfs_option(option: &str) -> Result<String> {
-    const FLAGS: [&str; 14] = [
-        "ro",
-        "rw",
-        "exec",
-        "noexec",
-        "suid",
-        "nosuid",
-        "dev",
-        "nodev",
-        "atime",
-        "noatime",
-        "relatime",
-        "norelatime",
-        "diratime",
-        "nodiratime",
-    ];
-    const KEYS: [&str; 6] = ["size", "mode", "uid", "gid", "nr_inodes", "nr_blocks"];
-    let key = option.split('=').next().unwrap_or_default();
-    let known = FLAGS.contains(&option) || (option.contains('=') && KEYS.contains(&key));
-    if known {
-        return Ok(option.to_owned());
-    }
-    let parts: Vec<String> = option.splitn(2, '=').map(|part| format!("{part:?}")).collect();
-    Err(Error::invalid(format!("invalid tmpfs option [{}]", parts.join(" "))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn bind(text: &str) -> Result<MountPoint> {
-        parse_bind(text).map(|wanted| wanted.point.unwrap())
+        parse_bind(text).map(|wanted| wanted.point)
     }
 
     #[test]
