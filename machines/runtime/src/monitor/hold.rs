@@ -1,36 +1,28 @@
 //! The loop of a monitor: holds one process's streams until it has ended and all is told.
 
+mod callers;
+mod end;
+
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use dhow_model::Timestamp;
 use dhow_model::container::{Exit, Running};
 use dhow_model::ports::{LogStream, StdioPlan};
-use dhow_sys::trace::mark;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{SocketFlags, accept_with};
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
-use super::channel::Channel;
-use super::client::{Client, Received};
-use super::engine::{Engine, Heard};
-use super::message::{Report, Request};
+use super::client::Client;
+use super::engine::Engine;
+use super::message::Report;
 use super::oom::OutOfMemory;
-use super::record::{self, Names};
+use super::record::Names;
 use super::spawn::Maker;
 use super::stream::{Read, Streams};
 use crate::logs::Sink;
 
-/// How long output is waited for when the process has ended but others hold its streams open, and
-/// how long a slow client may hold up the end. Docker's.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// After so long without output the buffers are given back.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// How long a service may take what is left when the process has ended. Docker's.
-const LINGER: Duration = Duration::from_secs(10);
 
 /// As much is read at once.
 const PIECE: usize = 32 * 1024;
@@ -202,87 +194,6 @@ impl Loop {
         }
     }
 
-    /// Another engine: it is told what runs here.
-    fn accept(&mut self) {
-        let Ok(socket) = accept_with(&self.held.listener, SocketFlags::CLOEXEC) else { return };
-        let engine = Channel::from(socket);
-        let running = Report::Running { running: self.held.running.clone(), notes: Vec::new(), thaws: true };
-        if engine.say_now(&running, &[self.held.process.as_fd()]).is_ok() {
-            self.held.engines.push(Some(Engine::new(engine)));
-        }
-    }
-
-    /// Serves one request of an engine. One that ends or talks nonsense is forgotten.
-    fn hear(&mut self, index: usize) {
-        let Some(engine) = &mut self.held.engines[index] else { return };
-        match engine.hear() {
-            Heard::Request(Request::Attach(options), socket) => {
-                self.held.clients.extend(socket.map(|socket| Client::new(socket, options)));
-            }
-            Heard::Request(Request::Resize(size), _) => {
-                if let Some(terminal) = &self.held.streams.terminal {
-                    // A terminal whose other side is gone has no size any more.
-                    let _ = dhow_sys::terminal::resize(terminal, size.rows, size.columns);
-                }
-            }
-            Heard::Nothing => {}
-            Heard::Request(..) | Heard::End => self.held.engines[index] = None,
-        }
-    }
-
-    fn serve_client(&mut self, index: usize, flags: PollFlags) {
-        if flags.contains(PollFlags::OUT) {
-            self.held.clients[index].serve();
-        }
-        if flags.contains(PollFlags::IN) && self.held.clients[index].has_input() {
-            self.read_client(index);
-        } else if flags.intersects(PollFlags::HUP | PollFlags::ERR) {
-            self.held.clients[index].hung_up();
-        }
-    }
-
-    fn read_client(&mut self, index: usize) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(PIECE, 0);
-        match self.held.clients[index].receive(&mut buffer) {
-            Received::Bytes(length) => self.write_input(&buffer[..length]),
-            Received::End => self.end_input_once(),
-            Received::Nothing => {}
-        }
-        self.last_output = Some(Instant::now());
-        self.buffer = buffer;
-    }
-
-    fn write_input(&mut self, bytes: &[u8]) {
-        let written = match &mut self.held.streams.input {
-            Some(input) => input.write(bytes).is_ok() && !input.is_done(),
-            None => false,
-        };
-        if !written {
-            self.close_input();
-        }
-    }
-
-    /// A client that had standard input has closed it. A terminal has no end of its own.
-    fn end_input_once(&mut self) {
-        if !self.held.stdio.stdin_once || self.held.stdio.terminal {
-            return;
-        }
-        if let Some(input) = &mut self.held.streams.input {
-            input.end();
-            if input.is_done() {
-                self.close_input();
-            }
-        }
-    }
-
-    fn close_input(&mut self) {
-        self.held.streams.input = None;
-        for client in &mut self.held.clients {
-            client.refuse_input();
-        }
-    }
-
     /// Reads a piece of output, logs it, and gives it to the clients.
     fn read_output(&mut self, index: usize) -> Read {
         self.buffer.resize(PIECE, 0);
@@ -320,39 +231,6 @@ impl Loop {
         }
     }
 
-    /// The process has ended: takes its status, and all output that is there already.
-    fn see_end(&mut self) {
-        mark("end seen");
-        let own = Pid::from_raw(self.held.running.pid);
-        if let Ok(Some((_, status))) = waitpid(own, WaitOptions::NOHANG) {
-            self.note_end(status);
-        }
-    }
-
-    fn note_end(&mut self, status: WaitStatus) {
-        let code = status.exit_status().or_else(|| status.terminating_signal().map(|n| 128 + n));
-        let exit = Exit {
-            code: code.unwrap_or(255),
-            oom_killed: false,
-            error: String::new(),
-            started: self.held.running.started,
-            finished: Timestamp::now(),
-        };
-        self.ended = Some((exit, Instant::now() + GRACE));
-        for index in 0..self.held.streams.outputs.len() {
-            while !self.is_blocked() && matches!(self.read_output(index), Read::Bytes(_)) {}
-        }
-    }
-
-    /// Reaps what ended besides the process itself.
-    fn reap_orphans(&mut self) {
-        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
-            if pid.as_raw_nonzero().get() == self.held.running.pid {
-                self.note_end(status);
-            }
-        }
-    }
-
     /// Forgets who is gone. A client that vanishes ends its input as one that closes it.
     fn settle(&mut self) {
         if self.held.clients.iter().any(|client| client.is_gone() && client.holds_input()) {
@@ -378,71 +256,12 @@ impl Loop {
         })
     }
 
-    /// Takes what is left in the pipes, whether clients are slow or not, and closes the log.
-    fn finish(&mut self) -> Exit {
-        for index in 0..self.held.streams.outputs.len() {
-            while matches!(self.read_output(index), Read::Bytes(_)) {}
-            let output = &mut self.held.streams.outputs[index];
-            if let Some(log) = &mut self.held.log {
-                let stream = output.stream;
-                output.splitter.finish(&mut |entry| log.write(stream, Timestamp::now(), entry));
-            }
-        }
-        if let Some(log) = &mut self.held.log {
-            log.flush();
-        }
-        let (mut exit, _) = self.ended.take().unwrap_or_else(|| (Exit::default(), Instant::now()));
-        exit.oom_killed = self.held.memory.as_ref().is_some_and(OutOfMemory::has_ever_killed);
-        exit
-    }
-
-    /// First the record, then the word: an engine that is killed in between finds the record.
-    fn tell_exit(&mut self, exit: &Exit) {
-        // A full /run: the engine that listens is told all the same.
-        let _ = record::write(self.held.directory.as_fd(), &self.held.names.exit, exit);
-        record::remove(self.held.directory.as_fd(), &self.held.names.socket);
-        self.tell(&Report::Exited(exit.clone()));
-        mark("end told");
-        self.held.engines.clear();
-    }
-
     fn tell(&mut self, report: &Report) {
         for place in &mut self.held.engines {
             if place.as_ref().is_some_and(|engine| !engine.tell(report)) {
                 *place = None;
             }
         }
-    }
-
-    /// Stays for clients that have not taken all of their output, for a while for the log's service, and
-    /// for nobody else.
-    fn linger(mut self) -> io::Result<()> {
-        let end = Instant::now() + LINGER;
-        loop {
-            self.held.clients.retain(Client::is_owed);
-            let owed = self.held.log.as_ref().is_some_and(Sink::is_owed) && Instant::now() < end;
-            if self.held.clients.is_empty() && !owed {
-                break;
-            }
-            let mut sources = Vec::new();
-            for (index, client) in self.held.clients.iter().enumerate() {
-                let polled = PollFd::from_borrowed_fd(client.socket(), PollFlags::OUT);
-                sources.push((Source::Client(index), polled));
-            }
-            if let Some((socket, flags)) = self.held.log.as_ref().filter(|_| owed).and_then(Sink::interest) {
-                sources.push((Source::Log, PollFd::from_borrowed_fd(socket, flags)));
-            }
-            for (source, flags) in poll_sources(&sources, owed.then_some(QUIET))? {
-                match source {
-                    Source::Client(index) => self.held.clients[index].serve(),
-                    _ => self.serve_log(flags),
-                }
-            }
-        }
-        if let Some(mut log) = self.held.log.take() {
-            log.close();
-        }
-        Ok(())
     }
 }
 
