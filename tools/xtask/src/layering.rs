@@ -38,7 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("dhow-testkit", &["dhow-model", "dhow-net"]),
-    ("dhow-journeys", &["dhow-sys"]),
+    ("dhow-journeys", &["dhow-sys", "dhow-testkit"]),
     ("dhow-conformance", &["dhow-testkit"]),
     ("xtask", &["dhow-testkit"]),
 ];
