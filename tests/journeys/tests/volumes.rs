@@ -3,9 +3,9 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use dhow_journeys::engine;
-use dhow_testkit::Engine;
+use dhow_testkit::{Engine, until};
 
 /// Where the host sees a volume's files.
 fn place(engine: &Engine, name: &str) -> PathBuf {
@@ -253,6 +253,61 @@ fn an_archive_that_lies_leads_nowhere_and_leaves_no_new_volume() -> Result<()> {
     std::fs::write(&archive, &tar)?;
     assert_ne!(engine.dhow(&["volume", "import", "cut", &archive]).status, 0);
     assert!(!engine.docker(&["volume", "ls", "-q"]).ok().contains("cut"));
+    Ok(())
+}
+
+#[test]
+fn an_import_over_what_is_there_is_whole_or_nothing() -> Result<()> {
+    const FILES: usize = 20_000;
+    let mut engine = engine()?;
+    fill(&engine, "first");
+    let before = listing(&engine, "first");
+    let names: Vec<String> = (0..FILES).map(|number| format!("new{number}")).collect();
+    let entries: Vec<(&str, Option<&str>)> = names.iter().map(|name| (name.as_str(), None)).collect();
+    let tar = tar_of(&entries)?;
+    let archive = engine.scratch().join("many.tar").display().to_string();
+    std::fs::write(&archive, &tar[..tar.len() / 2])?;
+    assert_ne!(engine.dhow(&["volume", "import", "first", &archive]).status, 0);
+    assert_eq!(listing(&engine, "first"), before, "of an archive that is cut off");
+
+    std::fs::write(&archive, &tar)?;
+    let (staging, data) = (engine.data().join("staging"), engine.data().join("volumes/first/data"));
+    let has_begun = || {
+        let stages = std::fs::read_dir(&staging).into_iter().flatten().flatten();
+        stages.into_iter().any(|stage| stage.path().join("volume/data/new0").exists())
+    };
+    let pid = engine.pid().context("no engine")?.to_string();
+    std::thread::scope(|scope| -> Result<()> {
+        scope.spawn(|| engine.dhow(&["volume", "import", "first", &archive]));
+        until("it has begun", has_begun)?;
+        dhow_testkit::process::must(std::process::Command::new("kill").args(["-9", &pid])).map(drop)
+    })?;
+    assert!(!data.join("new0").exists() && data.join("file").exists(), "a killed engine left a part");
+    engine.kill()?;
+    engine.launch()?;
+    assert_eq!(listing(&engine, "first"), before);
+    engine.dhow(&["volume", "import", "first", &archive]).ok();
+    assert!(names.iter().all(|name| data.join(name).exists()) && data.join("file").exists());
+    engine.dhow(&["system", "check"]).ok();
+    Ok(())
+}
+
+/// Who uses a volume sees what is imported: its data are not exchanged beneath it.
+#[test]
+fn who_uses_a_volume_sees_what_is_imported() -> Result<()> {
+    let engine = engine()?;
+    engine
+        .docker(&["run", "-d", "--init", "--name", "user", "-v", "first:/v", "busybox", "sleep", "1000"])
+        .ok();
+    let archive = engine.scratch().join("one.tar");
+    std::fs::write(&archive, tar_of(&[("new", None)])?)?;
+    let import = ["volume", "import", "first", &archive.display().to_string()];
+    engine.dhow(&import).ok();
+    engine.docker(&["exec", "user", "test", "-e", "/v/new"]).ok();
+    engine.docker(&["stop", "-t", "0", "user"]).ok();
+    engine.dhow(&import).ok();
+    engine.docker(&["start", "user"]).ok();
+    engine.docker(&["exec", "user", "test", "-e", "/v/new"]).ok();
     Ok(())
 }
 

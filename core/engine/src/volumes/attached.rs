@@ -1,4 +1,4 @@
-//! Volumes that stand for a file system: it is mounted while a container uses it.
+//! Who uses which volume. One that stands for a file system is mounted while somebody does.
 //!
 //! Who uses it is known in memory only. A new engine finds out again: see `boot`.
 
@@ -10,8 +10,8 @@ use dhow_model::{Container, ContainerId, Result, Volume};
 use crate::Engine;
 use crate::registry::lock;
 
-/// Who uses each of these volumes. A volume's own lock is held while it is mounted, which may take as long as a
-/// server does to answer.
+/// Who uses each volume. A volume's own lock is held while it is mounted, which may take as long as a server does to
+/// answer, and while its data are exchanged.
 pub(crate) type Attached = Mutex<BTreeMap<String, Arc<Mutex<BTreeSet<String>>>>>;
 
 /// A container's volumes are mounted until this is dropped.
@@ -28,26 +28,37 @@ impl Engine {
             // Its data may have been carried to another disk.
             self.mount_volume(&volume.name)?;
         }
-        self.hold(self.mounted_volumes(record), record.id.to_string()).map(Held::keep)
+        self.hold(self.known_volumes(record), record.id.to_string()).map(Held::keep)
     }
 
     /// A container's process has ended: what nobody else uses is unmounted.
     pub(crate) fn detach_volumes(&self, record: &Container) {
-        for name in self.mounted_volumes(record) {
-            self.leave(&name, record.id.as_str());
+        for volume in record.volumes() {
+            self.leave(&volume.name, record.id.as_str());
         }
     }
 
     /// The same as [`attach_volumes`](Self::attach_volumes) for as long as somebody works with a container's files,
     /// whether it runs or not.
     pub(crate) fn hold_volumes(&self, record: &Container) -> Result<Held<'_>> {
-        self.hold(self.mounted_volumes(record), self.nobody())
+        self.hold(self.known_volumes(record), self.nobody())
     }
 
     /// The same for one volume.
     pub(super) fn hold_volume(&self, volume: &Volume) -> Result<Held<'_>> {
-        let names = volume.mount().map(|_| volume.name.clone()).into_iter().collect();
-        self.hold(names, self.nobody())
+        self.hold(std::iter::once(volume.clone()), self.nobody())
+    }
+
+    /// Does something with a volume that nobody uses, and nobody shall use meanwhile; nothing where somebody does, or where
+    /// it stands for something else.
+    pub(super) fn alone<T>(&self, volume: &Volume, work: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        let users = self.users_of(&volume.name);
+        let held = lock(&users);
+        let is_alone = held.is_empty() && volume.mount().is_none();
+        let done = if is_alone { work().map(Some) } else { Ok(None) };
+        drop(held);
+        self.forget_users(&volume.name, users);
+        done
     }
 
     /// A user who is no container.
@@ -59,17 +70,17 @@ impl Engine {
         self.ports.volumes.attach(name, &|server| self.ports.networks.look_up(server))
     }
 
-    fn hold(&self, names: Vec<String>, user: String) -> Result<Held<'_>> {
+    fn hold(&self, volumes: impl Iterator<Item = Volume>, user: String) -> Result<Held<'_>> {
         let mut held = Held { engine: self, names: Vec::new(), user };
-        for name in names {
-            let users = self.users_of(&name);
+        for volume in volumes {
+            let users = self.users_of(&volume.name);
             let mut users = lock(&users);
-            if users.is_empty() {
-                self.mount_volume(&name)?;
+            if users.is_empty() && volume.mount().is_some() {
+                self.mount_volume(&volume.name)?;
             }
             users.insert(held.user.clone());
             drop(users);
-            held.names.push(name);
+            held.names.push(volume.name);
         }
         Ok(held)
     }
@@ -80,11 +91,6 @@ impl Engine {
         for volume in volumes.iter().filter(|volume| volume.mount().is_some()) {
             self.leave(&volume.name, "");
         }
-    }
-
-    fn mounted_volumes(&self, record: &Container) -> Vec<String> {
-        let mounted = self.known_volumes(record).filter(|volume| volume.mount().is_some());
-        mounted.map(|volume| volume.name).collect()
     }
 
     /// The volumes of a container that are there.
@@ -98,13 +104,24 @@ impl Engine {
 
     fn leave(&self, name: &str, user: &str) {
         let users = self.users_of(name);
-        let mut users = lock(&users);
-        users.remove(user);
-        if !users.is_empty() {
-            return;
-        }
-        if let Err(error) = self.ports.volumes.detach(name) {
+        let mut left = lock(&users);
+        left.remove(user);
+        if left.is_empty()
+            && let Err(error) = self.ports.volumes.detach(name)
+        {
             tracing::warn!(volume = name, "{}", error.report());
+        }
+        drop(left);
+        self.forget_users(name, users);
+    }
+
+    /// Of a volume that nobody uses nothing is kept.
+    fn forget_users(&self, name: &str, users: Arc<Mutex<BTreeSet<String>>>) {
+        let mut all = lock(&self.attached_volumes);
+        drop(users);
+        // Nobody else has them in hand, and nobody gets them meanwhile.
+        if all.get(name).is_some_and(|users| Arc::strong_count(users) == 1 && lock(users).is_empty()) {
+            all.remove(name);
         }
     }
 }

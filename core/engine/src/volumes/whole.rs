@@ -60,7 +60,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Unpacks a tar into a volume; one that is not there is made, and only if all of it can be unpacked.
+    /// Unpacks a tar into a volume, all of it or nothing, unless somebody uses the volume: who does sees it come. One that
+    /// is not there is made.
     ///
     /// # Errors
     /// What is wrong with the tar; forbidden for a snapshot.
@@ -83,8 +84,11 @@ impl Engine {
                 format!("import {name}: volume is a snapshot, and read-only"),
             ));
         }
-        let _held = self.hold_volume(&volume)?;
-        self.ports.volumes.import(name, tar)?;
+        let mut tar = self.ports.volumes.receive(tar)?;
+        if self.alone(&volume, || self.ports.volumes.import_whole(name, &mut tar))?.is_none() {
+            let _held = self.hold_volume(&volume)?;
+            self.ports.volumes.import(name, &mut tar)?;
+        }
         self.tell_volume("import", &volume);
         Ok(volume)
     }

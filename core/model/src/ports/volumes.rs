@@ -1,6 +1,7 @@
 //! Volumes: storage that outlives containers.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::path::Path;
@@ -61,7 +62,19 @@ pub trait Volumes: Send + Sync {
     /// What is wrong with it; conflict when there is one of that name.
     fn import_new(&self, name: &str, tar: &mut dyn Read) -> Result<Volume>;
 
-    /// Unpacks a tar, compressed or not, into a volume, over what is there.
+    /// Takes a tar in, so that who sends it slowly holds up nobody else: what is read of the file is that tar.
+    ///
+    /// # Errors
+    /// What the sender or the disk says.
+    fn receive(&self, tar: &mut dyn Read) -> Result<File>;
+
+    /// Unpacks a tar, compressed or not, over what is in a volume that nobody uses: all of it or nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn import_whole(&self, name: &str, tar: &mut dyn Read) -> Result<()>;
+
+    /// The same into a volume that somebody uses, who sees file after file come.
     ///
     /// # Errors
     /// What is wrong with it; what was unpacked until then stays.

@@ -4,6 +4,7 @@ mod address;
 mod attach;
 mod whole;
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -96,6 +97,14 @@ impl Volumes for VolumeStore {
 
     fn import_new(&self, name: &str, tar: &mut dyn Read) -> Result<Volume> {
         self.read_new(name, tar)
+    }
+
+    fn receive(&self, tar: &mut dyn Read) -> Result<File> {
+        self.spool(tar)
+    }
+
+    fn import_whole(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
+        self.read_tar_whole(name, tar)
     }
 
     fn import(&self, name: &str, tar: &mut dyn Read) -> Result<()> {

@@ -3,12 +3,13 @@
 //! ```text
 //! rename: volume.json has the new name → the directory has it → the record has it
 //! copy:   staging/<unique>/volume/{data, volume.json} → volumes/<name> → the record; a new volume of an archive as well
+//! import: staging/<unique>/volume/data: a copy, with the archive over it ⇄ volumes/<name>/data
 //! ```
 //! A start finds either the old volume or the new one: a directory without a record is adopted when its volume.json
 //! has its name, a record without a directory is forgotten.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek as _, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
@@ -53,22 +54,9 @@ impl VolumeStore {
 
     pub(super) fn copy_to(&self, name: &str, to: &str, kind: VolumeCopy) -> Result<Volume> {
         check_name(to)?;
-        let core = &self.core;
         let source = self.must_get(name)?;
         self.must_be_free(to)?;
-        let stage = Stage::new(&core.layout)?;
-        let data = make_data(&stage)?;
-        if source.size != 0 {
-            // What is copied counts; its limit comes after it.
-            core.quotas.available("no quota support")?;
-            core.quotas.assign(&[&data])?;
-        }
-        let bound = core.quotas.obey()?;
-        let (from, into) = (open(&source.mountpoint)?, open(&data)?);
-        let told = || Error::internal(format!("cannot copy volume {name}"));
-        copy_tree(from.as_fd(), into.as_fd()).map_err(|error| told().because(error))?;
-        drop(bound);
-        core.limit_volume(&data, source.size)?;
+        let (stage, _) = self.copy_data(&source)?;
         let mut copy = Volume {
             labels: source.labels,
             // What it stood for was copied; how large it may be stays.
@@ -80,6 +68,25 @@ impl VolumeStore {
         };
         copy.labels.remove(ANONYMOUS);
         self.publish(&stage, copy)
+    }
+
+    /// A copy of its data on a stage, limited as they are.
+    fn copy_data(&self, source: &Volume) -> Result<(Stage, PathBuf)> {
+        let core = &self.core;
+        let stage = Stage::new(&core.layout)?;
+        let data = make_data(&stage)?;
+        if source.size != 0 {
+            // What is copied counts; its limit comes after it.
+            core.quotas.available("no quota support")?;
+            core.quotas.assign(&[&data])?;
+        }
+        let bound = core.quotas.obey()?;
+        let (from, into) = (open(&source.mountpoint)?, open(&data)?);
+        let told = || Error::internal(format!("cannot copy volume {}", source.name));
+        copy_tree(from.as_fd(), into.as_fd()).map_err(|error| told().because(error))?;
+        drop(bound);
+        core.limit_volume(&data, source.size)?;
+        Ok((stage, data))
     }
 
     /// A crash until it is published leaves nothing of it.
@@ -125,6 +132,27 @@ impl VolumeStore {
         let directory = open(&self.must_get(name)?.mountpoint)?;
         let options = CreateOptions { root_entry: true, ..CreateOptions::plain() };
         Ok(create(directory.as_fd(), &options, out).map(drop)?)
+    }
+
+    /// A file that has no name: it is gone with its handle.
+    pub(super) fn spool(&self, tar: &mut dyn Read) -> Result<File> {
+        let stage = Stage::new(&self.core.layout)?;
+        let path = stage.path().join("archive");
+        let mut file =
+            File::options().read(true).write(true).create_new(true).open(&path).on("make", &path)?;
+        std::io::copy(tar, &mut file).context(|| "cannot take in an archive".to_owned())?;
+        file.rewind().on("read", &path)?;
+        Ok(file)
+    }
+
+    /// A crash leaves the volume as it was, or as it is to be.
+    pub(super) fn read_tar_whole(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
+        let volume = self.must_get(name)?;
+        let (stage, data) = self.copy_data(&volume)?;
+        self.unpack(&data, tar)?;
+        self.core.sync_files()?;
+        stage.exchange("volume/data", &volume.mountpoint)?;
+        self.core.sync_files()
     }
 
     pub(super) fn read_tar(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
