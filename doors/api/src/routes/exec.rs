@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use dhow_engine::execs::{Exec, ExecRequest, ExecState};
 use dhow_model::ports::{LogStream, TerminalSize};
-use dhow_model::{Error, Kind, Result};
+use dhow_model::{Error, Kind};
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::containers::streams::{asynchronous, terminal_size};
 use super::{Handling, not_found};
@@ -16,7 +15,6 @@ use crate::server::call::Call;
 use crate::server::detach::DetachKeys;
 use crate::server::framing::Framing;
 use crate::server::stdcopy;
-use crate::types::defaults;
 
 /// The handler of `/exec/{id}/{verb}`.
 pub(super) fn route(call: Call, id: &str, verb: &str) -> Handling {
@@ -48,21 +46,6 @@ struct CreateBody {
     dies_with_client: bool,
 }
 
-const CREATE: &[&str] = &[
-    "AttachStdin",
-    "AttachStdout",
-    "AttachStderr",
-    "Tty",
-    "Privileged",
-    "User",
-    "WorkingDir",
-    "Env",
-    "Cmd",
-    "ConsoleSize",
-    "DetachKeys",
-    "DiesWithClient",
-];
-
 /// The body of a start.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -72,18 +55,8 @@ struct StartBody {
     console_size: Option<[u16; 2]>,
 }
 
-const START: &[&str] = &["Detach", "Tty", "ConsoleSize"];
-
-async fn read<T: DeserializeOwned + Default>(call: &mut Call, names: &[&str]) -> Result<T> {
-    let mut members: Map<String, Value> = call.json().await?.unwrap_or_default();
-    defaults::spell(&mut members, names);
-    defaults::drop_nulls(&mut members);
-    serde_json::from_value(Value::Object(members))
-        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
-}
-
 pub(super) async fn create(mut call: Call, container: String) -> Answer {
-    let body: CreateBody = read(&mut call, CREATE).await?;
+    let body: CreateBody = call.json("container.ExecCreateRequest").await?.unwrap_or_default();
     DetachKeys::parse(&body.detach_keys)
         .map_err(|_| Error::invalid(format!("Invalid escape keys ({}) provided", body.detach_keys)))?;
     let request = ExecRequest {
@@ -112,7 +85,7 @@ fn size(sides: Option<[u16; 2]>) -> Option<TerminalSize> {
 }
 
 async fn start(mut call: Call, id: String) -> Answer {
-    let body: StartBody = read(&mut call, START).await?;
+    let body: StartBody = call.json("container.ExecStartRequest").await?.unwrap_or_default();
     let version = call.version;
     let first_size = size(body.console_size).filter(|_| !version.before(42));
     let raw = body.tty;

@@ -2,8 +2,7 @@
 
 use dhow_model::Error;
 use http::StatusCode;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Handling, not_found};
 use crate::server::answer::{self, Answer};
@@ -37,7 +36,7 @@ async fn list(call: Call) -> Answer {
 }
 
 async fn create(mut call: Call) -> Answer {
-    let body = call.json().await?.unwrap_or_default();
+    let body = call.json("network.CreateRequest").await?.unwrap_or_default();
     let request = create_request(body)?;
     let network = call.run(move |engine| engine.create_network(request)).await?;
     Ok(answer::created(&json!({"Id": network.id, "Warning": ""})))
@@ -68,7 +67,7 @@ async fn prune(call: Call) -> Answer {
 }
 
 async fn connect(mut call: Call, network: String) -> Answer {
-    let body: ConnectBody = body(&mut call).await?;
+    let body: ConnectBody = call.json("network.ConnectRequest").await?.unwrap_or_default();
     let container = body.container.clone();
     let settings = body.settings()?;
     call.run(move |engine| engine.connect_network(&network, &container, settings)).await?;
@@ -76,14 +75,8 @@ async fn connect(mut call: Call, network: String) -> Answer {
 }
 
 async fn disconnect(mut call: Call, network: String) -> Answer {
-    let DisconnectBody { container, force } = body(&mut call).await?;
+    let body: Option<DisconnectBody> = call.json("network.DisconnectRequest").await?;
+    let DisconnectBody { container, force } = body.unwrap_or_default();
     call.run(move |engine| engine.disconnect_network(&network, &container, force)).await?;
     Ok(answer::empty(StatusCode::OK))
-}
-
-async fn body<T: DeserializeOwned + Default>(call: &mut Call) -> dhow_model::Result<T> {
-    let Some(mut members) = call.json().await? else { return Ok(T::default()) };
-    crate::types::defaults::drop_nulls(&mut members);
-    serde_json::from_value(Value::Object(members))
-        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
 }

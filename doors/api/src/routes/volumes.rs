@@ -132,7 +132,7 @@ struct CreateBody {
 }
 
 async fn create(mut call: Call) -> Answer {
-    let body: CreateBody = call.json().await?.unwrap_or_default();
+    let body: CreateBody = call.json("volume.CreateRequest").await?.unwrap_or_default();
     if body.cluster_volume_spec.is_some() {
         return Err(Error::invalid("ClusterVolumeSpec is not supported yet"));
     }

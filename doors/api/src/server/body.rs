@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::json::{self, Place};
 use super::media_type;
 
 /// The most that a JSON body may have; a container's settings are some kilobytes.
@@ -26,34 +27,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LARGEST_DRAIN: usize = 64 * 1024 * 1024;
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
-/// Reads a JSON body; nothing when there is none.
+/// Reads a JSON body, which Go calls a `structure`; nothing when there is none.
 ///
 /// # Errors
 /// Invalid argument, in Docker's words.
-pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &mut Body) -> Result<Option<T>> {
+pub(crate) async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: &mut Body,
+    structure: &'static str,
+) -> Result<Option<T>> {
     check_content_type(headers)?;
     if !has_body(headers) {
         return Ok(None);
     }
     let bytes = collect(body, JSON_LIMIT).await?;
-    if bytes.trim_ascii().is_empty() {
-        return Err(Error::invalid("invalid JSON: got EOF while reading request body"));
-    }
+    let value = json::document(&bytes)?;
     // Go reads null as nothing: docker's `commit` sends it.
-    if bytes.trim_ascii() == b"null" {
+    if value.is_null() {
         return Ok(None);
     }
-    let mut values = serde_json::Deserializer::from_slice(&bytes);
-    let value = T::deserialize(&mut values).map_err(|error| invalid_json(&error))?;
-    values.end().map_err(|_| Error::invalid("unexpected content after JSON"))?;
-    Ok(Some(value))
-}
-
-fn invalid_json(error: &serde_json::Error) -> Error {
-    if error.is_eof() {
-        return Error::invalid("invalid JSON: unexpected EOF");
-    }
-    Error::invalid(format!("invalid JSON: {error}"))
+    json::read(Place::body(structure), value).map(Some)
 }
 
 /// Docker's check: no type is fine without a body, everything else must be `application/json`.

@@ -108,12 +108,12 @@ impl Call {
         Filters::parse(self.query.text("filters"))?.allow(known)
     }
 
-    /// The JSON body, when there is one.
+    /// The JSON body, when there is one; Go calls it a `structure`.
     ///
     /// # Errors
     /// Invalid argument, in Docker's words.
-    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
-        body::json(&self.headers, &mut self.body).await
+    pub(crate) async fn json<T: DeserializeOwned>(&mut self, structure: &'static str) -> Result<Option<T>> {
+        body::json(&self.headers, &mut self.body, structure).await
     }
 
     /// The body as a stream for a verb.

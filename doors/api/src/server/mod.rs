@@ -17,6 +17,7 @@ pub(crate) mod framing;
 mod gone;
 pub(crate) mod hijack;
 pub(crate) mod hold;
+pub(crate) mod json;
 pub(crate) mod manners;
 mod media_type;
 pub(crate) mod moment;

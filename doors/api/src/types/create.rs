@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::defaults::{drop_nulls, first_set, spell};
 use super::{create_mac, create_versions, network, spelling};
+use crate::server::json::{self, Place};
 use crate::server::version::ApiVersion;
 
 pub(super) type Members = Map<String, Value>;
@@ -116,6 +117,8 @@ pub(super) const HOST_CONFIG: &[&str] = &[
     "ReadonlyPaths",
     "Init",
 ];
+/// What Go calls it.
+const HOST: Place = Place { structure: "container.HostConfig", path: &["HostConfig"] };
 /// Members of a mount that are not served.
 const MOUNT_UNSERVED: &[&str] = &["ClusterOptions"];
 
@@ -153,14 +156,14 @@ pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<Parsed
     let mut warnings = Vec::new();
     let host_config = parse_host_config(host_config, version, &mut warnings)?;
     warnings.extend(create_mac::settle(&mut members, &host_config.network_mode, &mut networks, version)?);
-    Ok(Parsed { config: config(members)?, host_config, networks, warnings })
+    Ok(Parsed { config: config(members, "container.CreateRequest")?, host_config, networks, warnings })
 }
 
 /// Reads settings of a container alone, as `commit` sends them.
 ///
 /// # Errors
 /// As [`parse`].
-pub(crate) fn config(mut members: Members) -> Result<Config> {
+pub(crate) fn config(mut members: Members, structure: &'static str) -> Result<Config> {
     spell(&mut members, CONFIG);
     for name in ["Cmd", "Entrypoint", "Shell"] {
         text_is_a_list(&mut members, name);
@@ -168,7 +171,7 @@ pub(crate) fn config(mut members: Members) -> Result<Config> {
     fill_nulls(&mut members, "Labels", &json!(""));
     fill_nulls(&mut members, "ExposedPorts", &json!({}));
     fill_nulls(&mut members, "Volumes", &json!({}));
-    read(members)
+    read(members, Place::body(structure))
 }
 
 fn parse_host_config(
@@ -179,7 +182,7 @@ fn parse_host_config(
     let mut members = match value {
         None | Some(Value::Null) => Members::new(),
         Some(Value::Object(members)) => members,
-        Some(_) => return Err(Error::invalid("invalid JSON: HostConfig is not an object")),
+        Some(other) => return json::read(HOST, other),
     };
     spell(&mut members, HOST_CONFIG);
     spell(&mut members, create_versions::DISCARDED);
@@ -194,7 +197,7 @@ fn parse_host_config(
         }
     }
     fill_nulls(&mut members, "PortBindings", &json!([]));
-    read(members)
+    read(members, HOST)
 }
 
 fn refuse(parent: &str, members: &Members, unserved_names: &[&str]) -> Result<()> {
@@ -224,10 +227,9 @@ pub(super) fn fill_nulls(members: &mut Members, name: &str, zero: &Value) {
     }
 }
 
-pub(super) fn read<T: DeserializeOwned>(mut members: Members) -> Result<T> {
+pub(super) fn read<T: DeserializeOwned>(mut members: Members, place: Place) -> Result<T> {
     drop_nulls(&mut members);
-    serde_json::from_value(Value::Object(members))
-        .map_err(|error| Error::invalid(format!("invalid JSON: {error}")))
+    json::read(place, Value::Object(members))
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use dhow_model::container::donor;
 use dhow_model::network::EndpointSettings;
 use dhow_model::{Error, Result};
-use serde_json::Value;
 
 use super::create::Members;
+use crate::server::json::{self, Place};
 use crate::server::version::ApiVersion;
 
 /// Where the container says it.
@@ -23,12 +23,8 @@ pub(super) fn settle(
     networks: &mut BTreeMap<String, EndpointSettings>,
     version: ApiVersion,
 ) -> Result<Option<String>> {
-    let given = members.remove(FIELD).filter(|value| !value.is_null());
-    let mac = match given {
-        Some(Value::String(mac)) => mac,
-        None => String::new(),
-        Some(_) => return Err(Error::invalid("invalid JSON: MacAddress is not a string")),
-    };
+    let place = Place { structure: "container.CreateRequest", path: &[FIELD] };
+    let mac: String = json::read(place, members.remove(FIELD).unwrap_or_default())?;
     if version.before(44) {
         settle_old(mac, mode, networks)?;
         return Ok(None);
@@ -92,6 +88,8 @@ fn same(name: &str, mode: &str) -> bool {
 mod tests {
     use serde_json::json;
 
+    use serde_json::Value;
+
     use super::*;
 
     const MAC: &str = "02:42:ac:11:00:02";
@@ -142,7 +140,7 @@ mod tests {
                 "HostConfig.NetworkMode must match the identity of a network",
             ),
             (json!(MAC), "none", &[], 43, "conflicting options: mac-address and the network mode"),
-            (json!(7), "", &[], 50, "MacAddress is not a string"),
+            (json!(7), "", &[], 50, "struct field CreateRequest.MacAddress of type string"),
         ] {
             let said = settled(&mac, mode, networks, minor).unwrap_err().to_string();
             assert!(said.contains(words), "{said}");

@@ -15,8 +15,11 @@ use super::create::{HOST_CONFIG, Members, fill_nulls, read};
 use super::create_versions::DISCARDED;
 use super::defaults::{first_set, spell};
 use super::{network, spelling};
+use crate::server::json::{self, Place};
 use crate::server::version::ApiVersion;
 
+/// What Go calls the body.
+const UPDATE: Place = Place::body("container.UpdateConfig");
 /// Fields beyond Docker's.
 const OURS: &[&str] = &["PublishAdd", "PublishRemove", "NetworkAdd", "NetworkRemove"];
 /// Fields of `HostConfig` that an update changes.
@@ -52,7 +55,7 @@ pub(crate) fn parse(body: Option<Members>, version: ApiVersion) -> Result<Update
     spell(&mut members, OURS);
     Ok(Update {
         ports: ports(&mut members)?,
-        connect: network::endpoints_named("NetworkAdd", members.remove("NetworkAdd").unwrap_or_default())?,
+        connect: network::endpoints_named(&["NetworkAdd"], members.remove("NetworkAdd").unwrap_or_default())?,
         disconnect: names(members.remove("NetworkRemove").unwrap_or_default())?,
         limits: limits(members, version)?,
     })
@@ -77,15 +80,11 @@ fn bindings(members: &mut Members, name: &str) -> Result<Option<Bindings>> {
     let Some(ports) = members.remove(name).filter(|ports| !ports.is_null()) else { return Ok(None) };
     let mut members: Members = [("PortBindings".to_owned(), ports)].into_iter().collect();
     fill_nulls(&mut members, "PortBindings", &json!([]));
-    Ok(Some(read::<HostConfig>(members)?.port_bindings))
+    Ok(Some(read::<HostConfig>(members, UPDATE)?.port_bindings))
 }
 
 fn names(names: Value) -> Result<BTreeSet<String>> {
-    if names.is_null() {
-        return Ok(BTreeSet::new());
-    }
-    serde_json::from_value(names)
-        .map_err(|error| Error::invalid(format!("invalid JSON: NetworkRemove: {error}")))
+    json::read(Place { path: &["NetworkRemove"], ..UPDATE }, names)
 }
 
 fn limits(mut members: Members, version: ApiVersion) -> Result<HostConfig> {
@@ -104,7 +103,7 @@ fn limits(mut members: Members, version: ApiVersion) -> Result<HostConfig> {
     if version.before(55) {
         members.retain(|name, _| !name.starts_with("BlkioDevice") && name != "BlkioWeightDevice");
     }
-    let wanted: HostConfig = read(members)?;
+    let wanted: HostConfig = read(members, UPDATE)?;
     // No limit has one spelling.
     Ok(HostConfig { pids_limit: wanted.pids_limit.map(|limit| limit.max(0)), ..wanted })
 }

@@ -16,7 +16,7 @@ use crate::types::prune::PruneFilter;
 use crate::types::update;
 
 pub(super) async fn create(mut call: Call) -> Answer {
-    let body = call.json().await?;
+    let body = call.json("container.CreateRequest").await?;
     let Parsed { config, host_config, networks, warnings } = create::parse(body, call.version)?;
     let name = call.query.text("name").to_owned();
     let request = CreateRequest { name, platform: call.platform()?, config, host_config, networks };
@@ -70,7 +70,7 @@ pub(super) async fn rename(call: Call, id: String) -> Answer {
 }
 
 pub(super) async fn update(mut call: Call, id: String) -> Answer {
-    let asked = update::parse(call.json().await?, call.version)?;
+    let asked = update::parse(call.json("container.UpdateConfig").await?, call.version)?;
     let warnings = call.run(move |engine| engine.update_container(&id, asked)).await?;
     Ok(answer::ok(&json!({"Warnings": Some(warnings).filter(|warnings| !warnings.is_empty())})))
 }

@@ -21,7 +21,7 @@ pub(super) async fn tag(call: Call, name: String) -> Answer {
 
 /// `POST /commit`.
 pub(in crate::routes) async fn commit(mut call: Call) -> Answer {
-    let body: Option<Map<String, Value>> = call.json().await?;
+    let body: Option<Map<String, Value>> = call.json("container.Config").await?;
     let query = &call.query;
     let container =
         query.given("container").ok_or_else(|| Error::invalid("no container to commit was named"))?;
@@ -32,7 +32,10 @@ pub(in crate::routes) async fn commit(mut call: Call) -> Answer {
         author: query.text("author").to_owned(),
         pause: query.is_set_or("pause", true),
         changes: query.all("changes").flat_map(|lines| lines.split('\n')).map(str::to_owned).collect(),
-        config: body.filter(|members| !members.is_empty()).map(create::config).transpose()?,
+        config: body
+            .filter(|members| !members.is_empty())
+            .map(|members| create::config(members, "container.Config"))
+            .transpose()?,
     };
     let id = call.run(move |engine| engine.commit_container(request)).await?;
     Ok(answer::created(&json!({"Id": id})))

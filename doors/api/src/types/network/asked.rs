@@ -9,26 +9,12 @@ use dhow_model::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::types::defaults::drop_nulls;
-
-/// Members that say what a running container has: clients send back what they were shown.
-const SHOWN_ONLY: [&str; 10] = [
-    "NetworkID",
-    "EndpointID",
-    "Gateway",
-    "IPAddress",
-    "IPPrefixLen",
-    "IPv6Gateway",
-    "GlobalIPv6Address",
-    "GlobalIPv6PrefixLen",
-    "DNSNames",
-    "Networks",
-];
+use crate::server::json::{self, Place};
 
 /// The body of `POST /networks/create`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct CreateBody {
+pub(crate) struct CreateBody {
     name: String,
     driver: String,
     scope: String,
@@ -54,16 +40,16 @@ struct ConfigFrom {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
+#[serde(rename = "IPAM", rename_all = "PascalCase", default)]
 struct Ipam {
     driver: String,
-    config: Vec<IpamConfig>,
+    config: Vec<IPAMConfig>,
     options: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct IpamConfig {
+struct IPAMConfig {
     subnet: String,
     #[serde(rename = "IPRange")]
     range: String,
@@ -86,7 +72,7 @@ impl ConnectBody {
     /// # Errors
     /// Invalid argument that names the member.
     pub(crate) fn settings(self) -> Result<EndpointSettings> {
-        settings("EndpointConfig", self.endpoint_config)
+        settings(&["EndpointConfig"], Value::Object(self.endpoint_config))
     }
 }
 
@@ -102,9 +88,7 @@ pub(crate) struct DisconnectBody {
 ///
 /// # Errors
 /// Invalid argument that names what is wrong or not served.
-pub(crate) fn create_request(mut body: Map<String, Value>) -> Result<NetworkRequest> {
-    drop_nulls(&mut body);
-    let body: CreateBody = read("network", Value::Object(body))?;
+pub(crate) fn create_request(body: CreateBody) -> Result<NetworkRequest> {
     let unserved = [("Ingress", body.ingress), ("Scope", !matches!(body.scope.as_str(), "" | "local"))];
     if let Some((name, _)) = unserved.iter().find(|(_, set)| *set) {
         return Err(Error::invalid(format!("{name} is not supported yet")));
@@ -126,11 +110,11 @@ pub(crate) fn create_request(mut body: Map<String, Value>) -> Result<NetworkRequ
     })
 }
 
-fn said(config: &IpamConfig) -> bool {
+fn said(config: &IPAMConfig) -> bool {
     !(config.subnet.is_empty() && config.range.is_empty() && config.gateway.is_empty())
 }
 
-fn pool(config: IpamConfig) -> Result<Pool> {
+fn pool(config: IPAMConfig) -> Result<Pool> {
     let prefix = |text: &str| text.parse::<Prefix>().map_err(|error| Error::invalid(error.to_string()));
     let given = |text: &str| -> Result<Option<IpAddr>> {
         if text.is_empty() {
@@ -152,49 +136,37 @@ fn pool(config: IpamConfig) -> Result<Pool> {
     })
 }
 
+/// What a container that is to be made asks of networks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct NetworkingConfig {
+    endpoints_config: Map<String, Value>,
+}
+
 /// Reads `NetworkingConfig` of a container that is to be made.
 ///
 /// # Errors
 /// Invalid argument that names the member.
 pub(crate) fn endpoints_asked(networking: Value) -> Result<BTreeMap<String, EndpointSettings>> {
-    let Value::Object(mut networking) = networking else { return Ok(BTreeMap::new()) };
-    endpoints_named(
-        "NetworkingConfig.EndpointsConfig",
-        networking.remove("EndpointsConfig").unwrap_or_default(),
-    )
+    let place = Place { structure: "network.NetworkingConfig", path: &["NetworkingConfig"] };
+    let networking: NetworkingConfig = json::read(place, networking)?;
+    endpoints_named(&["NetworkingConfig", "EndpointsConfig"], Value::Object(networking.endpoints_config))
 }
 
 /// Reads networks by their names, each with what a container asks for there.
 ///
 /// # Errors
-/// Invalid argument that names the member below `place`.
-pub(crate) fn endpoints_named(place: &str, asked: Value) -> Result<BTreeMap<String, EndpointSettings>> {
-    let endpoints = object(place, asked)?;
-    let one = |(name, value): (String, Value)| {
-        let members = object(&format!("{place}.{name}"), value)?;
-        Ok((name.clone(), settings(&format!("{place}.{name}"), members)?))
-    };
-    endpoints.into_iter().map(one).collect()
+/// Invalid argument that names the member below `path`.
+pub(crate) fn endpoints_named(
+    path: &'static [&'static str],
+    asked: Value,
+) -> Result<BTreeMap<String, EndpointSettings>> {
+    let endpoints: Map<String, Value> =
+        json::read(Place { structure: "network.NetworkingConfig", path }, asked)?;
+    endpoints.into_iter().map(|(name, value)| Ok((name, settings(path, value)?))).collect()
 }
 
-fn object(place: &str, value: Value) -> Result<Map<String, Value>> {
-    match value {
-        Value::Object(members) => Ok(members),
-        Value::Null => Ok(Map::new()),
-        _ => Err(Error::invalid(format!("invalid JSON: {place} is no object"))),
-    }
-}
-
-fn settings(name: &str, mut members: Map<String, Value>) -> Result<EndpointSettings> {
-    drop_nulls(&mut members);
-    SHOWN_ONLY.iter().for_each(|shown| drop(members.remove(*shown)));
-    read(name, Value::Object(members))
-}
-
-/// Reads a member of a body.
-///
-/// # Errors
-/// Invalid argument that names it.
-pub(crate) fn read<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|error| Error::invalid(format!("invalid JSON: {name}: {error}")))
+/// What a running container has is passed over: clients send back what they were shown.
+fn settings(path: &'static [&'static str], value: Value) -> Result<EndpointSettings> {
+    json::read(Place { structure: "network.EndpointSettings", path }, value)
 }
