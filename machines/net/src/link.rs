@@ -14,7 +14,7 @@ pub use children::{Child, Parent};
 use crate::netlink::{Failure, Message, Socket};
 use message::{
     ADDRESS_START, CREATE, EXCLUSIVE, LINK_START, REPLACE, UP, address, changed, link, loopback6,
-    new_address, new_route, peer_of, route, route_message, start,
+    new_address, new_route, old_address, peer_of, route, route_message, start,
 };
 
 const VETH_PEER: u16 = 1;
@@ -271,6 +271,17 @@ impl Links {
         match self.socket.request(&request) {
             Err(failure) if failure.errno == Errno::NODEV => Ok(()),
             done => done.map_err(told(format!("remove the link {}", link.0))),
+        }
+    }
+
+    /// Takes an address away from a link; that it is not there is no error.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn remove_address(&mut self, link: Index, old: Address) -> io::Result<()> {
+        match self.socket.request(&old_address(link, old)) {
+            Err(failure) if failure.errno == Errno::ADDRNOTAVAIL => Ok(()),
+            done => done.map_err(told(format!("take {} away from the link {}", old.address, link.0))),
         }
     }
 

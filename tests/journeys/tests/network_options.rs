@@ -189,6 +189,47 @@ fn settings_that_name_a_bridge_take_it_from_nobody() -> Result<()> {
     Ok(())
 }
 
+/// What an engine puts on a bridge that is not its own it takes off again, and nothing else.
+#[test]
+fn a_bridge_of_somebody_else_is_left_as_it_was() -> Result<()> {
+    let mut engine = engine()?;
+    for line in ["link add others type bridge", "address add 10.7.0.9/24 dev others", "link set others up"] {
+        ip(&engine, line)?;
+    }
+    let create = "network create --subnet 10.7.0.0/24 -o com.docker.network.bridge.name=others own";
+    let addresses = |engine: &Engine| -> Result<Vec<String>> {
+        let text = ip(engine, "-4 -o address show others")?;
+        let words = text.split_whitespace().filter(|word| word.starts_with("10."));
+        Ok(words.filter(|word| word.contains('/')).map(str::to_owned).collect())
+    };
+    for killed in [false, true] {
+        docker(&engine, create).ok();
+        docker(&engine, "run -d --init --name web --network own -p 127.0.0.1:8080:80 busybox sleep 600").ok();
+        ensure!(addresses(&engine)?.contains(&"10.7.0.1/24".to_owned()));
+        docker(&engine, "rm -f web").ok();
+        let noted = engine.scratch().join("run/bridges/others");
+        let text = std::fs::read_to_string(&noted)?;
+        ensure!(text == "10.7.0.1/24\nloopback", "{text}");
+        docker(&engine, "network rm own").ok();
+        if killed {
+            // As an engine leaves it that is killed when the network is off its records.
+            engine.kill()?;
+            ip(&engine, "address flush dev others")?;
+            ip(&engine, "address add 10.7.0.1/24 dev others")?;
+            ip(&engine, "address add 10.7.0.9/24 dev others")?;
+            std::fs::write(&noted, text)?;
+            engine.launch()?;
+            docker(&engine, "version").ok();
+        }
+        ensure!(addresses(&engine)? == ["10.7.0.9/24"], "{:?}", addresses(&engine)?);
+        ensure!(!noted.exists());
+        let switch = "/proc/sys/net/ipv4/conf/others/route_localnet";
+        let is_open = engine.in_network(|| std::fs::read_to_string(switch))?;
+        ensure!(killed || is_open.trim() == "0");
+    }
+    Ok(())
+}
+
 #[test]
 fn the_host_has_no_address_in_an_isolated_network_that_names_a_gateway() -> Result<()> {
     let engine = engine()?;

@@ -107,6 +107,15 @@ pub(super) fn new_address(link: Index, new: Address) -> Message {
     message
 }
 
+pub(super) fn old_address(link: Index, old: Address) -> Message {
+    let [i, j, k, l] = link.0.to_ne_bytes();
+    let mut message =
+        Message::new(libc::RTM_DELADDR, 0, &[family(old.address), old.prefix, 0, 0, i, j, k, l]);
+    let bytes = octets(old.address);
+    message.put(libc::IFA_LOCAL, &bytes).put(libc::IFA_ADDRESS, &bytes);
+    message
+}
+
 pub(super) fn new_route(route: &Route) -> Message {
     route_message(libc::RTM_NEWROUTE, CREATE | REPLACE, route)
 }

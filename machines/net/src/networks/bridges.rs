@@ -8,6 +8,7 @@ use dhow_model::network::Network;
 use dhow_model::ports::ShouldBe;
 
 use super::annex::{self, Annex, Names};
+use super::borrowed::Borrowed;
 use super::ipv6;
 use crate::link::{Address, Change, Index, Link, Links, Mac};
 
@@ -41,9 +42,9 @@ pub(super) fn mtu(network: &Network) -> Option<u32> {
 }
 
 /// Makes the bridge of a network, or completes one that is there.
-pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Result<()> {
+pub(super) fn make(links: &mut Links, network: &Network, mark: &str, borrowed: &Borrowed) -> io::Result<()> {
     let name = network.bridge();
-    let (bridge, own) = match links.find(&name)? {
+    let (bridge, others) = match links.find(&name)? {
         Some(bridge) if bridge.kind != "bridge" => {
             return Err(io::Error::other(format!("the link {name} is no bridge")));
         }
@@ -53,10 +54,10 @@ pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Resu
                 bridge.alias
             )));
         }
-        Some(bridge) => (bridge.index, bridge.alias == mark),
-        None => (links.add_bridge(&name, mac_of(network), mtu(network), mark)?, true),
+        Some(bridge) => (bridge.index, Some(bridge).filter(|bridge| bridge.alias != mark)),
+        None => (links.add_bridge(&name, mac_of(network), mtu(network), mark)?, None),
     };
-    if own {
+    if others.is_none() {
         ipv6::on_bridge(&name, network.ipv6)?;
     }
     let inhibited = |address: &IpAddr| {
@@ -69,13 +70,26 @@ pub(super) fn make(links: &mut Links, network: &Network, mark: &str) -> io::Resu
     if network.is_isolated(true) {
         links.change(bridge, &Change { names_itself: Some(false), ..Change::default() })?;
     }
-    links.configure(bridge, &gateways.collect::<Vec<_>>(), &[])
+    let gateways: Vec<Address> = gateways.collect();
+    if let Some(others) = others {
+        borrowed.note_addresses(links, &others, &gateways)?;
+    }
+    links.configure(bridge, &gateways, &[])
 }
 
 /// Lets what is for the host's loopback come back by a bridge, or no longer: only that of ports that are published there
 /// does, and only our rules keep all else away.
-pub(super) fn open_loopback(links: &mut Links, bridge: &str, open: Loopback) -> io::Result<()> {
-    let Some(bridge) = links.find(bridge)?.map(|bridge| bridge.index) else { return Ok(()) };
+pub(super) fn open_loopback(
+    links: &mut Links,
+    bridge: &str,
+    open: Loopback,
+    (mark, borrowed): (&str, &Borrowed),
+) -> io::Result<()> {
+    let Some(found) = links.find(bridge)? else { return Ok(()) };
+    if open.four && found.alias != mark {
+        borrowed.note_loopback(bridge)?;
+    }
+    let bridge = found.index;
     if open.four {
         links.change(bridge, &Change { loopback: Some(true), ..Change::default() })?;
     }
@@ -114,8 +128,16 @@ pub(super) fn remove(links: &mut Links, name: &str, mark: &str) -> io::Result<()
 
 /// Removes bridges and parents of ours that are of no network, and what hangs on them that is of no container. Answers which
 /// ends of connections are missing.
-pub(super) fn tidy(links: &mut Links, should_be: &ShouldBe, mark: &str) -> io::Result<Vec<String>> {
+pub(super) fn tidy(
+    links: &mut Links,
+    should_be: &ShouldBe,
+    mark: &str,
+    borrowed: &Borrowed,
+) -> io::Result<Vec<String>> {
     let known: BTreeSet<String> = should_be.known.iter().map(carrier).collect();
+    for bridge in borrowed.all()?.iter().filter(|bridge| !known.contains(*bridge)) {
+        borrowed.give_back(links, bridge)?;
+    }
     let wanted: BTreeSet<&String> = should_be.interfaces.iter().collect();
     let all = links.all()?;
     let ours = |link: &&Link| link.alias == mark;

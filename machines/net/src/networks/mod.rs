@@ -1,6 +1,7 @@
 //! Networks of containers on this host: the port of the engine's rules.
 
 mod annex;
+mod borrowed;
 mod bridges;
 mod claim;
 mod direct;
@@ -29,6 +30,7 @@ use crate::dns::{Listeners, Server};
 use crate::link::{Address, Change, Index, Links, Pair, Route};
 use crate::sandbox::Sandbox;
 use annex::{Annex, Known, Rooms, Shape};
+use borrowed::Borrowed;
 use bridges::Loopback;
 use claim::Claim;
 use forwarding::Forwarding;
@@ -48,6 +50,7 @@ pub struct HostNetworks {
     /// What links of ours are marked with: other engines may have theirs here.
     mark: String,
     links: Mutex<Option<Links>>,
+    borrowed: Borrowed,
     guard: Guard,
     forwarding: Forwarding,
     policy: HostPolicy,
@@ -65,6 +68,7 @@ impl HostNetworks {
         Self {
             mark: format!("{}{}", bridges::MARK, data_root.display()),
             links: Mutex::new(None),
+            borrowed: Borrowed::new(exec_root.join("bridges")),
             guard: Guard::new(table(data_root), policy),
             forwarding: Forwarding::new(exec_root.join("forwarding-was-off")),
             policy,
@@ -96,7 +100,7 @@ impl HostNetworks {
     /// The rules come before the bridge: nothing is ever open that should not be.
     fn set_up_bridge(&self, network: &Network) -> io::Result<()> {
         self.guard.add(network, &self.forwarding)?;
-        self.with_links(|links| bridges::make(links, network, &self.mark))?;
+        self.with_links(|links| bridges::make(links, network, &self.mark, &self.borrowed))?;
         // One that was made anew, or by another engine.
         self.open_loopback(&network.bridge(), Loopback::default())?;
         let forwarded = self.policy.forwarding && !network.internal;
@@ -122,7 +126,7 @@ impl HostNetworks {
             if (before.four && !open.four) || (before.six && !open.six) {
                 bridges::close_loopbacks(links, std::iter::once(bridge), &self.mark)?;
             }
-            bridges::open_loopback(links, bridge, open)
+            bridges::open_loopback(links, bridge, open, (&self.mark, &self.borrowed))
         })
     }
 
@@ -149,6 +153,7 @@ impl HostNetworks {
         self.rooms.forget(&name);
         let annexes = self.with_links(|links| {
             bridges::remove(links, &name, &self.mark)?;
+            self.borrowed.give_back(links, &name)?;
             let annexes = Annex::all(links, &name)?;
             annexes.iter().try_for_each(|annex| annex.remove(links))?;
             Ok(annexes)
@@ -300,7 +305,7 @@ impl Networks for HostNetworks {
 
     fn restore(&self, should_be: &ShouldBe) -> Result<Vec<String>> {
         let missing = self
-            .with_links(|links| bridges::tidy(links, should_be, &self.mark))
+            .with_links(|links| bridges::tidy(links, should_be, &self.mark, &self.borrowed))
             .map_err(failed("cannot remove links that nobody needs"))?;
         let bridges: Vec<String> = should_be.known.iter().map(Network::bridge).collect();
         let publishes = |bridge: &&str| {
