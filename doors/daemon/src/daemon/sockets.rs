@@ -21,8 +21,8 @@ use super::configuration::Access;
 
 /// The group that may use a socket of which nothing is said, where it exists.
 const GROUP: &str = "docker";
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 1024;
+/// Connections that wait to be accepted: what the kernel allows by itself (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
 const INSECURE: &str = "Binding to IP address without --tlsverify is insecure and gives root access on this machine to everyone who has access to your network.";
 const BROWSER: &str = "Binding to an IP address, even on localhost, can also give access to scripts run in a browser. Be safe out there!";
 

@@ -15,11 +15,12 @@ use rusqlite::Connection;
 
 use crate::error::{Context as _, Error, Kind, Result};
 
-/// The version that this program writes, in `PRAGMA user_version`.
-const VERSION: i32 = 2;
+/// The version that this program writes, in `PRAGMA user_version`. It grows with the tables, and with every change of a body
+/// that programs before it cannot read: they refuse the database then, and do not call its records damaged.
+const VERSION: i32 = 3;
 
 /// What brings a database from one version to the next.
-const STEPS: [&str; VERSION as usize] = [FIRST, SECOND];
+const STEPS: [&str; VERSION as usize] = [FIRST, SECOND, THIRD];
 
 const FIRST: &str = "
     CREATE TABLE image (
@@ -35,6 +36,9 @@ const FIRST: &str = "
 ";
 
 const SECOND: &str = "CREATE TABLE network (id TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;";
+
+/// Bodies of networks have fields that may be null.
+const THIRD: &str = "";
 
 /// Brings the tables to this program's version.
 pub(super) fn migrate(connection: &mut Connection) -> Result<()> {

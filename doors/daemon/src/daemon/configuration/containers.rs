@@ -112,6 +112,7 @@ fn servers(settings: &Settings) -> Result<()> {
 }
 
 fn check_ulimit(limit: &Ulimit) -> Result<()> {
+    ensure!(Ulimit::NAMES.contains(&limit.name.as_str()), "invalid ulimit type: {}", limit.name);
     let (soft, hard) = (limit.soft, limit.hard);
     ensure!(
         hard < 0 || (0..=hard).contains(&soft),
@@ -187,6 +188,17 @@ fn ulimit(text: &str) -> Result<Ulimit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_of_something_that_the_kernel_limits() {
+        let refused = |text| check_ulimit(&ulimit(text).unwrap()).unwrap_err().to_string();
+        assert_eq!(refused("files=1"), "invalid ulimit type: files");
+        assert_eq!(
+            refused("nofile=2:1"),
+            "ulimit soft limit must be less than or equal to hard limit: 2 > 1"
+        );
+        check_ulimit(&ulimit("nofile=1:2").unwrap()).unwrap();
+    }
 
     #[test]
     fn a_slice_is_below_those_that_it_is_named_after() {
