@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use dhow_testkit::process::Answer;
 use dhow_testkit::{Engine, process};
 
 /// Runs the stories of a script with docker-py.
@@ -72,6 +73,14 @@ pub fn without_ids(text: &str) -> String {
     let is_id = |word: &&str| word.len() >= 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
     let ids: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(is_id).collect();
     ids.into_iter().fold(text.to_owned(), |text, id| text.replace(id, "ID"))
+}
+
+/// Runs a command of both command lines on one engine, and says how they differ; our own name counts as docker's.
+#[must_use]
+pub fn difference(engine: &Engine, arguments: &[&str]) -> Option<String> {
+    let comparable = |answer: Answer| (answer.status, answer.stdout, answer.stderr.replace("dhow", "docker"));
+    let (theirs, ours) = (comparable(engine.docker(arguments)), comparable(engine.dhow(arguments)));
+    (theirs != ours).then(|| format!("{arguments:?}\n  docker {theirs:?}\n  dhow   {ours:?}\n"))
 }
 
 /// Tells that a judge is not there; in CI, where it must be, that is an error.

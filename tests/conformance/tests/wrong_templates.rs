@@ -6,9 +6,7 @@
 //! that is not there.
 
 use anyhow::Result;
-use dhow_conformance::{docker, engine};
-use dhow_testkit::Engine;
-use dhow_testkit::process::Answer;
+use dhow_conformance::{difference, docker, engine};
 
 /// Where a template is asked for: a listing whose template is tried first, one whose is not, and documents.
 const PLACES: &[&[&str]] = &[
@@ -269,18 +267,6 @@ const TEMPLATES: &[&str] = &[
     "{{.ID}}\n{{.ID",
 ];
 
-/// Our own name in the place of docker's.
-fn comparable(answer: &Answer) -> (i32, String, String) {
-    (answer.status, answer.stdout.clone(), answer.stderr.replace("dhow", "docker"))
-}
-
-fn difference(engine: &Engine, place: &[&str], template: &str) -> Option<String> {
-    let arguments = [place, &[template]].concat();
-    let (theirs, ours) = (engine.docker(&arguments), engine.dhow(&arguments));
-    let (theirs, ours) = (comparable(&theirs), comparable(&ours));
-    (theirs != ours).then(|| format!("{arguments:?}\n  docker {theirs:?}\n  dhow   {ours:?}\n"))
-}
-
 #[test]
 fn what_is_wrong_with_a_template_is_said_as_docker_says_it() -> Result<()> {
     if docker().is_none() {
@@ -291,7 +277,7 @@ fn what_is_wrong_with_a_template_is_said_as_docker_says_it() -> Result<()> {
     engine.docker(&["volume", "create", "kept"]).check()?;
     let tried = PLACES.iter().flat_map(|place| TEMPLATES.iter().map(move |template| (*place, *template)));
     let differences: Vec<String> =
-        tried.filter_map(|(place, template)| difference(&engine, place, template)).collect();
+        tried.filter_map(|(place, template)| difference(&engine, &[place, &[template]].concat())).collect();
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.concat());
     Ok(())
 }

@@ -58,7 +58,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         return session.print(&(in_full(usage)? + &logs(session)? + &layers(session)?));
     }
     if parsed.is_on("verbose") {
-        return session.print(&by_template(usage, format)?);
+        return by_template(session, usage, format);
     }
     let listing = match format {
         "" | "table" => {
@@ -74,17 +74,20 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
 }
 
 /// By a template over the rows of each kind: `{{range .Images}}{{.Repository}}{{end}}`.
-fn by_template(usage: Usage, format: &str) -> Result<String> {
+fn by_template(session: &Session, usage: Usage, format: &str) -> Result<()> {
     let source = format.strip_prefix("table").unwrap_or(format).trim_matches(' ');
-    if matches!(source, "json" | "{{json .}}") {
-        return as_json(usage);
+    if format == "json" || source == "{{json .}}" {
+        return session.print(&as_json(usage)?);
     }
     let source = source.replace("\\t", "\t").replace("\\n", "\n");
     let unreadable = |why| Error::said(format!("template parsing error: {why}"));
     let template = template::read(&source).map_err(unreadable)?;
     let rows: Json = serde_json::from_str(&as_json(usage)?).map_err(|why| Error::said(why.to_string()))?;
     let rows = values::typed(Some(&rows), "*formatter.diskUsageContext");
-    template::run_typed(&template, &rows).map_err(Error::said)
+    let mut text = String::new();
+    let shown = template::run_typed_into(&template, &rows, &mut text);
+    session.print(&text)?;
+    shown.map_err(Error::said)
 }
 
 /// Every row of every kind in one document.

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use dhow_api::client::Request;
 use serde_json::{Value as Json, json};
 
-use super::version::end_of_line;
 use super::{Arity, Command};
 use crate::error::Result;
 use crate::flags::{Parsed, STRING, flag};
@@ -42,7 +41,9 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     if let Some(fields) = document.as_object_mut() {
         fields.insert("ClientInfo".to_owned(), client_info(&context));
     }
-    session.print(&Shown::by(format)?.named(&document, "system.dockerInfo", "").inspect_err(end_of_line)?)
+    let (text, shown) = Shown::by(format)?.partly(&document, "system.dockerInfo", "");
+    session.print(&text)?;
+    shown
 }
 
 fn client_info(context: &str) -> Json {

@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::{Arity, Command};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flags::{Parsed, STRING, flag};
 use crate::format::inspected::Shown;
 use crate::format::tabwriter::Tabs;
 use crate::format::time;
 use crate::session::Session;
+
+/// Of docker's page, and of what templates have tabs in.
+const COLUMNS: Tabs = Tabs { minimum: 20, padding: 1 };
 
 pub(crate) const COMMAND: Command = Command {
     paths: &["version"],
@@ -64,9 +67,11 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         format => {
             let client = serde_json::to_value(&client).unwrap_or_default();
             let document = serde_json::json!({ "Client": client, "Server": server });
-            Shown::by_named(format, "version")?
-                .named(&document, "system.versionInfo", "version")
-                .inspect_err(end_of_line)?
+            let shown = Shown::by_named(format, "version")?;
+            let (text, shown) = shown.partly(&document, "system.versionInfo", "version");
+            session.print(&COLUMNS.align(&text))?;
+            shown?;
+            String::new()
         }
     };
     session.print(&text)?;
@@ -83,11 +88,6 @@ fn server(session: &Session) -> Result<Json> {
         }
     }
     Ok(server)
-}
-
-/// What was written so far is an empty line.
-pub(super) fn end_of_line(_: &Error) {
-    println!();
 }
 
 fn architecture() -> &'static str {
@@ -117,7 +117,7 @@ fn table(client: &ClientVersion, server: &Json) -> String {
             let _ = writeln!(text, "  {name}:\t{value}");
         }
     }
-    Tabs { minimum: 20, padding: 1 }.align(&text)
+    COLUMNS.align(&text)
 }
 
 fn platform_name(server: &Json) -> String {

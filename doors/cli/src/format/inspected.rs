@@ -28,20 +28,30 @@ impl Shown {
 
     /// As docker's `inspect` shows a document of a Go type: by its type, or, when that fails, as it is.
     pub(crate) fn inspected(&self, document: &Json, of: &str) -> Result<String> {
-        if let Ok(text) = template::run_typed(&self.0, &values::typed(Some(document), of)) {
-            return Ok(text + "\n");
-        }
-        let shown = template::run(&self.0, &values::untyped(document));
+        let shown = match template::run_typed(&self.0, &values::typed(Some(document), of)) {
+            // Docker has no other look at volumes.
+            Err(_) if of != "volume.Volume" => template::run(&self.0, &values::untyped(document)),
+            shown => shown,
+        };
         shown.map(|text| text + "\n").map_err(|why| Error::said(format!("template parsing error: {why}")))
     }
 
     /// By its type alone, in the words of a template that is named `name`.
     pub(crate) fn named(&self, document: &Json, of: &str, name: &str) -> Result<String> {
-        let shown = template::run_typed(&self.0, &values::typed(Some(document), of));
-        shown.map(|text| text + "\n").map_err(|words| {
+        let (text, shown) = self.partly(document, of, name);
+        shown.map(|()| text)
+    }
+
+    /// The same, and what is shown before something goes wrong.
+    pub(crate) fn partly(&self, document: &Json, of: &str, name: &str) -> (String, Result<()>) {
+        let mut text = String::new();
+        let shown = template::run_typed_into(&self.0, &values::typed(Some(document), of), &mut text);
+        text.push('\n');
+        let shown = shown.map_err(|words| {
             let words = words.replacen("template: ", &format!("template: {name}"), 1);
             Error::said(words.replacen("executing \"\"", &format!("executing \"{name}\""), 1))
-        })
+        });
+        (text, shown)
     }
 }
 

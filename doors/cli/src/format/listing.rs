@@ -76,18 +76,21 @@ impl Listing {
         self.source.contains(&format!(".{field}")) || self.source.replace(' ', "").contains("json.}}")
     }
 
+    /// The template as it was given, whose escapes mean nothing yet.
+    fn try_with(&self, headings: &impl Fields, nothing: &Value) -> Result<()> {
+        let given = Template::parse(&self.given);
+        let given = given.map_err(|why| Error::said(format!("failed to parse template: {why}")))?;
+        let tried = given.try_with(headings, nothing);
+        tried.map_err(|why| Error::said(format!("failed to execute template: {why}")))
+    }
+
     /// The whole text of a listing.
     pub(crate) fn show<R: Row>(&self, rows: impl IntoIterator<Item = R>) -> Result<String> {
-        let unreadable = if R::TRIED_FIRST { "failed to parse template" } else { "template parsing error" };
-        let template =
-            Template::parse(&self.source).map_err(|why| Error::said(format!("{unreadable}: {why}")))?;
         let failed = |why| Error::said(format!("template parsing error: {why}"));
         if R::TRIED_FIRST {
-            let as_given = Template::parse(&self.given).ok();
-            let nothing = Headings::<R>::nothing();
-            let tried = as_given.map_or(Ok(()), |given| given.try_with(&Headings::<R>::new(), &nothing));
-            tried.map_err(|why| Error::said(format!("failed to execute template: {why}")))?;
+            self.try_with(&Headings::<R>::new(), &Headings::<R>::nothing())?;
         }
+        let template = Template::parse(&self.source).map_err(failed)?;
         let mut text = String::new();
         for row in rows {
             text.push_str(&template.render(&Answers(&row)).map_err(failed)?);
@@ -96,7 +99,7 @@ impl Listing {
         if !self.is_table {
             return Ok(text);
         }
-        let header = template.render_header(&Headings::<R>::new()).map_err(failed)?;
+        let header = template.render_header(&Headings::<R>::new());
         Ok(LISTING.align(&format!("{header}\n{text}")))
     }
 }
@@ -141,7 +144,7 @@ impl<R: Row> Fields for Answers<'_, R> {
     fn document(&self) -> Json {
         let mut document = self.plain_document();
         if let (Some(fields), Some(labels)) = (document.as_object_mut(), self.0.labels()) {
-            fields.insert("__labels".to_owned(), labels);
+            fields.insert(values::LABELS.to_owned(), labels);
         }
         document
     }

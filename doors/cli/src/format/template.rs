@@ -70,21 +70,23 @@ impl Template {
     }
 
     /// Renders the header of a table: fields are headings, functions leave their argument alone.
-    pub(crate) fn render_header(&self, headings: &impl Fields) -> Result<String, String> {
+    pub(crate) fn render_header(&self, headings: &impl Fields) -> String {
         match self {
             Template::Plain(segments) => {
                 let texts = segments.iter().map(|segment| match segment {
                     Segment::Text(text) => text.clone(),
-                    Segment::Field { path, .. } if path.is_empty() => String::new(),
+                    Segment::Field { path, json: true, .. } if path.is_empty() => String::new(),
                     Segment::Field { path, .. } => {
-                        headings.lookup(path).map_or_else(|_| String::new(), |it| printed(&it))
+                        headings.lookup(path).map_or_else(|_| "<no value>".to_owned(), |it| printed(&it))
                     }
                 });
-                Ok(texts.collect())
+                texts.collect()
             }
             Template::Full(tree) => {
-                let headings = values::untyped(&headings.document());
-                tree.run(header_functions(), &headings).map_err(execution_words)
+                let (headings, mut out) = (values::untyped(&headings.document()), String::new());
+                // Docker, too, shows as much of a header as can be made.
+                let _ = tree.run(header_functions(), &headings, &mut out);
+                out
             }
         }
     }
@@ -97,12 +99,19 @@ pub(crate) fn read(source: &str) -> Result<Tree, String> {
 
 /// Runs a template; a map must have the keys that it is asked for.
 pub(crate) fn run(tree: &Tree, value: &Value) -> Result<String, String> {
-    tree.run(functions(true), value).map_err(execution_words)
+    let mut out = String::new();
+    tree.run(functions(true), value, &mut out).map(|()| out).map_err(execution_words)
 }
 
 /// The same, but what a map does not have is `<no value>`, and what a struct does not have an error.
 pub(crate) fn run_typed(tree: &Tree, value: &Value) -> Result<String, String> {
-    tree.run(functions(false), value).map_err(execution_words)
+    let mut out = String::new();
+    run_typed_into(tree, value, &mut out).map(|()| out)
+}
+
+/// The same, and what was shown before something went wrong is there.
+pub(crate) fn run_typed_into(tree: &Tree, value: &Value, out: &mut String) -> Result<(), String> {
+    tree.run(functions(false), value, out).map_err(execution_words)
 }
 
 fn execution_words(error: TemplateError) -> String {

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use gotmpl::Value;
 
-use super::values;
+use super::{printing, values};
 
 /// The functions of this file by name; each says what is wrong.
 pub(super) type Builtin = fn(&[Value]) -> Result<Value, String>;
@@ -45,8 +45,13 @@ fn one(value: &Value, key: &Value) -> Result<Value, String> {
             Value::Nil => Err("value is nil; should be of type string".into()),
             other => Err(format!("value has type {}; should be string", values::type_in_go(other))),
         },
-        other => Err(format!("can't index item of type {}", values::type_in_go(other))),
+        other => Err(format!("can't index item of type {}", pointed(other))),
     }
+}
+
+/// The type of a value, or of what it points to.
+fn pointed(value: &Value) -> String {
+    values::type_in_go(value).trim_start_matches('*').to_owned()
 }
 
 /// Go lets the length itself pass, and finds out later.
@@ -92,10 +97,13 @@ fn len(given: &[Value]) -> Result<Value, String> {
         None | Some(Value::Nil) => {
             return Err("reflect: call of reflect.Value.Type on zero Value".into());
         }
+        Some(value) if values::is_missing(value) => {
+            return Err("reflect: call of reflect.Value.Type on zero Value".into());
+        }
         Some(Value::String(text)) => text.len(),
         Some(Value::List(items)) => items.len(),
         Some(map @ Value::Map(entries)) if values::shape(map).is_none() => entries.len(),
-        Some(other) => return Err(format!("len of type {}", values::type_in_go(other))),
+        Some(other) => return Err(format!("len of type {}", pointed(other))),
     };
     Ok(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
 }
@@ -109,6 +117,12 @@ fn equal(given: &[Value]) -> Result<bool, String> {
     comparable(first)?;
     for other in others {
         comparable(other)?;
+        if let (Value::Map(first), Value::Map(other)) = (first, other) {
+            match std::sync::Arc::ptr_eq(first, other) {
+                true => return Ok(true),
+                false => continue,
+            }
+        }
         let nothing = [first, other].map(|value| values::is_missing(value) || matches!(value, Value::Nil));
         match nothing {
             [true, true] => return Ok(true),
@@ -121,8 +135,11 @@ fn equal(given: &[Value]) -> Result<bool, String> {
 
 fn comparable(value: &Value) -> Result<(), String> {
     match value {
+        // What is held by a pointer is the same or another.
+        Value::Map(_) if values::shape(value).is_some_and(|of| of.starts_with('*')) => Ok(()),
         Value::List(_) | Value::Map(_) if !values::is_missing(value) => {
-            Err(format!("non-comparable type {}: {}", values::print(value), values::type_in_go(value)))
+            let seen = printing::by_verb('s', value);
+            Err(format!("non-comparable type {seen}: {}", values::type_in_go(value)))
         }
         _ => Ok(()),
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use gotmpl::{FuncMap, TemplateError, Value};
 
 use super::builtins::BUILTINS;
-use super::tree::{CALLED, FAIL, FIELD, FLAT, ITEMS, PRINT, TOLD, TYPED};
-use super::values;
+use super::printing;
+use super::tree::{CALLABLE, FAIL, FIELD, ITEMS, LABEL, NOTHING, PRINT, TOLD, TYPED, WITHIN};
+use super::values::{self, LABELS};
 
 /// Docker's `.Label "key"` is a method of rows.
-const LABEL: &str = "Label";
+const METHOD: &str = "Label";
 pub(crate) const LABEL_WITHOUT_KEY: &str = "wrong number of args for Label: want 1 got 0";
 /// Blanks that one `pad` makes.
 const MOST_BLANKS: i64 = 1 << 16;
@@ -20,43 +21,41 @@ type Function = fn(&[Value]) -> Result<Value, TemplateError>;
 pub(crate) fn functions(strict: bool) -> FuncMap {
     let mut functions = table(&[
         (PRINT, |given| Ok(text(values::print(argument(given, 0)?)))),
-        (FLAT, |given| Ok(flat(argument(given, 0)?))),
+        (NOTHING, |_| Ok(values::no_value())),
+        (LABEL, label),
+        ("\0sprint", |given| Ok(text(printing::print(given)))),
+        ("\0shown", |given| Ok(text(printing::shown(given)))),
+        ("\0sprintln", |given| Ok(text(printing::println(given)))),
+        ("\0sprintf", |given| {
+            let rest = given.get(1..).unwrap_or_default();
+            Ok(text(printing::printf(&string(given, 0)?, rest)))
+        }),
         (ITEMS, items),
         (TYPED, typed),
         (FAIL, |given| Err(TemplateError::Exec(string(given, 0)?))),
         ("\0call", |given| {
             let why = match argument(given, 2)? {
+                value if values::is_missing(value) => "call of nil".to_owned(),
                 Value::Nil => "call of nil".to_owned(),
                 other => format!("non-function {} of type {}", string(given, 1)?, values::type_in_go(other)),
             };
             Err(calling("call", given, &why))
         }),
         ("json", |given| Ok(text(values::to_json(argument(given, 0)?)))),
-        ("split", |given| {
-            let (words, separator) = (string(given, 0)?, string(given, 1)?);
-            Ok(Value::List(words.split(&*separator).map(|part| text(part.to_owned())).collect()))
-        }),
+        ("split", |given| Ok(Value::List(split(&string(given, 0)?, &string(given, 1)?).into()))),
         ("join", join),
         ("title", |given| Ok(text(title(&string(given, 0)?)))),
-        ("lower", |given| Ok(text(string(given, 0)?.to_lowercase()))),
-        ("upper", |given| Ok(text(string(given, 0)?.to_uppercase()))),
+        ("lower", |given| {
+            Ok(text(cased(&string(given, 0)?, |letter| single(letter, letter.to_lowercase()))))
+        }),
+        ("upper", |given| {
+            Ok(text(cased(&string(given, 0)?, |letter| single(letter, letter.to_uppercase()))))
+        }),
         ("\0pad", |given| pad(given, &given[1..])),
         ("\0truncate", |given| truncate(given, &given[1..])),
         // For who asks whether there are such.
         ("pad", |given| pad(given, given)),
         ("truncate", |given| truncate(given, given)),
-        ("label", |given| {
-            let row = argument(given, 0)?;
-            let has_labels = row.field("__labels").is_some() || values::field(row, "Labels", true).is_ok();
-            if !values::is_row(row) || !has_labels {
-                return Err(at(given, 2, &uncallable(row, LABEL, true, "1")));
-            }
-            let labels = argument(given, 0)?.field("__labels");
-            Ok(labels
-                .and_then(|map| map.field(&string(given, 1).ok()?))
-                .cloned()
-                .unwrap_or_else(|| text(String::new())))
-        }),
     ]);
     for (name, builtin) in BUILTINS {
         let told = move |given: &[Value]| {
@@ -64,27 +63,29 @@ pub(crate) fn functions(strict: bool) -> FuncMap {
         };
         functions.insert(format!("{TOLD}{name}"), Arc::new(told));
     }
-    functions.insert(FIELD.into(), Arc::new(move |given: &[Value]| field(given, strict)));
-    functions.insert(CALLED.into(), Arc::new(move |given: &[Value]| called(given, strict)));
+    functions.insert(FIELD.into(), Arc::new(move |given: &[Value]| field(given, strict, false)));
+    functions.insert(WITHIN.into(), Arc::new(move |given: &[Value]| field(given, strict, true)));
+    functions.insert(CALLABLE.into(), Arc::new(move |given: &[Value]| callable(given, strict)));
     functions
 }
 
-/// In the header of a table every function leaves its first argument alone.
+/// In the header of a table functions leave their first argument alone, and nothing is wrong with a heading.
 pub(crate) fn header_functions() -> FuncMap {
     let same: Function = |given| argument(given, 0).cloned();
-    let docker_s = ["json", "split", "join", "title", "lower", "upper", "pad", "truncate"];
-    let mut all = functions(true);
+    let docker_s = ["json", "split", "join", "title", "lower", "upper", "truncate"];
+    let mut all = functions(false);
     all.extend(table(&docker_s.map(|name| (name, same))));
-    // They are told where they are called, before what they are given.
-    let same_told: Function = |given| argument(given, 1).cloned();
-    all.extend(table(&["\0pad", "\0truncate"].map(|name| (name, same_told))));
-    all.extend(table(&[(TYPED, |given| argument(given, 2).cloned())]));
-    let label: Function = |given| {
-        let key = string(given, 1)?;
-        let last = key.rsplit('.').next().unwrap_or_default();
-        Ok(text(last.replace(['-', '_'], " ")))
-    };
-    all.insert("label".into(), Arc::new(label));
+    all.extend(table(&[
+        // It is told where it is called, before what it is given.
+        ("\0truncate", |given| argument(given, 1).cloned()),
+        (TYPED, |given| argument(given, 2).cloned()),
+        (CALLABLE, |given| argument(given, 0).cloned()),
+        (LABEL, |given| {
+            let key = string(given, 2)?;
+            let last = key.rsplit('.').next().unwrap_or_default();
+            Ok(text(last.replace(['-', '_'], " ")))
+        }),
+    ]));
     all
 }
 
@@ -100,29 +101,54 @@ fn table(functions: &[(&str, Function)]) -> FuncMap {
 }
 
 /// `\0field VALUE WHERE NAME…`
-fn field(given: &[Value], strict: bool) -> Result<Value, TemplateError> {
-    walk(argument(given, 0)?, given.get(2..).unwrap_or_default(), strict).map_err(|why| at(given, 1, &why))
+fn field(given: &[Value], strict: bool, within: bool) -> Result<Value, TemplateError> {
+    let (value, names) = (argument(given, 0)?, given.get(2..).unwrap_or_default());
+    // What is wrong with a plain value is told by its type, with what is in a document that is read as it is by none.
+    let plain = !within && !matches!(value, Value::Map(_) | Value::Nil) && !values::is_missing(value);
+    let Some(name) = names.first().filter(|_| strict && plain) else {
+        return walk(value, names, strict).map_err(|why| at(given, 1, &why));
+    };
+    let (name, of) = (name.as_str().unwrap_or_default(), values::type_in_go(value));
+    Err(at(given, 1, &format!("can't evaluate field {name} in type {of}")))
 }
 
 fn walk(value: &Value, names: &[Value], strict: bool) -> Result<Value, String> {
     names.iter().try_fold(value.clone(), |value, name| {
         let name = name.as_str().unwrap_or_default();
-        if name == LABEL && values::is_row(&value) && values::field(&value, "Labels", strict).is_ok() {
+        if name == METHOD && has_labels(&value) {
             return Err(LABEL_WITHOUT_KEY.to_owned());
         }
         values::field(&value, name, strict)
     })
 }
 
-/// `\0called VALUE WHERE NAMES COUNT`: rows have methods, documents have fields.
-fn called(given: &[Value], strict: bool) -> Result<Value, TemplateError> {
-    let names = string(given, 2)?;
+fn has_labels(row: &Value) -> bool {
+    values::is_row(row) && (row.field(LABELS).is_some() || values::field(row, "Labels", true).is_ok())
+}
+
+/// `\0callable VALUE WHERE NAMES COUNT MISFIT`: whose `Label` is called; nothing else can be.
+fn callable(given: &[Value], strict: bool) -> Result<Value, TemplateError> {
+    let (names, count, misfit) = (string(given, 2)?, string(given, 3)?, string(given, 4)?);
     let (before, last) = names.rsplit_once('.').unwrap_or(("", &names));
     let before = before.split('.').filter(|name| !name.is_empty());
     let before: Vec<Value> = before.map(|name| text(name.to_owned())).collect();
     let owner = walk(argument(given, 0)?, &before, strict).map_err(|why| at(given, 1, &why))?;
-    let why = uncallable(&owner, last, strict, &string(given, 3)?);
-    Err(at(given, 1, &why))
+    match last == METHOD && has_labels(&owner) {
+        false => Err(at(given, 1, &uncallable(&owner, last, strict, &count))),
+        true if count != "1" => {
+            Err(at(given, 1, &format!("wrong number of args for {METHOD}: want 1 got {count}")))
+        }
+        true if !misfit.is_empty() => Err(TemplateError::Exec(misfit)),
+        true => Ok(owner),
+    }
+}
+
+/// `\0label ROW WHERE KEY`
+fn label(given: &[Value]) -> Result<Value, TemplateError> {
+    let key = typed(&[text("string".to_owned()), argument(given, 1)?.clone(), argument(given, 2)?.clone()])?;
+    let labels = argument(given, 0)?.field(LABELS);
+    let found = labels.and_then(|labels| labels.field(key.as_str()?));
+    Ok(found.cloned().unwrap_or_else(|| text(String::new())))
 }
 
 /// Why a field cannot be given so many arguments: a row's are methods without any, a struct's and a map's are none.
@@ -131,7 +157,9 @@ fn uncallable(owner: &Value, name: &str, strict: bool, count: &str) -> String {
         (true, _, Ok(_)) => format!("wrong number of args for {name}: want 0 got {count}"),
         (false, Some(_), Ok(_)) => format!("{name} has arguments but cannot be invoked as function"),
         (_, Some(_), Err(why)) => why,
-        _ => format!("{name} is not a method but has arguments"),
+        _ if matches!(owner, Value::Map(_)) => format!("{name} is not a method but has arguments"),
+        (_, _, Err(why)) => why,
+        _ => format!("can't evaluate field {name} in type {}", values::type_in_go(owner)),
     }
 }
 
@@ -167,10 +195,15 @@ fn calling(name: &str, given: &[Value], why: &str) -> TemplateError {
     at(given, 0, &format!("error calling {name}: {why}"))
 }
 
-/// `\0items WHERE VALUE`: what can be ranged over, which Go's structs, texts and truths cannot.
+/// `\0items WHERE VARIABLES VALUE`: what can be ranged over, which Go's structs, texts and truths cannot.
 fn items(given: &[Value]) -> Result<Value, TemplateError> {
-    let value = argument(given, 1)?;
+    let value = argument(given, 2)?;
     match value {
+        Value::Int(_) | Value::Uint(_) if argument(given, 1)?.as_int() > Some(1) => Err(at(
+            given,
+            0,
+            &format!("can't use {} to iterate over more than one variable", values::print(value)),
+        )),
         Value::String(_) | Value::Bool(_) | Value::Float(_) => {
             Err(at(given, 0, &format!("range can't iterate over {}", values::print(value))))
         }
@@ -201,15 +234,28 @@ fn truncate(told: &[Value], given: &[Value]) -> Result<Value, TemplateError> {
         let why = format!("runtime error: slice bounds out of range [:{length}]");
         return Err(calling("truncate", told, &why));
     };
-    let end = words.char_indices().nth(length).map_or(words.len(), |(end, _)| end);
-    Ok(text(words[..end].to_owned()))
+    // Go cuts between bytes; what is left of a character is lost here.
+    let kept = &words.as_bytes()[..length.min(words.len())];
+    Ok(text(String::from_utf8_lossy(kept).into_owned()))
 }
 
-/// Lists and maps as Go prints them; all else as it is.
-fn flat(value: &Value) -> Value {
-    match value {
-        Value::List(_) | Value::Map(_) => text(values::print(value)),
-        plain => plain.clone(),
+/// Between the characters where there is nothing to split at.
+fn split(words: &str, separator: &str) -> Vec<Value> {
+    if separator.is_empty() {
+        return words.chars().map(|letter| text(letter.to_string())).collect();
+    }
+    words.split(separator).map(|part| text(part.to_owned())).collect()
+}
+
+/// Letters one by one, as Go does it: none becomes two.
+fn cased(words: &str, change: impl Fn(char) -> char) -> String {
+    words.chars().map(change).collect()
+}
+
+fn single(letter: char, mut changed: impl Iterator<Item = char>) -> char {
+    match (changed.next(), changed.next()) {
+        (Some(changed), None) => changed,
+        _ => letter,
     }
 }
 
@@ -230,7 +276,10 @@ fn title(words: &str) -> String {
         } else {
             out.push(character);
         }
-        begins = !character.is_alphanumeric() && character != '_' && character != '\'';
+        begins = match character.is_ascii() {
+            true => !character.is_ascii_alphanumeric() && character != '_',
+            false => character.is_whitespace(),
+        };
     }
     out
 }

@@ -287,6 +287,18 @@ impl Lexer<'_> {
     }
 
     fn number(&mut self, start: usize) -> Step {
+        let mut good = self.one_number();
+        if good && self.peek().is_some_and(|sign| matches!(sign, '+' | '-')) {
+            // `1+2i` is one number; nothing else goes on with a sign.
+            good = self.one_number() && self.source[..self.at].ends_with('i');
+        }
+        match good {
+            true => self.emit(Kind::Number, start),
+            false => Err(format!("bad number syntax: {:?}", &self.source[start..self.at])),
+        }
+    }
+
+    fn one_number(&mut self) -> bool {
         self.accept("+-");
         let (mut digits, mut exponent) = ("0123456789_", "eE");
         if self.accept("0") {
@@ -307,11 +319,11 @@ impl Lexer<'_> {
             self.run("0123456789_");
         }
         self.accept("i");
-        if self.peek().is_some_and(is_alphanumeric) {
+        let goes_on = self.peek().is_some_and(is_alphanumeric);
+        if goes_on {
             self.next();
-            return Err(format!("bad number syntax: {:?}", &self.source[start..self.at]));
         }
-        self.emit(Kind::Number, start)
+        !goes_on
     }
 }
 

@@ -5,6 +5,8 @@
 pub(super) enum Number {
     Int(i64),
     Float(f64),
+    /// One without a sign that Go has, and no `int` can be.
+    TooGreat,
 }
 
 /// Reads a number or a character constant.
@@ -34,11 +36,25 @@ pub(super) fn number(text: &str) -> Result<Number, String> {
     if let Some(integer) = integer {
         return Ok(Number::Int(integer));
     }
+    if unsigned(sign, &lower) {
+        return Ok(Number::TooGreat);
+    }
     let is_decimal = digits.starts_with(|first: char| first.is_ascii_digit() || first == '.');
     match plain.parse::<f64>() {
         Ok(float) if is_decimal && text.contains(['.', 'e', 'E']) => Ok(Number::Float(float)),
         Ok(_) if is_decimal && !digits.starts_with('0') => Err(format!("integer overflow: {text:?}")),
         _ => Err(format!("illegal number syntax: {text:?}")),
+    }
+}
+
+/// Whether it is a whole number that 64 bits without a sign can hold.
+fn unsigned(sign: &str, digits: &str) -> bool {
+    let read = |digits: &str, base| sign.is_empty() && u64::from_str_radix(digits, base).is_ok();
+    match digits.get(..2) {
+        Some("0x") => read(&digits[2..], 16),
+        Some("0o") => read(&digits[2..], 8),
+        Some("0b") => read(&digits[2..], 2),
+        _ => read(digits, 10),
     }
 }
 
@@ -57,13 +73,33 @@ pub(super) fn unquoted(text: &str) -> Option<String> {
         return Some(raw.strip_suffix('`')?.replace('\r', ""));
     }
     let mut rest = text.strip_prefix('"')?.strip_suffix('"')?;
-    let mut meant = String::with_capacity(rest.len());
+    let mut meant = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
-        let (letter, tail) = unescaped(rest, '"')?;
-        meant.push(letter);
-        rest = tail;
+        match byte(rest) {
+            Some((byte, tail)) => {
+                meant.push(byte);
+                rest = tail;
+            }
+            None => {
+                let (letter, tail) = unescaped(rest, '"')?;
+                meant.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = tail;
+            }
+        }
     }
-    Some(meant)
+    // Texts here are of characters: bytes that are none are lost, as on every terminal.
+    Some(String::from_utf8_lossy(&meant).into_owned())
+}
+
+/// `\xff` and `\377` are bytes, which only together may be a character.
+fn byte(text: &str) -> Option<(u8, &str)> {
+    let rest = text.strip_prefix('\\')?;
+    let (digits, base, tail) = match rest.as_bytes().first()? {
+        b'x' => (rest.get(1..3)?, 16, rest.get(3..)?),
+        b'0'..=b'7' => (rest.get(..3)?, 8, rest.get(3..)?),
+        _ => return None,
+    };
+    Some((u8::from_str_radix(digits, base).ok()?, tail))
 }
 
 /// The first character of a quoted text, and what follows it.
@@ -87,7 +123,7 @@ fn unescaped(text: &str, quote: char) -> Option<(char, &str)> {
         'x' => return coded(letters.as_str(), 2, 16),
         'u' => return coded(letters.as_str(), 4, 16),
         'U' => return coded(letters.as_str(), 8, 16),
-        '0'..='7' => return coded(&text[1..], 3, 8),
+        '0'..='7' => return coded(&text[1..], 3, 8).filter(|(letter, _)| u32::from(*letter) < 256),
         _ => return None,
     };
     Some((plain, letters.as_str()))
@@ -109,6 +145,9 @@ mod tests {
         for (text, meant) in [
             ("\"a\\tb\\\"\\x41\\u00e9\\101\"", Some("a\tb\"A\u{e9}A")),
             ("`a\\n`", Some("a\\n")),
+            ("\"\\xc3\\xa9\\303\\251\"", Some("\u{e9}\u{e9}")),
+            ("\"\\xff\"", Some("\u{fffd}")),
+            ("\"\\400\"", None),
             ("\"\\q\"", None),
             ("\"\\x4\"", None),
         ] {
@@ -123,6 +162,8 @@ mod tests {
             (".5", Ok(Number::Float(0.5))),
             ("'a'", Ok(Number::Int(97))),
             ("'\\n'", Ok(Number::Int(10))),
+            ("9223372036854775808", Ok(Number::TooGreat)),
+            ("0xFFFFFFFFFFFFFFFF", Ok(Number::TooGreat)),
             ("''", Err("invalid syntax")),
             ("'ab'", Err("malformed character constant: 'ab'")),
             ("-", Err("illegal number syntax: \"-\"")),

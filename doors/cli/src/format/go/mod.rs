@@ -4,7 +4,7 @@
 //!
 //! A template is taken apart by [`lex`], read by [`grammar`] (with [`literals`]) into [`nodes`], and by [`tree`] made one that asks for
 //! fields, prints and fails by those types; [`signatures`] says what its functions take, [`functions`] and [`builtins`] are
-//! what they do.
+//! what they do, and [`printing`] is how values are written.
 
 mod builtins;
 pub(crate) mod functions;
@@ -12,6 +12,7 @@ mod grammar;
 mod lex;
 mod literals;
 mod nodes;
+mod printing;
 pub(crate) mod shapes;
 mod signatures;
 pub(crate) mod tree;

@@ -70,6 +70,8 @@ pub(super) enum Value {
     Field(Vec<String>),
     /// Its name, with the sign, and fields of it.
     Variable(Vec<String>),
+    /// A variable that is there for the reader alone: it gets its value from what it stands in.
+    Undefined(String),
     Pipe(Pipe),
     /// Fields of what is none of those.
     Chain(Box<Operand>, Vec<String>),
@@ -103,7 +105,10 @@ impl fmt::Display for Value {
             Value::Dot => f.write_str("."),
             Value::Nil => f.write_str("nil"),
             Value::Bool(value) => write!(f, "{value}"),
-            Value::Number(text, _) | Value::Text(text, _) | Value::Identifier(text) => f.write_str(text),
+            Value::Number(text, _)
+            | Value::Text(text, _)
+            | Value::Identifier(text)
+            | Value::Undefined(text) => f.write_str(text),
             Value::Field(names) => write!(f, ".{}", names.join(".")),
             Value::Variable(names) => f.write_str(&names.join(".")),
             Value::Pipe(pipe) => write!(f, "({pipe})"),

@@ -1,5 +1,6 @@
 //! What the functions of templates take: how many arguments, and of which types.
 
+use super::literals::Number;
 use super::nodes::Value;
 
 /// Functions of the language itself.
@@ -23,7 +24,6 @@ pub(super) struct Signature {
     types: &'static [Type],
     /// More of the last type may come.
     open: bool,
-    makes_text: bool,
 }
 
 const SIGNATURES: &[(&[&str], Signature)] = &[
@@ -35,21 +35,16 @@ const SIGNATURES: &[(&[&str], Signature)] = &[
     (&["join"], exactly(&[Type::Texts, Type::Text])),
     (&["pad"], exactly(&[Type::Text, Type::Integer, Type::Integer])),
     (&["truncate"], exactly(&[Type::Text, Type::Integer])),
-    (&["printf"], texts(&[Type::Text])),
-    (&["print", "println", "html", "js", "urlquery"], texts(&[])),
+    (&["printf"], open(&[Type::Text])),
+    (&["print", "println", "html", "js", "urlquery"], open(&[])),
 ];
 
 const fn exactly(types: &'static [Type]) -> Signature {
-    Signature { types, open: false, makes_text: false }
+    Signature { types, open: false }
 }
 
 const fn open(types: &'static [Type]) -> Signature {
-    Signature { types, open: true, makes_text: false }
-}
-
-/// Such as make texts of whatever they are given.
-const fn texts(types: &'static [Type]) -> Signature {
-    Signature { types, open: true, makes_text: true }
+    Signature { types, open: true }
 }
 
 /// What a function takes, if it is known.
@@ -83,10 +78,6 @@ impl Signature {
     pub(super) fn type_at(&self, at: usize) -> Option<Type> {
         self.types.get(at).copied()
     }
-
-    pub(super) fn makes_text(&self) -> bool {
-        self.makes_text
-    }
 }
 
 impl Type {
@@ -115,6 +106,7 @@ impl Type {
         let fits = match constant {
             Value::Nil => return Some(format!("cannot assign nil to {}", self.name())),
             Value::Text(..) => self == Type::Text,
+            Value::Number(_, Number::Float(_)) => false,
             Value::Number(..) => self == Type::Integer,
             Value::Bool(_) => false,
             _ => true,

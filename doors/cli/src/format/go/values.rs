@@ -4,19 +4,21 @@
 //! its Go name and its JSON; a nil slice, a nil map and a missing entry are known by their address.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
 use dhow_model::duration;
 use gotmpl::Value;
 use serde_json::Value as Json;
 
+use super::printing::{self, Style};
 use super::shapes::{Member, members};
 use crate::format::value::to_template;
 
 const SHAPE: &str = "\0shape";
 const JSON: &str = "\0json";
 const ROW: &str = "\0row";
+/// The labels of a row.
+pub(crate) const LABELS: &str = "__labels";
 
 type Map = Arc<BTreeMap<Arc<str>, Value>>;
 
@@ -180,7 +182,9 @@ pub(crate) fn entry(map: &Value, key: &str) -> Value {
     match entries.get(key) {
         Some(found) => found.clone(),
         None if is_map_of_texts(entries) => text(""),
-        None if entries.values().any(|it| matches!(it, Value::List(_))) => Value::List(Arc::clone(&NIL_LIST)),
+        None if !entries.is_empty() && entries.values().all(|it| matches!(it, Value::List(_))) => {
+            Value::List(Arc::clone(&NIL_LIST))
+        }
         None => no_value(),
     }
 }
@@ -207,74 +211,87 @@ pub(crate) fn is_row(value: &Value) -> bool {
 
 fn is_map_of_texts(entries: &Map) -> bool {
     let known = Arc::ptr_eq(entries, &NIL_TEXTS) || Arc::ptr_eq(entries, &NO_TEXTS);
-    known || entries.values().any(|value| matches!(value, Value::String(_)))
+    known || (!entries.is_empty() && entries.values().all(|value| matches!(value, Value::String(_))))
 }
 
 /// The Go type of a value.
-pub(crate) fn type_in_go(value: &Value) -> &str {
-    match value {
+pub(crate) fn type_in_go(value: &Value) -> String {
+    let plain = match value {
         Value::Int(_) => "int",
         Value::Uint(_) => "uint64",
         Value::Float(_) => "float64",
-        Value::List(_) => "[]interface {}",
         Value::Bool(_) => "bool",
         Value::String(_) => "string",
-        Value::Map(_) => shape(value).unwrap_or("map[string]interface {}"),
+        Value::List(items) => return format!("[]{}", type_of_all(items.iter(), false)),
+        Value::Map(entries) => match shape(value) {
+            Some(shape) => shape,
+            None => return format!("map[string]{}", type_of_all(entries.values(), is_map_of_texts(entries))),
+        },
         _ => "interface {}",
+    };
+    plain.to_owned()
+}
+
+/// The type of what is in a list or a map, where all is of one.
+fn type_of_all<'a>(items: impl Iterator<Item = &'a Value>, texts: bool) -> String {
+    let mut types = items.map(type_in_go);
+    match types.next() {
+        Some(first) if types.all(|other| other == first) => first,
+        None if texts => "string".to_owned(),
+        _ => "interface {}".to_owned(),
     }
 }
 
 /// A value as Go prints it. Where Go prints the address of a struct within another, its content stands.
 pub(crate) fn print(value: &Value) -> String {
-    let mut out = String::new();
-    if matches!(value, Value::List(items) if Arc::ptr_eq(items, &NO_VALUE)) {
-        return "<no value>".to_owned();
-    }
-    write(value, &mut out);
-    out
+    if is_missing(value) { "<no value>".to_owned() } else { printing::by_verb('v', value) }
 }
 
-fn write(value: &Value, out: &mut String) {
-    match (value, shape(value)) {
-        (Value::Map(fields), Some(shape)) => write_struct(fields, shape, out),
-        (Value::Map(entries), None) => {
-            out.push_str("map[");
-            for (at, (key, value)) in entries.iter().enumerate() {
-                out.push_str(if at > 0 { " " } else { "" });
-                out.push_str(key);
-                out.push(':');
-                write(value, out);
-            }
-            out.push(']');
-        }
-        (Value::List(items), _) if Arc::ptr_eq(items, &NO_VALUE) => out.push_str("<nil>"),
-        (Value::List(items), _) => {
-            out.push('[');
-            for (at, item) in items.iter().enumerate() {
-                out.push_str(if at > 0 { " " } else { "" });
-                write(item, out);
-            }
-            out.push(']');
-        }
-        (plain, _) => {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "{plain}");
-        }
+/// Writes a map, a struct or a row, and what is in it in the same style.
+pub(super) fn write_map(value: &Value, out: &mut String, style: &Style) {
+    let (Value::Map(entries), of) = (value, shape(value)) else { return };
+    match of.filter(|_| !is_row(value)) {
+        Some(of) if prints_itself(of) => write_limit(entries, out),
+        Some(of) => write_struct(entries, of, out, style),
+        None => write_entries(value, entries, out, style),
     }
 }
 
-fn write_struct(fields: &Map, shape: &str, out: &mut String) {
-    if shape.ends_with("units.Ulimit") {
-        return write_limit(fields, out);
+/// Whether values of a type say themselves how they are printed.
+pub(super) fn prints_itself(of: &str) -> bool {
+    of.ends_with("units.Ulimit")
+}
+
+fn write_entries(value: &Value, entries: &Map, out: &mut String, style: &Style) {
+    let (open, between, close) = if style.is_source() { ("{", ", ", "}") } else { ("[", " ", "]") };
+    out.push_str(&if style.is_source() { type_in_go(value) } else { "map".to_owned() });
+    out.push_str(open);
+    let seen = entries.iter().filter(|(key, _)| !key.starts_with('\0') && &***key != LABELS);
+    for (at, (key, value)) in seen.enumerate() {
+        out.push_str(if at > 0 { between } else { "" });
+        style.key(key, out);
+        out.push(':');
+        style.write(value, out);
     }
+    out.push_str(close);
+}
+
+fn write_struct(fields: &Map, of: &str, out: &mut String, style: &Style) {
+    let of = of.trim_start_matches('*');
+    out.push_str(if style.is_source() { of } else { "" });
     out.push('{');
-    for (at, member) in members(shape.trim_start_matches('*')).into_iter().flatten().enumerate() {
-        out.push_str(if at > 0 { " " } else { "" });
+    for (at, member) in members(of).into_iter().flatten().enumerate() {
+        let between = if style.is_source() { ", " } else { " " };
+        out.push_str(if at > 0 { between } else { "" });
         let name = match member {
             Member::Embedded(of) => own_name(of),
             Member::Field { name, .. } => name,
         };
-        write(fields.get(name).unwrap_or(&Value::Nil), out);
+        if style.has_names() {
+            out.push_str(name);
+            out.push(':');
+        }
+        style.write(fields.get(name).unwrap_or(&Value::Nil), out);
     }
     out.push('}');
 }
@@ -305,6 +322,11 @@ pub(crate) fn to_json(value: &Value) -> String {
                 format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
             }
         },
-        plain => crate::format::value::to_json(plain).to_string(),
+        Value::Float(number) => printing::in_json(*number),
+        plain => {
+            // Go's encoder leaves no line ends of Unicode in a text.
+            let text = crate::format::value::to_json(plain).to_string();
+            text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
+        }
     }
 }

@@ -4,6 +4,9 @@
 //! written goes through `\0print`, what is ranged over through `\0items`, what functions are given through what checks
 //! its type. Calls that cannot be are calls of `\0fail`, so that nothing is said of what is never run.
 
+mod operands;
+
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use gotmpl::parse::{
@@ -11,16 +14,19 @@ use gotmpl::parse::{
 };
 use gotmpl::{FuncMap, TemplateError, Value as Data};
 
+use self::operands::last_operand;
 use super::grammar::Grammar;
-use super::literals;
 use super::nodes::{self, Command, Operand, Pipe, Place, Value};
 use super::signatures::{BUILT_IN, Signature, is_told, signature};
 
 pub(crate) const FIELD: &str = "\0field";
-pub(crate) const CALLED: &str = "\0called";
+/// The same of what is ranged over: a field of it that is none is told otherwise.
+pub(crate) const WITHIN: &str = "\0within";
+pub(crate) const CALLABLE: &str = "\0callable";
+pub(crate) const LABEL: &str = "\0label";
+pub(crate) const NOTHING: &str = "\0nothing";
 pub(crate) const PRINT: &str = "\0print";
 pub(crate) const ITEMS: &str = "\0items";
-pub(crate) const FLAT: &str = "\0flat";
 pub(crate) const FAIL: &str = "\0fail";
 pub(crate) const TYPED: &str = "\0typed";
 /// Before the name of a function that is told where it is called.
@@ -42,7 +48,13 @@ impl Tree {
         let knows = |name: &str| BUILT_IN.contains(&name) || functions.contains_key(name);
         let grammar = Grammar::read(source, &knows)?;
         let defined: Vec<&str> = grammar.defined.iter().map(|(name, _)| name.as_str()).collect();
-        let writer = |name| Writer { source, name, defined: &defined };
+        let writer = |name| Writer {
+            source,
+            name,
+            defined: &defined,
+            ranges: Cell::default(),
+            ranged: RefCell::default(),
+        };
         Ok(Tree {
             main: writer("").list(&grammar.main),
             defines: grammar
@@ -53,13 +65,19 @@ impl Tree {
         })
     }
 
-    pub(crate) fn run(&self, functions: FuncMap, value: &Data) -> Result<String, TemplateError> {
+    /// Writes what it shows, as far as it comes.
+    pub(crate) fn run(
+        &self,
+        functions: FuncMap,
+        value: &Data,
+        out: &mut String,
+    ) -> Result<(), TemplateError> {
         const MAIN: &str = "\0main";
         let mut template = gotmpl::Template::new("").funcs(functions).add_parse_tree(MAIN, self.main.clone());
         for (name, body) in &self.defines {
             template = template.add_parse_tree(name, body.clone());
         }
-        template.execute_template_to_string(MAIN, value)
+        template.execute_template_fmt(out, MAIN, value)
     }
 }
 
@@ -68,6 +86,18 @@ struct Writer<'a> {
     /// Of the template that this is.
     name: &'a str,
     defined: &'a [&'a str],
+    /// Whether the dot is one of what is ranged over.
+    ranges: Cell<bool>,
+    /// Variables that are.
+    ranged: RefCell<Vec<String>>,
+}
+
+/// What the dot is in a branch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dot {
+    Same,
+    Value,
+    Item,
 }
 
 fn pos(place: Place) -> Pos {
@@ -105,9 +135,9 @@ impl Writer<'_> {
                 }
                 Node::Action(ActionNode { pos: pos(pipe.place), pipe: written })
             }
-            nodes::Node::If(branch) => Node::If(self.branch(branch, false)),
-            nodes::Node::With(branch) => Node::With(self.branch(branch, false)),
-            nodes::Node::Range(branch) => Node::Range(self.branch(branch, true)),
+            nodes::Node::If(branch) => Node::If(self.branch(branch, Dot::Same)),
+            nodes::Node::With(branch) => Node::With(self.branch(branch, Dot::Value)),
+            nodes::Node::Range(branch) => Node::Range(self.branch(branch, Dot::Item)),
             nodes::Node::Template { place, name, text, pipe } => {
                 if !self.defined.contains(&name.as_str()) {
                     let why = format!("template {name:?} not defined");
@@ -115,7 +145,10 @@ impl Writer<'_> {
                     let pipe = PipeNode { pos: pos(*place), decl: Vec::new(), commands, is_assign: false };
                     return Node::Action(ActionNode { pos: pos(*place), pipe });
                 }
-                let pipe = pipe.as_ref().map(|pipe| self.pipe(pipe));
+                let nothing = vec![CommandNode { pos: pos(*place), args: vec![hidden(*place, NOTHING)] }];
+                let nothing =
+                    PipeNode { pos: pos(*place), decl: Vec::new(), commands: nothing, is_assign: false };
+                let pipe = Some(pipe.as_ref().map_or(nothing, |pipe| self.pipe(pipe)));
                 Node::Template(TemplateNode { pos: pos(*place), name: name.as_str().into(), pipe })
             }
             nodes::Node::Break(place) => Node::Break(pos(*place)),
@@ -123,19 +156,31 @@ impl Writer<'_> {
         }
     }
 
-    fn branch(&self, branch: &nodes::Branch, ranges: bool) -> BranchNode {
+    fn branch(&self, branch: &nodes::Branch, dot: Dot) -> BranchNode {
         let mut pipe = self.pipe(&branch.pipe);
-        if ranges {
+        if dot == Dot::Item {
             let place = branch.pipe.place;
             let seen = last_operand(&branch.pipe)
                 .map_or_else(String::new, |operand| self.at(operand.place, &operand.kind.to_string()));
-            let args = vec![hidden(place, ITEMS), string(place, seen)];
-            pipe.commands.push(CommandNode { pos: pos(place), args });
+            let variables = i64::try_from(branch.pipe.variables.len()).unwrap_or(i64::MAX);
+            let count = Expr::Number(pos(place), Number::Int(variables));
+            pipe.commands.push(CommandNode {
+                pos: pos(place),
+                args: vec![hidden(place, ITEMS), string(place, seen), count],
+            });
+            self.ranged.borrow_mut().extend(branch.pipe.variables.iter().cloned());
         }
+        let outer = self.ranges.get();
+        let body = |nodes: &[nodes::Node]| {
+            self.ranges.set(dot == Dot::Item || (outer && dot == Dot::Same));
+            let list = self.list(nodes);
+            self.ranges.set(outer);
+            list
+        };
         BranchNode {
             pos: pos(branch.place),
             pipe,
-            body: self.list(&branch.body),
+            body: body(&branch.body),
             else_body: branch.other.as_ref().map(|nodes| self.list(nodes)),
         }
     }
@@ -172,11 +217,8 @@ impl Writer<'_> {
         let count = given.len() + usize::from(is_piped);
         let written = match &head.kind {
             Value::Identifier(name) => return self.call(command, name, is_piped, commands),
-            Value::Field(names) if !given.is_empty() && names.as_slice() == ["Label"] && !is_piped => {
-                self.label(head, given)
-            }
-            Value::Field(_) | Value::Chain(..) if count > 0 => self.called(head, count),
-            Value::Variable(names) if count > 0 && names.len() > 1 => self.called(head, count),
+            Value::Field(_) | Value::Chain(..) if count > 0 => self.called(head, given, is_piped),
+            Value::Variable(names) if count > 0 && names.len() > 1 => self.called(head, given, is_piped),
             Value::Nil if count == 0 => failing("nil is not a command"),
             other if count > 0 => failing(&format!("can't give argument to non-function {other}")),
             _ => CommandNode { pos: pos(command.place), args: vec![self.operand(head)] },
@@ -188,10 +230,6 @@ impl Writer<'_> {
         let (head, given) = (&command.operands[0], &command.operands[1..]);
         let count = given.len() + usize::from(is_piped);
         let known = signature(name);
-        if count == 0 && matches!(name, "html" | "js" | "urlquery") {
-            let args = vec![string(head.place, "")];
-            return commands.push(CommandNode { pos: pos(head.place), args });
-        }
         if let Some(why) = known.as_ref().and_then(|it| it.refusal(name, count)) {
             return commands.push(self.failing(head.place, name, &why));
         }
@@ -210,11 +248,14 @@ impl Writer<'_> {
             args.push(hidden(head.place, &format!("{TOLD}{name}")));
             args.push(string(command.place, self.at(command.place, &command.to_string())));
             if name == "call" {
-                let called = given.first().map_or_else(String::new, |operand| operand.kind.to_string());
+                let called = given.first().map_or_else(String::new, |operand| match &operand.kind {
+                    Value::Pipe(pipe) => pipe.to_string(),
+                    other => other.to_string(),
+                });
                 args.push(string(command.place, called));
             }
         } else {
-            args.push(hidden(head.place, name));
+            args.push(hidden(head.place, printing(name).unwrap_or(name)));
         }
         args.extend(given.iter().enumerate().map(|(at, operand)| {
             let written = self.operand(operand);
@@ -230,13 +271,16 @@ impl Writer<'_> {
                     ];
                     piped(place, check)
                 }
-                None if known.as_ref().is_some_and(Signature::makes_text) => {
-                    piped(operand.place, vec![hidden(operand.place, FLAT), written])
+                None if (escapes(name) || is_told(name)) && matches!(operand.kind, Value::Nil) => {
+                    piped(operand.place, vec![hidden(operand.place, NOTHING)])
                 }
                 None => written,
             }
         }));
         commands.push(CommandNode { pos: pos(command.place), args });
+        if escapes(name) {
+            commands.push(CommandNode { pos: pos(head.place), args: vec![hidden(head.place, name)] });
+        }
     }
 
     fn check_piped(
@@ -246,104 +290,27 @@ impl Writer<'_> {
         at: usize,
         known: Option<&Signature>,
     ) -> Option<CommandNode> {
-        let known = known?;
-        let args = match known.type_at(at).filter(|it| it.is_checked()) {
-            Some(wanted) => vec![
-                hidden(head.place, TYPED),
-                string(head.place, wanted.name()),
-                string(head.place, self.at(head.place, name)),
-            ],
-            None if known.makes_text() => vec![hidden(head.place, FLAT)],
-            None => return None,
-        };
+        let wanted = known?.type_at(at).filter(|it| it.is_checked())?;
+        let args = vec![
+            hidden(head.place, TYPED),
+            string(head.place, wanted.name()),
+            string(head.place, self.at(head.place, name)),
+        ];
         Some(CommandNode { pos: pos(head.place), args })
-    }
-
-    /// `.Label "x"` is a method in docker; here it is a function of the row.
-    fn label(&self, head: &Operand, given: &[Operand]) -> CommandNode {
-        let [key] = given else {
-            let why = format!("wrong number of args for Label: want 1 got {}", given.len());
-            return self.failing(head.place, ".Label", &why);
-        };
-        if let Some(why) = super::signatures::Type::Text.misfit(&key.kind) {
-            return self.failing(key.place, &key.kind.to_string(), &why);
-        }
-        let row = Expr::Variable(pos(head.place), "$".into(), Vec::new());
-        let seen = string(head.place, self.at(head.place, ".Label"));
-        let args = vec![hidden(head.place, "label"), row, self.operand(key), seen];
-        CommandNode { pos: pos(head.place), args }
-    }
-
-    /// A field that is given something, which no field takes.
-    fn called(&self, head: &Operand, count: usize) -> CommandNode {
-        let mut args = self.field_of(head);
-        args[0] = hidden(head.place, CALLED);
-        // In one word: what is piped in comes behind all.
-        let names = match &head.kind {
-            Value::Field(names) | Value::Chain(_, names) => names.as_slice(),
-            Value::Variable(names) => &names[1..],
-            _ => &[],
-        };
-        args.truncate(3);
-        args.push(string(head.place, names.join(".")));
-        args.push(Expr::Number(pos(head.place), Number::Int(i64::try_from(count).unwrap_or(i64::MAX))));
-        CommandNode { pos: pos(head.place), args }
-    }
-
-    fn operand(&self, operand: &Operand) -> Expr {
-        let place = pos(operand.place);
-        match &operand.kind {
-            Value::Dot => Expr::Dot(place),
-            Value::Nil => Expr::Nil(place),
-            Value::Bool(value) => Expr::Bool(place, *value),
-            Value::Number(_, literals::Number::Int(number)) => Expr::Number(place, Number::Int(*number)),
-            Value::Number(_, literals::Number::Float(number)) => Expr::Number(place, Number::Float(*number)),
-            Value::Text(_, meant) => string(operand.place, meant),
-            Value::Variable(names) if names.len() == 1 => {
-                Expr::Variable(place, names[0].as_str().into(), Vec::new())
-            }
-            Value::Identifier(_) => {
-                let command = Command { place: operand.place, operands: vec![operand.clone()] };
-                let mut commands = Vec::new();
-                self.command(&command, false, &mut commands);
-                Expr::Pipe(place, PipeNode { pos: place, decl: Vec::new(), commands, is_assign: false })
-            }
-            Value::Pipe(pipe) => Expr::Pipe(place, self.pipe(pipe)),
-            Value::Field(_) | Value::Variable(_) | Value::Chain(..) => {
-                piped(operand.place, self.field_of(operand))
-            }
-        }
-    }
-
-    /// `\0field VALUE WHERE NAME…`
-    fn field_of(&self, operand: &Operand) -> Vec<Expr> {
-        let place = operand.place;
-        let seen = |operand: &Operand| self.at(operand.place, &operand.kind.to_string());
-        let (value, seen, names) = match &operand.kind {
-            Value::Field(names) => (Expr::Dot(pos(place)), seen(operand), names.as_slice()),
-            Value::Variable(names) => {
-                let variable = Expr::Variable(pos(place), names[0].as_str().into(), Vec::new());
-                (variable, seen(operand), &names[1..])
-            }
-            Value::Chain(inner, names) => {
-                let last = match &inner.kind {
-                    Value::Pipe(pipe) => last_operand(pipe).unwrap_or(inner),
-                    _ => inner,
-                };
-                (self.operand(inner), seen(last), names.as_slice())
-            }
-            _ => (self.operand(operand), seen(operand), &[][..]),
-        };
-        let names = names.iter().map(|name| string(place, name));
-        [hidden(place, FIELD), value, string(place, seen)].into_iter().chain(names).collect()
     }
 }
 
-/// What is looked at last before a pipeline has its value: that is where Go says that it went wrong.
-fn last_operand(pipe: &Pipe) -> Option<&Operand> {
-    let last = pipe.commands.last()?.operands.last()?;
-    match &last.kind {
-        Value::Pipe(inner) => last_operand(inner).or(Some(last)),
-        _ => Some(last),
+fn escapes(name: &str) -> bool {
+    matches!(name, "html" | "js" | "urlquery")
+}
+
+/// What writes values is our own, behind other names than the library's.
+fn printing(name: &str) -> Option<&'static str> {
+    match name {
+        "print" => Some("\0sprint"),
+        "html" | "js" | "urlquery" => Some("\0shown"),
+        "println" => Some("\0sprintln"),
+        "printf" => Some("\0sprintf"),
+        _ => None,
     }
 }
