@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use dhow_tls::{Pair, Unread};
 use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
@@ -49,9 +50,9 @@ impl Tls {
         Ok(Arc::new(config))
     }
 
-    fn pair(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
-        let chain = CertificateDer::pem_file_iter(&self.certificate).and_then(Iterator::collect);
-        let chain: Vec<_> = chain.map_err(|error| self.not_loaded(&self.certificate, error))?;
+    fn pair(&self) -> Result<Pair> {
+        let chain = dhow_tls::certificates(&self.certificate)
+            .map_err(|error| self.not_loaded(&self.certificate, error))?;
         ensure!(!chain.is_empty(), self.unreadable(&"no certificate in it"));
         let key = PrivateKeyDer::from_pem_file(&self.key);
         Ok((chain, key.map_err(|error| self.not_loaded(&self.key, error))?))
@@ -79,10 +80,8 @@ impl Tls {
 }
 
 fn authorities(file: &Path) -> Result<RootCertStore> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    let read: Vec<_> = read.with_context(|| format!("could not read CA certificate {file:?}"))?;
-    let mut roots = RootCertStore::empty();
-    let (taken, _) = roots.add_parsable_certificates(read);
-    ensure!(taken > 0, "failed to append certificates from PEM file: {file:?}");
-    Ok(roots)
+    dhow_tls::authorities(file).map_err(|error| match error {
+        Unread::File(error) => anyhow!(error).context(format!("could not read CA certificate {file:?}")),
+        nothing @ Unread::Nothing(_) => anyhow!(nothing),
+    })
 }

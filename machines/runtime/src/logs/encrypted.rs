@@ -2,23 +2,18 @@
 
 use std::io::{self, Read, Write as _};
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dhow_model::ports::SyslogTls;
+use dhow_tls::{Trust, Unread};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
-
-/// Where systems keep the authorities that they trust, as Go's programs look for them.
-const SYSTEM: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection};
 
 /// As long is waited for the other side's end.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -166,87 +161,30 @@ impl io::Write for Socket<'_> {
 }
 
 fn configuration(tls: &SyslogTls) -> io::Result<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
-    let builder = if tls.skip_verify {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
-    } else {
-        builder.with_root_certificates(authorities(tls.authorities.as_deref())?)
+    let trust = match &tls.authorities {
+        _ if tls.skip_verify => Trust::Anybody,
+        None => Trust::These(dhow_tls::of_host()),
+        Some(file) => Trust::These(dhow_tls::authorities(file).map_err(|error| match error {
+            Unread::File(error) => unread(file, &error),
+            nothing @ Unread::Nothing(_) => io::Error::other(nothing),
+        })?),
     };
-    let (certificate, key) = match (&tls.certificate, &tls.key) {
-        (None, None) => return Ok(builder.with_no_client_auth()),
-        (Some(certificate), Some(key)) => (certificate, key),
+    let own = match (&tls.certificate, &tls.key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => {
+            let chain = dhow_tls::certificates(certificate).map_err(|error| unread(certificate, &error))?;
+            Some((chain, PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, &error))?))
+        }
         _ => {
             return Err(io::Error::other(
                 "could not load X509 key pair: a certificate and its key are needed",
             ));
         }
     };
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, &error))?;
-    let pair = builder.with_client_auth_cert(certificates(certificate)?, key);
-    pair.map_err(|error| io::Error::other(format!("could not load X509 key pair: {error}")))
-}
-
-/// Those of one file, or those that the system trusts.
-fn authorities(file: Option<&Path>) -> io::Result<RootCertStore> {
-    let found = || SYSTEM.iter().map(PathBuf::from).find(|path| path.exists());
-    let file = file.map(Path::to_owned).or_else(found);
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = file {
-        let (taken, _) = roots.add_parsable_certificates(certificates(&file)?);
-        if taken == 0 {
-            let words = format!("failed to append certificates from PEM file: {:?}", file.display());
-            return Err(io::Error::other(words));
-        }
-    }
-    Ok(roots)
-}
-
-fn certificates(file: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    read.map_err(|error| unread(file, &error))
+    dhow_tls::client(trust, own)
+        .map_err(|error| io::Error::other(format!("could not load X509 key pair: {error}")))
 }
 
 fn unread(file: &Path, error: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!("could not read {:?}: {error}", file.display()))
-}
-
-/// Takes any certificate, as `syslog-tls-skip-verify` asks; whoever shows it must have its key.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _certificate: &CertificateDer<'_>,
-        _between: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
