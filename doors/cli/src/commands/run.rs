@@ -9,7 +9,7 @@
 use dhow_api::client::{Client, Request, Response};
 use serde::Deserialize;
 
-use super::create::{self, CREATE_FLAGS};
+use super::create;
 use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::create::{Config, CreateRequest};
@@ -31,11 +31,12 @@ pub(crate) const COMMAND: Command = Command {
             flag("detach-keys", STRING, "Keys that leave the container (default \"ctrl-p,ctrl-q\")"),
             flag("sig-proxy", SWITCH, "Pass signals on to the container (default true)"),
         ],
-        CREATE_FLAGS[0],
-        CREATE_FLAGS[1],
-        CREATE_FLAGS[2],
-        CREATE_FLAGS[3],
-        CREATE_FLAGS[4],
+        container::PROCESS,
+        container::ISOLATION,
+        container::STORAGE,
+        container::NETWORKING,
+        container::LIMITS,
+        container::RESOURCES,
         container::HEALTH,
     ],
     run,
@@ -184,4 +185,18 @@ fn with_status(error: Error) -> Error {
 
 fn with_help(words: &str) -> String {
     format!("dhow: {words}\n\nRun 'dhow run --help' for more information")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flags::Flag;
+
+    #[test]
+    fn whatever_a_container_can_be_created_with_it_can_be_run_with() {
+        let flags = |tables: &[&[Flag]]| tables.concat().into_iter().map(|flag| flag.long);
+        let of_run: Vec<&str> = flags(COMMAND.flags).collect();
+        let missing: Vec<&str> = flags(create::CREATE_FLAGS).filter(|long| !of_run.contains(long)).collect();
+        assert_eq!(missing, Vec::<&str>::new());
+    }
 }
