@@ -32,6 +32,8 @@ pub struct Info<'a> {
     pub own: OwnUse,
     /// Runtimes that can be asked for: names and programs.
     pub runtimes: Vec<(String, RuntimeProgram)>,
+    /// What the user should know of this host.
+    pub warnings: Vec<String>,
     /// Devices that vendors describe, by name (CDI).
     pub devices: Vec<String>,
     /// Now.
@@ -57,12 +59,24 @@ impl Engine {
             listeners: self.events.listeners(),
             own: self.ports.host.own_use(),
             runtimes: self.runtimes(),
+            warnings: self.warnings(),
             devices: cdi::Devices::read(&*self.ports.host, &self.settings().cdi_directories)?
                 .names()
                 .map(str::to_owned)
                 .collect(),
             now: Timestamp::now(),
         })
+    }
+
+    /// Those of the host, and chains of its firewall where packets of containers may end.
+    fn warnings(&self) -> Vec<String> {
+        let obstacles = self.ports.networks.obstacles();
+        let obstacles = obstacles.iter().map(|chain| {
+            format!(
+                "WARNING: the chain {chain} of the host's firewall drops what is routed: it must let containers pass"
+            )
+        });
+        self.ports.host.facts().warnings.iter().cloned().chain(obstacles).collect()
     }
 
     /// Takes other settings; what is done from here on goes by them. Told as Docker's `reload`, with what

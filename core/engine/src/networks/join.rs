@@ -49,7 +49,9 @@ impl Engine {
         let names = self.needs_names(record, &joined.endpoints)?;
         // One way out of each version, as with Docker: by the first network that has one.
         let mut ways = Vec::new();
-        for name in in_order(&joined.endpoints) {
+        // Who is in the default network of an engine that has none (`--bridge none`) has its loopback, as with Docker.
+        let absent = self.settings().default_network.absent.then_some("bridge");
+        for name in in_order(&joined.endpoints).into_iter().filter(|name| Some(name.as_str()) != absent) {
             let network = self.usable(&name)?;
             configuration::check_joins(&network)?;
             let Some(Endpoint { settings, .. }) = joined.endpoints.get(&name) else { continue };

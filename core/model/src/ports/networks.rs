@@ -44,6 +44,10 @@ pub trait Networks: Send + Sync {
     /// The space that a process is in.
     fn space_of(&self, pid: i32) -> Result<NetworkSpace>;
 
+    /// Chains of the host's own firewall that drop what is routed, as `ip filter FORWARD`: what our rules let pass may end
+    /// there.
+    fn obstacles(&self) -> Vec<String>;
+
     /// Connects a space to a network that is set up.
     fn connect(&self, space: &NetworkSpace, link: &LinkPlan) -> Result<()>;
 

@@ -81,6 +81,7 @@ fn counts(info: &system::Info<'_>) -> Value {
         "Images": info.images,
         "NEventsListener": info.listeners,
         "SystemTime": info.now,
+        "Warnings": Some(&info.warnings).filter(|warnings| !warnings.is_empty()),
         // Threads stand for Go's routines.
         "NFd": info.own.descriptors,
         "NGoroutines": info.own.threads,
@@ -100,7 +101,6 @@ fn host(host: &HostFacts, settings: &Settings) -> Value {
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": host.cgroup_version.to_string(),
         "SecurityOptions": security_options(host, settings),
-        "Warnings": Some(&host.warnings).filter(|warnings| !warnings.is_empty()),
     })
 }
 

@@ -186,14 +186,14 @@ impl Firewall {
         }
     }
 
-    /// Chains of others that drop what is routed unless they say otherwise, as `ip filter FORWARD`. We let packets of
-    /// containers pass, but what one chain lets pass the next may drop: such a host must let them pass, too. What
+    /// Chains of tables that are not `ours` which drop what is routed unless they say otherwise, as `ip filter FORWARD`. We let
+    /// packets of containers pass, but what one chain lets pass the next may drop: such a host must let them pass, too. What
     /// the older iptables has is not seen.
     ///
     /// # Errors
     /// The kernel's.
-    pub fn obstacles(&mut self) -> io::Result<Vec<String>> {
-        others::dropping(&mut self.socket, &self.name).map_err(|failure| told("list chains", &failure))
+    pub fn obstacles(ours: &str) -> io::Result<Vec<String>> {
+        others::dropping(&mut Socket::netfilter()?, ours).map_err(|failure| told("list chains", &failure))
     }
 
     fn change(&mut self, gone: &[Element], new: &[Element]) -> io::Result<()> {

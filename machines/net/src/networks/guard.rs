@@ -217,13 +217,18 @@ impl Guard {
     fn start(&self, rules: Rules) -> io::Result<Open> {
         let mut firewall = Firewall::open(&self.name, Ownership::Exclusive)?;
         firewall.replace(rules)?;
-        for chain in firewall.obstacles().unwrap_or_default() {
+        for chain in self.obstacles() {
             tracing::warn!(
                 "the chain {chain} of the host's firewall drops what is routed: it must let containers pass"
             );
         }
         let firewall = Arc::new(Mutex::new(firewall));
         Ok(Open { _keeper: Keeper::start(Arc::clone(&firewall))?, firewall })
+    }
+
+    /// Chains of the host's own firewall that drop what is routed.
+    pub(super) fn obstacles(&self) -> Vec<String> {
+        if self.policy.rules { Firewall::obstacles(&self.name).unwrap_or_default() } else { Vec::new() }
     }
 
     fn with(&self, deed: impl FnOnce(&mut Firewall) -> io::Result<()>) -> io::Result<()> {

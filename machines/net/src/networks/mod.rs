@@ -353,6 +353,10 @@ impl Networks for HostNetworks {
         Ok(sandbox.into_space())
     }
 
+    fn obstacles(&self) -> Vec<String> {
+        self.guard.obstacles()
+    }
+
     fn connect(&self, space: &NetworkSpace, plan: &LinkPlan) -> Result<()> {
         match &plan.carrier {
             Carrier::Bridge { name, isolated, .. } => {

@@ -3,7 +3,7 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use dhow_net::firewall::{Gate, Neighbours, Policy, Protocol, Reach, Rules, Strangers};
+use dhow_net::firewall::{Firewall, Gate, Neighbours, Policy, Protocol, Reach, Rules, Strangers};
 
 use crate::lab::{self, HOST4, HOST6, ask, lab, nft, port, serve, within};
 use crate::{BOTH, firewall, on};
@@ -232,14 +232,26 @@ fn a_host_that_drops_what_it_routes_is_obeyed_and_named() {
     let server = lab.container(1, 2);
     serve(&server, Protocol::Tcp, 80, "server");
     let ports = vec![port(Protocol::Tcp, 8080, "10.1.0.2", 80)];
-    let mut firewall = firewall(&lab, Rules { networks, ports, ..Rules::default() });
-    assert_eq!(firewall.obstacles().unwrap(), [""; 0]);
+    let _firewall = firewall(&lab, Rules { networks, ports, ..Rules::default() });
+    let obstacles = || within(&lab.host, || Firewall::obstacles("dhow"));
+    assert_eq!(obstacles().unwrap(), [""; 0]);
     let rules = "table ip strict { chain routed { type filter hook forward priority 0; policy drop; }; }";
     let Some(done) = nft(&lab.host, &["-f", "-"], rules) else { return };
     assert!(done.status.success(), "{done:?}");
-    assert_eq!(firewall.obstacles().unwrap(), ["ip strict routed"]);
+    assert_eq!(obstacles().unwrap(), ["ip strict routed"]);
     ask(&lab.outside, Protocol::Tcp, HOST4, 8080).unwrap_err();
     ask(&lab.host, Protocol::Tcp, HOST4, 8080).unwrap();
+    // Without a policy, but with a last rule, as firewalld has it; one with a condition is none.
+    let rules = "delete table ip strict
+        table inet wall { chain routed { type filter hook forward priority 10; iifname \"lo\" accept; reject with icmpx admin-prohibited; }; }
+        table inet mild { chain routed { type filter hook forward priority 10; iifname \"lo\" drop; counter; }; }
+        table ip drops { chain routed { type filter hook forward priority 10; counter drop; }; }
+        table inet input { chain own { type filter hook input priority 10; policy drop; }; }";
+    assert!(nft(&lab.host, &["-f", "-"], rules).unwrap().status.success());
+    let mut found = obstacles().unwrap();
+    found.sort();
+    assert_eq!(found, ["inet wall routed", "ip drops routed"]);
+    ask(&lab.outside, Protocol::Tcp, HOST4, 8080).unwrap_err();
 }
 
 #[test]
