@@ -302,6 +302,9 @@ impl Registry {
         if let Some(entry) = named.and_then(|id| inner.by_id.get(id)) {
             return Ok(Arc::clone(entry));
         }
+        if let Some(entry) = linked(&inner, text) {
+            return Ok(entry);
+        }
         let from = (Bound::Included(text), Bound::Unbounded);
         let mut matching =
             inner.by_id.range::<str, _>(from).take_while(|(id, _)| id.as_str().starts_with(text));
@@ -313,6 +316,15 @@ impl Registry {
             _ => Err(no_such(text)),
         }
     }
+}
+
+/// The container that `NAME/ALIAS` means: what that of the name is linked to under the alias.
+fn linked(inner: &Inner, text: &str) -> Option<Arc<Entry>> {
+    let (parent, alias) = text.strip_prefix('/').unwrap_or(text).split_once('/')?;
+    let parent = inner.by_name.get(&parent.parse::<ContainerName>().ok()?)?;
+    let parent = inner.by_id.get(parent)?.record();
+    let (id, _) = parent.host_config.old_links().find(|(_, known)| *known == alias)?;
+    inner.by_id.get(id).cloned()
 }
 
 fn no_such(text: &str) -> Error {

@@ -287,68 +287,64 @@ fn a_working_directory_is_made_at_once_and_is_no_file() -> Result<()> {
     Ok(())
 }
 
+/// Where a body goes, what it is, and what is said of it.
+const WRONG_BODIES: [(&str, &str, &str); 11] = [
+    (
+        "/containers/create",
+        r#"{"Image": "busybox", "HostConfig": {"Memory": "5"}}"#,
+        "invalid JSON: json: cannot unmarshal string into Go struct field HostConfig.HostConfig.Memory of type int64",
+    ),
+    (
+        "/containers/create",
+        r#"{"Image": "busybox", "Tty": 1}"#,
+        "invalid JSON: json: cannot unmarshal number into Go struct field CreateRequest.Tty of type bool",
+    ),
+    (
+        "/containers/create",
+        r#"{"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"a": {"Links": 5}}}}"#,
+        "invalid JSON: json: cannot unmarshal number into Go struct field \
+                 EndpointSettings.NetworkingConfig.EndpointsConfig.Links of type []string",
+    ),
+    (
+        "/containers/create",
+        "[]",
+        "invalid JSON: json: cannot unmarshal array into Go value of type container.CreateRequest",
+    ),
+    ("/containers/create", "{", "invalid JSON: unexpected EOF"),
+    ("/containers/create", "{} {}", "unexpected content after JSON"),
+    (
+        "/containers/create",
+        "{'a'}",
+        "invalid JSON: invalid character '\\'' looking for beginning of object key string",
+    ),
+    (
+        "/containers/there/update",
+        r#"{"PidsLimit": true}"#,
+        "invalid JSON: json: cannot unmarshal bool into Go struct field UpdateConfig.PidsLimit of type int64",
+    ),
+    (
+        "/containers/there/exec",
+        r#"{"Privileged": "yes"}"#,
+        "invalid JSON: json: cannot unmarshal string into Go struct field ExecCreateRequest.Privileged of type bool",
+    ),
+    (
+        "/networks/create",
+        r#"{"Name": "a", "IPAM": {"Config": {}}}"#,
+        "invalid JSON: json: cannot unmarshal object into Go struct field IPAM.IPAM.Config of type []network.IPAMConfig",
+    ),
+    (
+        "/volumes/create",
+        r#"{"labels": ["a"]}"#,
+        "invalid JSON: json: cannot unmarshal array into Go struct field CreateRequest.Labels of type map[string]string",
+    ),
+];
+
 /// What is no JSON, or of another type than Docker's, is told in the words of Go's decoder.
 #[test]
 fn a_body_that_cannot_be_read_is_told_in_gos_words() -> Result<()> {
     let engine = engine()?;
     engine.docker(&["create", "--name", "there", "busybox"]).ok();
-    let wrong_type = "invalid JSON: json: cannot unmarshal";
-    for (path, body, words) in [
-        (
-            "/containers/create",
-            r#"{"Image": "busybox", "HostConfig": {"Memory": "5"}}"#,
-            &*format!("{wrong_type} string into Go struct field HostConfig.HostConfig.Memory of type int64"),
-        ),
-        (
-            "/containers/create",
-            r#"{"Image": "busybox", "Tty": 1}"#,
-            &format!("{wrong_type} number into Go struct field CreateRequest.Tty of type bool"),
-        ),
-        (
-            "/containers/create",
-            r#"{"Image": "busybox", "NetworkingConfig": {"EndpointsConfig": {"a": {"Links": 5}}}}"#,
-            &format!(
-                "{wrong_type} number into Go struct field \
-                 EndpointSettings.NetworkingConfig.EndpointsConfig.Links of type []string"
-            ),
-        ),
-        (
-            "/containers/create",
-            "[]",
-            &format!("{wrong_type} array into Go value of type container.CreateRequest"),
-        ),
-        ("/containers/create", "{", "invalid JSON: unexpected EOF"),
-        ("/containers/create", "{} {}", "unexpected content after JSON"),
-        (
-            "/containers/create",
-            "{'a'}",
-            "invalid JSON: invalid character '\\'' looking for beginning of object key string",
-        ),
-        (
-            "/containers/there/update",
-            r#"{"PidsLimit": true}"#,
-            &format!("{wrong_type} bool into Go struct field UpdateConfig.PidsLimit of type int64"),
-        ),
-        (
-            "/containers/there/exec",
-            r#"{"Privileged": "yes"}"#,
-            &format!("{wrong_type} string into Go struct field ExecCreateRequest.Privileged of type bool"),
-        ),
-        (
-            "/networks/create",
-            r#"{"Name": "a", "IPAM": {"Config": {}}}"#,
-            &format!(
-                "{wrong_type} object into Go struct field IPAM.IPAM.Config of type []network.IPAMConfig"
-            ),
-        ),
-        (
-            "/volumes/create",
-            r#"{"labels": ["a"]}"#,
-            &format!(
-                "{wrong_type} array into Go struct field CreateRequest.Labels of type map[string]string"
-            ),
-        ),
-    ] {
+    for (path, body, words) in WRONG_BODIES {
         let answer = engine.connect()?.request_bytes("POST", path, "application/json", body.as_bytes())?;
         assert_eq!((answer.status, answer.json()?), (400, json!({"message": words})), "{path} {body}");
     }

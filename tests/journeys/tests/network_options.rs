@@ -133,6 +133,49 @@ fn a_network_of_higher_priority_is_the_way_out_at_once() -> Result<()> {
     Ok(())
 }
 
+/// Who is linked to a container calls it by a name of their own, which all others may use.
+#[test]
+fn a_container_is_also_called_what_others_call_it() -> Result<()> {
+    let engine = engine()?;
+    docker(&engine, "create --name db busybox true").ok();
+    docker(&engine, "create --name behind --network container:db busybox true").ok();
+    docker(&engine, "create --name web --link db:data --link behind:more busybox true").ok();
+    docker(&engine, "create --name app --link db busybox true").ok();
+    let names = |engine: &Engine| -> Result<serde_json::Value> {
+        let all = engine.connect()?.request("GET", "/containers/json?all=1", &serde_json::Value::Null)?;
+        let all = all.json()?;
+        let named = |one: &&serde_json::Value| one["Names"].to_string().contains("\"/db\"");
+        Ok(all
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(named)
+            .map_or(serde_json::Value::Null, |one| one["Names"].clone()))
+    };
+    assert_eq!(names(&engine)?, serde_json::json!(["/app/db", "/db", "/web/data", "/web/more"]));
+    let id = docker(&engine, "inspect -f {{.Id}} db").ok().to_owned();
+    for name in ["web/data", "/web/more", "app/db"] {
+        ensure!(docker(&engine, &format!("inspect -f {{{{.Id}}}} {name}")).ok() == id, "{name}");
+    }
+    for (flag, shown) in [("-a", "db"), ("-a --no-trunc", "app/db,db,web/data,web/more")] {
+        let line = format!("ps {flag} --filter name=^/db$ --format {{{{.Names}}}}");
+        let words: Vec<&str> = line.split(' ').collect();
+        assert_eq!((engine.docker(&words).ok(), engine.dhow(&words).ok()), (shown, shown));
+    }
+    docker(&engine, "rm --link web/data").ok();
+    docker(&engine, "rename web new").ok();
+    docker(&engine, "rm app").ok();
+    assert_eq!(names(&engine)?, serde_json::json!(["/db", "/new/more"]));
+    ensure!(docker(&engine, "start web/more").stderr.contains("No such container: web/more"));
+    docker(&engine, "start new/more").ok();
+    docker(&engine, "rm -f new/more").ok();
+    ensure!(docker(&engine, "inspect db").status == 1);
+    docker(&engine, "create --name host --network host busybox true").ok();
+    let refused = docker(&engine, "create --link host:h busybox true");
+    ensure!(refused.stderr.contains("host type networking can't be used with links"), "{refused:?}");
+    Ok(())
+}
+
 #[test]
 fn who_is_linked_to_a_container_hears_of_its_new_address() -> Result<()> {
     let engine = engine()?;

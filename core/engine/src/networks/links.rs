@@ -1,7 +1,7 @@
 //! `--link`: what a container on the default network knows of others there. In networks of users a link is one more
 //! name, which the [`directory`](super::directory) has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -27,6 +27,9 @@ pub struct Linked {
 /// # Errors
 /// In Docker's words.
 fn parse(link: &str) -> Result<(&str, &str)> {
+    if link.is_empty() {
+        return Err(Error::invalid("empty string specified for links"));
+    }
     let wrong = || Error::invalid(format!("bad format for links: {link}"));
     let (name, alias) = link.split_once(':').unwrap_or((link, link));
     let name = name.trim_start_matches('/');
@@ -79,16 +82,33 @@ impl Engine {
         }
         let mut kept = Vec::new();
         for (name, alias) in read {
-            let other = self.container(name).map_err(|error| {
-                Error::invalid(format!("could not get container for {name}: {}", error.report()))
-            })?;
             // A name may be another's later.
-            kept.push(format!("{}:{alias}", other.record().id));
+            kept.push(format!("{}:{alias}", self.link_target(name)?.id));
         }
         if record.host_config.links.is_some() {
             Arc::make_mut(&mut record.host_config).links = Some(kept);
         }
         Ok(())
+    }
+
+    /// Who a link leads to: whose network the container of that name is in.
+    fn link_target(&self, name: &str) -> Result<Arc<Container>> {
+        let get = |name: &str| {
+            let told = |error: Error| {
+                Error::invalid(format!("could not get container for {name}: {}", error.report()))
+            };
+            self.container(name).map(|entry| entry.record()).map_err(told)
+        };
+        let mut other = get(name)?;
+        while let Some(donor) = other.host_config.network_donor() {
+            other = get(donor)?;
+        }
+        if other.host_config.network_mode == "host" {
+            return Err(Error::invalid(
+                "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+            ));
+        }
+        Ok(other)
     }
 
     /// Old links as an inspection shows them, `/container:/of/alias`; those to containers that are gone are gone.
@@ -99,8 +119,20 @@ impl Engine {
         self.old_links(record).map(show).collect()
     }
 
+    /// What containers are called beside their own names, by those that are linked to them: `PARENT/ALIAS`, by id.
+    #[must_use]
+    pub fn link_names(&self) -> HashMap<String, Vec<String>> {
+        let mut names: HashMap<String, Vec<String>> = HashMap::new();
+        for record in self.containers() {
+            for (id, alias) in record.host_config.old_links() {
+                names.entry(id.to_owned()).or_default().push(format!("{}/{alias}", record.name));
+            }
+        }
+        names
+    }
+
     fn old_links<'a>(&self, record: &'a Container) -> impl Iterator<Item = (Arc<Container>, &'a str)> {
-        let links = record.host_config.links.iter().flatten().filter_map(|link| link.split_once(':'));
+        let links = record.host_config.old_links();
         links.filter_map(|(id, alias)| Some((self.container(id).ok()?.record(), alias)))
     }
 
@@ -219,7 +251,8 @@ mod tests {
         {
             assert_eq!(parse(link).unwrap(), (name, alias), "{link}");
         }
-        for link in ["", ":", "db:", ":data", "db:a b"] {
+        assert_eq!(parse("").unwrap_err().to_string(), "empty string specified for links");
+        for link in [":", "db:", ":data", "db:a b"] {
             let error = parse(link).unwrap_err().to_string();
             assert_eq!(error, format!("bad format for links: {link}"));
         }

@@ -22,6 +22,11 @@ impl HostConfig {
         [&self.network_mode, &self.ipc_mode, &self.pid_mode].into_iter().filter_map(|mode| donor(mode))
     }
 
+    /// Old links: ids of containers and what they are called here.
+    pub fn old_links(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.links.iter().flatten().filter_map(|link| link.split_once(':'))
+    }
+
     /// The container whose network is joined, as it is named.
     #[must_use]
     pub fn network_donor(&self) -> Option<&str> {

@@ -139,6 +139,7 @@ fn images(engine: &Engine, version: ApiVersion) -> Result<Usage> {
 
 fn containers(engine: &Engine, version: ApiVersion) -> Result<Usage> {
     let mut usage = Usage::default();
+    let links = engine.link_names();
     for container in engine.containers() {
         let taken = engine.container_usage(&container)?;
         let active = container.state.is_active();
@@ -146,7 +147,7 @@ fn containers(engine: &Engine, version: ApiVersion) -> Result<Usage> {
         usage.size += taken.writable;
         usage.reclaimable += if active { 0 } else { taken.writable };
         let image = container.image_name.clone();
-        usage.items.push(json!(container::Summary::new(&container, image, Some(taken), version)));
+        usage.items.push(json!(container::Summary::new(&container, &links, image, Some(taken), version)));
     }
     Ok(usage)
 }

@@ -1,6 +1,6 @@
 //! A container in a list (`GET /containers/json`), and what list and inspection have in common.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use dhow_model::container::{Config, MountKind, MountPoint};
 use dhow_model::ports::SnapshotUsage;
@@ -16,7 +16,7 @@ use crate::server::version::ApiVersion;
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Summary<'a> {
     id: &'a str,
-    names: [String; 1],
+    names: Vec<String>,
     image: String,
     #[serde(rename = "ImageID")]
     image_id: String,
@@ -69,9 +69,10 @@ impl Health {
 }
 
 impl<'a> Summary<'a> {
-    /// Of a container; `image` is the name to show.
+    /// Of a container; `image` is the name to show, `links` are what it is called by those that are linked to any.
     pub(crate) fn new(
         container: &'a Container,
+        links: &HashMap<String, Vec<String>>,
         image: String,
         size: Option<SnapshotUsage>,
         version: ApiVersion,
@@ -79,7 +80,7 @@ impl<'a> Summary<'a> {
         let host_config = &container.host_config;
         Self {
             id: container.id.as_str(),
-            names: [format!("/{}", container.name)],
+            names: names(container, links),
             image,
             image_id: container.image.map(|id| id.to_string()).unwrap_or_default(),
             command: command(&container.config),
@@ -104,6 +105,15 @@ impl<'a> Summary<'a> {
             health: (!version.before(52)).then(|| Health::of(container)),
         }
     }
+}
+
+/// All that a container is called, in order.
+fn names(container: &Container, links: &HashMap<String, Vec<String>>) -> Vec<String> {
+    let others = links.get(container.id.as_str()).into_iter().flatten();
+    let mut names: Vec<String> = others.map(|name| format!("/{name}")).collect();
+    names.push(format!("/{}", container.name));
+    names.sort();
+    names
 }
 
 /// The program and its arguments: entry point, then command.

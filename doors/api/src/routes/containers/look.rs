@@ -25,10 +25,11 @@ pub(super) async fn list(call: Call) -> Answer {
         let filter = ContainerFilter::new(filters, &Known(engine))?;
         let containers = container_filter::select(engine.containers(), &filter, all, limit);
         let mut images = ShownImages { engine, meant: HashMap::new() };
+        let links = engine.link_names();
         let mut shown = Vec::with_capacity(containers.len());
         for container in &containers {
             let usage = size.then(|| engine.container_usage(container)).transpose()?;
-            shown.push(Summary::new(container, images.of(container), usage, version));
+            shown.push(Summary::new(container, &links, images.of(container), usage, version));
         }
         Ok(answer::ok(&shown))
     })

@@ -22,15 +22,22 @@ pub(super) fn route(call: Call, rest: &[&str]) -> Handling {
             let name = rest.join("/");
             Box::pin(life::remove(call, name))
         }
-        [id, "attach", "ws"] if call.is("GET") => Box::pin(streams::attach_websocket(call, id.into())),
+        [ref id @ .., "attach", "ws"] if call.is("GET") && is_name(id) => {
+            let id = id.join("/");
+            Box::pin(streams::attach_websocket(call, id))
+        }
         [_, "checkpoints", ..] => unserved("checkpointing"),
-        [id, verb] => one(call, id, verb),
+        [ref id @ .., verb] if is_name(id) => one(call, id.join("/"), verb),
         _ => not_found(),
     }
 }
 
-fn one(call: Call, id: &str, verb: &str) -> Handling {
-    let id = id.to_owned();
+/// One that another is linked to is also meant by the other's name and the alias.
+const fn is_name(parts: &[&str]) -> bool {
+    matches!(parts, [_] | [_, _])
+}
+
+fn one(call: Call, id: String, verb: &str) -> Handling {
     match (call.method.as_str(), verb) {
         ("POST", "start") => Box::pin(life::start(call, id)),
         ("POST", "stop") => Box::pin(life::stop(call, id)),
