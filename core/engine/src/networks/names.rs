@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use dhow_model::Container;
 use dhow_model::Result;
@@ -12,9 +13,12 @@ use super::directory::Place;
 use super::join::in_order;
 use crate::Engine;
 use crate::plan::{Facts, files};
+use crate::registry::lock;
 
 /// Bytes of a resolv.conf that are read.
 const LONGEST: u64 = 1 << 20;
+/// Containers that a new engine serves names at once.
+const SIDE_BY_SIDE: usize = 8;
 
 impl Engine {
     /// Whether our own server answers a container's questions: in networks of users, and where only the host reaches
@@ -107,13 +111,49 @@ impl Engine {
         Ok((file, String::from_utf8_lossy(&text).into_owned()))
     }
 
-    /// Opens it for a container that an earlier engine served.
-    pub(super) fn serve_names_again(&self, record: &Container) -> Result<()> {
-        let serves = record.state.running().is_some() && !record.networks.is_empty();
-        if serves && files::names_own_server(&self.own_resolv_conf(record)?.1) {
-            let space = self.space_of_running(record)?;
-            self.serve_names(record, &record.networks, &space)?;
+    /// Opens it for those of these containers that an earlier engine served, side by side and while this one answers
+    /// already: with a table that is not right, each waits for the kernel.
+    pub(super) fn serve_names_again(self: &Arc<Self>, running: &[Arc<Container>]) {
+        let served = running.iter().filter(|record| self.was_served(record)).cloned();
+        let served: Vec<Arc<Container>> = served.collect();
+        // All are known before the first can ask: about what is not known, servers elsewhere are asked.
+        served.iter().for_each(|record| self.enter_names(record, &record.networks));
+        let threads = served.len().min(SIDE_BY_SIDE);
+        let left = Arc::new(Mutex::new(served.into_iter()));
+        for _ in 0..threads {
+            let (engine, left) = (Arc::clone(self), Arc::clone(&left));
+            tokio::task::spawn_blocking(move || {
+                let next = || lock(&left).next().filter(|_| !engine.is_shutting_down());
+                while let Some(record) = next() {
+                    if let Err(error) = engine.serve_again(&record) {
+                        tracing::error!(
+                            container = record.id.short(),
+                            "serve names again: {}",
+                            error.report()
+                        );
+                    }
+                }
+            });
         }
-        Ok(())
+    }
+
+    fn was_served(&self, record: &Container) -> bool {
+        let text = (!record.networks.is_empty()).then(|| self.own_resolv_conf(record)).transpose();
+        let text = text.unwrap_or_else(|error| {
+            tracing::error!(container = record.id.short(), "who served it names: {}", error.report());
+            None
+        });
+        text.is_some_and(|(_, text)| files::names_own_server(&text))
+    }
+
+    fn serve_again(&self, record: &Container) -> Result<()> {
+        let Ok(entry) = self.container(record.id.as_str()) else { return Ok(()) };
+        let _turn = entry.turn();
+        // It has ended since, or somebody has started it anew, and that served it.
+        if entry.record().state.running() != record.state.running() {
+            return Ok(());
+        }
+        let space = self.space_of_running(record)?;
+        self.ports.networks.serve_names(&record.id, &space)
     }
 }

@@ -15,7 +15,7 @@ use crate::registry::lock;
 impl Engine {
     /// Finds what running containers have, says all of it to the host once, and connects anew what an earlier engine
     /// did not come to.
-    pub(crate) fn restore_networks(&self) -> Result<()> {
+    pub(crate) fn restore_networks(self: &Arc<Self>) -> Result<()> {
         let running = self.registry.all().into_iter().map(|entry| entry.record());
         let running: Vec<Arc<Container>> =
             running.filter(|record| record.state.running().is_some()).collect();
@@ -48,8 +48,8 @@ impl Engine {
         for record in &running {
             let connected = self.connect_missing(record, &missing);
             tell(record.id.short(), connected.and_then(|()| self.tell_all_hosts(record)));
-            tell(record.id.short(), self.serve_names_again(record));
         }
+        self.serve_names_again(&running);
         Ok(())
     }
 

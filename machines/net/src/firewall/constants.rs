@@ -7,6 +7,7 @@ pub(super) const NFT_MSG_NEWCHAIN: u16 = 3;
 pub(super) const NFT_MSG_GETCHAIN: u16 = 4;
 pub(super) const NFT_MSG_GETRULE: u16 = 7;
 pub(super) const NFT_MSG_NEWRULE: u16 = 6;
+pub(super) const NFT_MSG_GETRULE: u16 = 7;
 pub(super) const NFT_MSG_NEWSET: u16 = 9;
 pub(super) const NFT_MSG_NEWSETELEM: u16 = 12;
 pub(super) const NFT_MSG_DELSETELEM: u16 = 14;
@@ -70,7 +71,11 @@ pub(super) const NFTA_DATA_VERDICT: u16 = 2;
 pub(super) const NFTA_VERDICT_CODE: u16 = 1;
 pub(super) const NFTA_VERDICT_CHAIN: u16 = 2;
 pub(super) const NFT_REG_VERDICT: u32 = 0;
-pub(super) const NFT_REG32_00: u32 = 8;
+/// The register of 4 bytes by its place, as the kernel names it in what it says: each fourth by the number that
+/// registers had when they were of 16 bytes (`nft_dump_register`).
+pub(super) const fn register(place: u32) -> u32 {
+    if place.is_multiple_of(4) { 1 + place / 4 } else { 8 + place }
+}
 pub(super) const NF_DROP: i32 = 0;
 pub(super) const NF_ACCEPT: i32 = 1;
 pub(super) const NFT_JUMP: i32 = -3;

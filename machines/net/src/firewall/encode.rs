@@ -253,7 +253,7 @@ fn load(all: &mut Message, field: Field, at: u32) {
 
 fn meta(all: &mut Message, key: u32, at: u32) {
     expression(all, "meta", |data| {
-        number(data, nf::NFTA_META_DREG, nf::NFT_REG32_00 + at);
+        number(data, nf::NFTA_META_DREG, nf::register(at));
         number(data, nf::NFTA_META_KEY, key);
     });
 }
@@ -261,7 +261,7 @@ fn meta(all: &mut Message, key: u32, at: u32) {
 /// From a header: which, where, how many bytes.
 fn payload(all: &mut Message, (base, offset, length): (u32, u32, u32), at: u32) {
     expression(all, "payload", |data| {
-        number(data, nf::NFTA_PAYLOAD_DREG, nf::NFT_REG32_00 + at);
+        number(data, nf::NFTA_PAYLOAD_DREG, nf::register(at));
         number(data, nf::NFTA_PAYLOAD_BASE, base);
         number(data, nf::NFTA_PAYLOAD_OFFSET, offset);
         number(data, nf::NFTA_PAYLOAD_LEN, length);
@@ -270,7 +270,7 @@ fn payload(all: &mut Message, (base, offset, length): (u32, u32, u32), at: u32) 
 
 fn compare(all: &mut Message, operation: u32, wanted: &[u8]) {
     expression(all, "cmp", |data| {
-        number(data, nf::NFTA_CMP_SREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_CMP_SREG, nf::register(0));
         number(data, nf::NFTA_CMP_OP, operation);
         value(data, nf::NFTA_CMP_DATA, wanted);
     });
@@ -279,8 +279,8 @@ fn compare(all: &mut Message, operation: u32, wanted: &[u8]) {
 fn mask(all: &mut Message, bits: &[u8]) {
     let length = u32::try_from(bits.len()).unwrap_or_default();
     expression(all, "bitwise", |data| {
-        number(data, nf::NFTA_BITWISE_SREG, nf::NFT_REG32_00);
-        number(data, nf::NFTA_BITWISE_DREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_BITWISE_SREG, nf::register(0));
+        number(data, nf::NFTA_BITWISE_DREG, nf::register(0));
         number(data, nf::NFTA_BITWISE_LEN, length);
         value(data, nf::NFTA_BITWISE_MASK, bits);
         value(data, nf::NFTA_BITWISE_XOR, &vec![0; bits.len()]);
@@ -304,9 +304,9 @@ const fn port_offset(side: Side) -> u32 {
 }
 
 fn set_port(all: &mut Message, protocol: Protocol, side: Side, port: u16) {
-    constant(all, nf::NFT_REG32_00, &port.to_be_bytes());
+    constant(all, nf::register(0), &port.to_be_bytes());
     expression(all, "payload", |data| {
-        number(data, nf::NFTA_PAYLOAD_SREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_PAYLOAD_SREG, nf::register(0));
         number(data, nf::NFTA_PAYLOAD_BASE, nf::NFT_PAYLOAD_TRANSPORT_HEADER);
         number(data, nf::NFTA_PAYLOAD_OFFSET, port_offset(side));
         number(data, nf::NFTA_PAYLOAD_LEN, 2);
@@ -332,7 +332,7 @@ fn state_bits(all: &mut Message, state: State) {
 
 fn connection(all: &mut Message, key: u32, bits: u32) {
     expression(all, "ct", |data| {
-        number(data, nf::NFTA_CT_DREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_CT_DREG, nf::register(0));
         number(data, nf::NFTA_CT_KEY, key);
     });
     mask(all, &bits.to_ne_bytes());
@@ -341,7 +341,7 @@ fn connection(all: &mut Message, key: u32, bits: u32) {
 
 fn local(all: &mut Message) {
     expression(all, "fib", |data| {
-        number(data, nf::NFTA_FIB_DREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_FIB_DREG, nf::register(0));
         number(data, nf::NFTA_FIB_RESULT, nf::NFT_FIB_RESULT_ADDRTYPE);
         number(data, nf::NFTA_FIB_FLAGS, nf::NFTA_FIB_F_DADDR);
     });
@@ -352,9 +352,9 @@ fn local(all: &mut Message) {
 fn lookup(all: &mut Message, set: &Set) {
     expression(all, "lookup", |data| {
         data.text(nf::NFTA_LOOKUP_SET, set.name);
-        number(data, nf::NFTA_LOOKUP_SREG, nf::NFT_REG32_00);
+        number(data, nf::NFTA_LOOKUP_SREG, nf::register(0));
         if !set.data.is_empty() {
-            number(data, nf::NFTA_LOOKUP_DREG, nf::NFT_REG32_00);
+            number(data, nf::NFTA_LOOKUP_DREG, nf::register(0));
         }
     });
 }
@@ -364,20 +364,20 @@ fn translate(all: &mut Message, side: Side, family: Family, map: &Set) {
         let kind = if matches!(side, Side::Source) { nf::NFT_NAT_SNAT } else { nf::NFT_NAT_DNAT };
         number(data, nf::NFTA_NAT_TYPE, kind);
         number(data, nf::NFTA_NAT_FAMILY, family.number().into());
-        number(data, nf::NFTA_NAT_REG_ADDR_MIN, nf::NFT_REG32_00);
+        number(data, nf::NFTA_NAT_REG_ADDR_MIN, nf::register(0));
         if let [address, Field::Port] = map.data {
-            number(data, nf::NFTA_NAT_REG_PROTO_MIN, nf::NFT_REG32_00 + address.padded() / 4);
+            number(data, nf::NFTA_NAT_REG_PROTO_MIN, nf::register(address.padded() / 4));
         }
     });
 }
 
 fn copy(all: &mut Message, family: Family, link: u32) {
     let to = octets(family.nobody());
-    let device = nf::NFT_REG32_00 + 4;
-    constant(all, nf::NFT_REG32_00, &to);
+    let device = nf::register(4);
+    constant(all, nf::register(0), &to);
     constant(all, device, &link.to_ne_bytes());
     expression(all, "dup", |data| {
-        number(data, nf::NFTA_DUP_SREG_ADDR, nf::NFT_REG32_00);
+        number(data, nf::NFTA_DUP_SREG_ADDR, nf::register(0));
         number(data, nf::NFTA_DUP_SREG_DEV, device);
     });
 }

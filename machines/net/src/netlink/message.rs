@@ -67,6 +67,12 @@ impl Message {
         self
     }
 
+    /// Whether the kernel says all of this of a thing, after as many bytes as this begins with. It says more.
+    pub(crate) fn is_said_by(&self, answer: &[u8], start: usize) -> bool {
+        let asked = self.bytes.get(HEADER + start..);
+        asked.zip(answer.get(start..)).is_some_and(|(asked, said)| holds(asked, said))
+    }
+
     /// The bytes to send: with the length, further flags, and the number by which an answer is known.
     pub(super) fn finish(&self, flags: u16, sequence: u32) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
@@ -81,6 +87,20 @@ impl Message {
     fn pad(&mut self) {
         self.bytes.resize(self.bytes.len().next_multiple_of(4), 0);
     }
+}
+
+/// Whether of each kind there are as many attributes in `said` as in `asked`, with the same values in the same order.
+fn holds(asked: &[u8], said: &[u8]) -> bool {
+    let of = |bytes, wanted: u16| {
+        Raw { rest: bytes }.filter(move |(kind, _)| kind & KIND_MASK == wanted & KIND_MASK)
+    };
+    let same = |(kind, asked): (u16, &[u8]), (_, said): (u16, &[u8])| {
+        if kind & NESTED == 0 { asked == said } else { holds(asked, said) }
+    };
+    Raw { rest: asked }.all(|(kind, _)| {
+        of(asked, kind).count() == of(said, kind).count()
+            && of(asked, kind).zip(of(said, kind)).all(|(asked, said)| same(asked, said))
+    })
 }
 
 /// The attributes of an answer, in their order. What is cut off ends them.
@@ -120,11 +140,27 @@ impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
+        let mut raw = Raw { rest: self.rest };
+        let (kind, value) = raw.next()?;
+        self.rest = raw.rest;
+        Some((kind & KIND_MASK, value))
+    }
+}
+
+/// The same with the flags of their kinds.
+struct Raw<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Raw<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
         let number = |at: usize| Some(u16::from_ne_bytes(self.rest.get(at..at + 2)?.try_into().ok()?));
         let (length, kind) = (usize::from(number(0)?), number(2)?);
         let value = self.rest.get(ATTRIBUTE_HEADER..length)?;
         self.rest = self.rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some((kind & KIND_MASK, value))
+        Some((kind, value))
     }
 }
 
@@ -145,6 +181,29 @@ mod tests {
         assert_eq!(all.text(3), Some("eth0"));
         assert_eq!(all.nested(18).unwrap().number(2), Some(7));
         assert_eq!(all.get(4), None);
+    }
+
+    #[test]
+    fn what_was_asked_for_is_found_in_what_the_kernel_says() {
+        let said = |parts: &[u32], further: bool| {
+            let mut message = Message::new(16, 0, &[1, 2, 3, 4]);
+            message.text(3, "eth0").nest(18, |inside| {
+                for part in parts {
+                    inside.number(2, *part);
+                }
+                if further {
+                    inside.text(9, "further");
+                }
+            });
+            message
+        };
+        let asked = said(&[7, 8], false);
+        let is_said = |answer: Message| asked.is_said_by(&answer.bytes[HEADER..], 4);
+        assert!(is_said(said(&[7, 8], false)) && is_said(said(&[7, 8], true)));
+        for parts in [&[8, 7][..], &[7], &[7, 8, 9]] {
+            assert!(!is_said(said(parts, false)), "{parts:?}");
+        }
+        assert!(!asked.is_said_by(&[], 4) && !asked.is_said_by(&[1, 2, 3, 4], 4));
     }
 
     #[test]
