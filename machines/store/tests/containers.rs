@@ -10,7 +10,7 @@ in_both_formats! {
     paths_are_copied_out_as_clients_expect,
     archives_go_in_and_nowhere_else,
     volumes_and_binds_lie_over_a_container_that_does_not_run,
-    of_a_running_container_its_own_mounts_are_seen,
+    what_a_running_container_has_mounted_is_not_seen_and_stays,
     a_new_volume_has_what_the_image_has_there,
     a_container_that_nobody_recorded_is_cleared_away,
     many_look_into_a_container_with_volumes_at_once,
@@ -220,7 +220,7 @@ fn start(place: &Place, id: &ContainerId) -> Option<Running> {
     Some(Running(child))
 }
 
-fn of_a_running_container_its_own_mounts_are_seen(format: LayerFormat) {
+fn what_a_running_container_has_mounted_is_not_seen_and_stays(format: LayerFormat) {
     let busybox = std::fs::read("/bin/busybox").unwrap_or_default();
     if busybox.is_empty() {
         eprintln!("not run: needs /bin/busybox");
@@ -237,10 +237,15 @@ fn of_a_running_container_its_own_mounts_are_seen(format: LayerFormat) {
     let mut running = start(&place, &id).unwrap();
     let pid = i32::try_from(running.0.id()).unwrap();
     let container = ArchiveTarget { pid: Some(pid), ..target(&id) };
-    assert_eq!(read(&place, &container, "/tmp/file").unwrap()[0].1, "inside\n");
+    // What is only mounted there is not of the container's files, and stays where it is.
+    assert_eq!(read(&place, &container, "/tmp/file").unwrap_err().kind(), Kind::NotFound);
     write(&place, &container, "/tmp", &tar(&[("new", "x")])).unwrap();
     assert_eq!(read(&place, &container, "/tmp/new").unwrap()[0].1, "x");
-    assert!(!place.upper(&id).join("tmp/new").exists());
+    assert!(place.upper(&id).join("tmp/new").exists());
+    let refused = write(&place, &container, "/", &tar(&[("tmp", "a file")])).unwrap_err();
+    assert!(refused.report().contains("unlinkat /tmp: device or resource busy"), "{}", refused.report());
+    let inside = std::fs::read_to_string(format!("/proc/{pid}/root/tmp/file"));
+    assert_eq!(inside.unwrap(), "inside\n");
     // Somebody else's process is not taken for the container's.
     let refused = read(&place, &ArchiveTarget { pid: Some(pid), ..target(&other) }, "/tmp/file").unwrap_err();
     assert_eq!(refused.kind(), Kind::Conflict);

@@ -37,7 +37,7 @@ impl Engine {
     /// In Docker's words when it does not exist.
     pub fn stat_path(&self, text: &str, path: &str) -> Result<PathStat> {
         let path = checked(path)?;
-        self.with_files(text, Work::Read, |record| {
+        self.with_files(text, |record| {
             self.ports.snapshots.stat(&self.target(record)?, Path::new(path)).map_err(missing(text, path))
         })
     }
@@ -54,7 +54,7 @@ impl Engine {
         out: &mut dyn Write,
     ) -> Result<()> {
         let path = checked(path)?;
-        self.with_files(text, Work::Read, |record| {
+        self.with_files(text, |record| {
             let read = self.ports.snapshots.read_archive(&self.target(record)?, Path::new(path), begin, out);
             read.map_err(missing(text, path))?;
             self.tell_container(record, "archive-path", &[]);
@@ -74,7 +74,7 @@ impl Engine {
         tar: &mut dyn Read,
     ) -> Result<()> {
         let path = checked(path)?;
-        self.with_files(text, Work::Write, |record| {
+        self.with_files(text, |record| {
             let written =
                 self.ports.snapshots.write_archive(&self.target(record)?, Path::new(path), options, tar);
             written.map_err(missing(text, path))?;
@@ -102,26 +102,18 @@ impl Engine {
 
     /// Works with the files of a container as it is when that begins.
     ///
-    /// One that does not run cannot be started meanwhile where its writable layer has to be mounted: two such mounts
+    /// One that does not run cannot be started meanwhile, for its writable layer is mounted: two such mounts
     /// of one layer are undefined behaviour. Whoever starts it waits, as with Docker.
-    fn with_files<T>(&self, text: &str, kind: Work, work: impl FnOnce(&Container) -> Result<T>) -> Result<T> {
+    fn with_files<T>(&self, text: &str, work: impl FnOnce(&Container) -> Result<T>) -> Result<T> {
         let entry = self.container(text)?;
         let before = entry.record();
-        let mounts = kind == Work::Write || !before.mounts.is_empty();
-        let turn = (mounts && before.state.running().is_none()).then(|| entry.turn());
+        let turn = before.state.running().is_none().then(|| entry.turn());
         // Who found it running works with its process, which is looked for, and no mount of its own.
         let record = if turn.is_some() { entry.record() } else { before };
         let _turn = turn.filter(|_| record.state.running().is_none());
         let _held = self.hold_volumes(&record)?;
         work(&record)
     }
-}
-
-/// What is done with files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Read,
-    Write,
 }
 
 fn checked(path: &str) -> Result<&str> {

@@ -100,6 +100,7 @@ impl Core {
         let extract_options = ExtractOptions {
             no_overwrite_dir_non_dir: options.no_overwrite_dir_non_dir,
             users,
+            mount_points: into.tree.mount_points.clone(),
             ..ExtractOptions::copy_in()
         };
         let _bound = self.quotas.obey()?;

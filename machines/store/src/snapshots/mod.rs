@@ -14,6 +14,7 @@ mod small_files;
 mod tree;
 mod turns;
 mod usage;
+mod view;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

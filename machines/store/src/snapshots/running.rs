@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
 
 use dhow_model::{Error, Result};
 use dhow_sys::mount::{Attributes, attribute};
@@ -17,15 +17,41 @@ use crate::error::{Cause, Context as _};
 /// A container has a few hundred mounts at most.
 const MOUNTS_MAX: u64 = 4 << 20;
 
-/// Opens the root directory of a process whose root is the overlay with this writable layer.
-pub(super) fn root(pid: i32, upper: &Path) -> Result<OwnedFd> {
-    let told = || format!("cannot open the root of process {pid}");
-    let open = || -> std::result::Result<Option<OwnedFd>, Cause> {
-        let Some(process) = process(pid, upper)? else { return Ok(None) };
+/// A process whose root is the overlay of a container.
+///
+/// A number alone proves nothing: the process may have ended and another have got its number. The
+/// directory in /proc is held, which stays with the process, and its mounts must be the container's.
+#[derive(Debug)]
+pub(super) struct Process {
+    directory: OwnedFd,
+    mountinfo: Vec<u8>,
+}
+
+impl Process {
+    /// Looks for the process whose root has this writable layer.
+    pub(super) fn find(pid: i32, upper: &Path) -> Result<Self> {
+        let told = || format!("cannot open the root of process {pid}");
+        process(pid, upper).context(told)?.ok_or_else(|| gone(&told()))
+    }
+
+    /// Its root directory.
+    pub(super) fn root(&self) -> rustix::io::Result<OwnedFd> {
         // The link in /proc is followed: it is the kernel's, and leads to the root itself.
-        Ok(Some(openat(&process, "root", HANDLE, Mode::empty())?))
-    };
-    open().context(told)?.ok_or_else(|| gone(&told()))
+        openat(&self.directory, "root", HANDLE, Mode::empty())
+    }
+
+    /// Its mount namespace.
+    pub(super) fn namespace(&self) -> rustix::io::Result<OwnedFd> {
+        openat(&self.directory, "ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// Where something is mounted, as the process names it, without its root.
+    pub(super) fn mount_points(&self) -> Vec<PathBuf> {
+        let lines = self.mountinfo.split(|&byte| byte == b'\n');
+        let points = lines.filter_map(|line| line.split(|&byte| byte == b' ').nth(4));
+        let points = points.filter(|point| point.len() > 1).map(unescape);
+        points.map(|point| std::ffi::OsString::from_vec(point).into()).collect()
+    }
 }
 
 /// Copies the root mount alone of such a process: the overlay, without what is mounted over it. The copy is
@@ -34,8 +60,7 @@ pub(super) fn own_tree(pid: i32, upper: &Path) -> Result<OwnedFd> {
     let told = || format!("cannot copy the root mount of process {pid}");
     let open = || -> std::result::Result<Option<OwnedFd>, Cause> {
         let Some(process) = process(pid, upper)? else { return Ok(None) };
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let namespace = openat(&process, "ns/mnt", flags, Mode::empty())?;
+        let namespace = process.namespace()?;
         // Mounts are copied from within their namespace only, and only a thread can go there and be given up.
         let thread = std::thread::Builder::new().name("store-mounts".into());
         let copying = thread.spawn(move || copy_root(&namespace))?;
@@ -62,16 +87,13 @@ fn copy_root(namespace: &OwnedFd) -> std::result::Result<OwnedFd, Cause> {
 
 const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// A process's directory in /proc, if its root is the overlay with this writable layer.
-///
-/// A number alone proves nothing: the process may have ended and another have got its number. The
-/// directory in /proc is held, which stays with the process, and its mounts must be the container's.
-fn process(pid: i32, upper: &Path) -> std::result::Result<Option<OwnedFd>, Cause> {
-    let process = rustix::fs::open(format!("/proc/{pid}"), HANDLE, Mode::empty())?;
-    let mounts = openat(&process, "mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut text = Vec::new();
-    File::from(mounts).take(MOUNTS_MAX).read_to_end(&mut text)?;
-    Ok(root_is(&text, upper).then_some(process))
+/// The process, if its root is the overlay with this writable layer.
+fn process(pid: i32, upper: &Path) -> std::result::Result<Option<Process>, Cause> {
+    let directory = rustix::fs::open(format!("/proc/{pid}"), HANDLE, Mode::empty())?;
+    let mounts = openat(&directory, "mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut mountinfo = Vec::new();
+    File::from(mounts).take(MOUNTS_MAX).read_to_end(&mut mountinfo)?;
+    Ok(root_is(&mountinfo, upper).then_some(Process { directory, mountinfo }))
 }
 
 fn gone(told: &str) -> Error {
@@ -111,6 +133,19 @@ fn escape(path: &[u8]) -> Vec<u8> {
     escaped
 }
 
+/// The other way round: the three digits behind a backslash are a byte.
+fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let digits = behind.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let meant = digits.filter(|_| byte == b'\\').and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(meant.unwrap_or(byte));
+        rest = if meant.is_some() { &behind[3..] } else { behind };
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +163,13 @@ mod tests {
         assert!(!root_is(line("/var/lib/dhow/containers/1/rw", "/mnt").as_bytes(), upper));
         assert!(!root_is(b"22 1 8:1 / / rw - ext4 /dev/sda rw,upperdir=x\n", upper));
         assert!(root_is(line("/a\\040b", "/").as_bytes(), Path::new("/a b")));
+    }
+
+    #[test]
+    fn names_of_mount_points_are_read_as_they_are() {
+        for path in [&b"/a b"[..], b"/tab\tline\n", b"/back\\slash\\040", b"/plain"] {
+            assert_eq!(unescape(&escape(path)), path);
+        }
+        assert_eq!(unescape(b"/cut\\04"), b"/cut\\04");
     }
 }

@@ -53,6 +53,11 @@ impl Error {
         Self { source: Some(source.into()), ..Self::new(Fault::System, what) }
     }
 
+    /// What the kernel would refuse if it were asked.
+    pub(crate) fn mounted(what: impl Into<String>) -> Self {
+        Self::new(Fault::System, what)
+    }
+
     fn new(fault: Fault, what: impl Into<String>) -> Self {
         Self { fault, entry: None, what: what.into(), source: None }
     }

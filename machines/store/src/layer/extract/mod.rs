@@ -7,8 +7,11 @@ mod place;
 mod whiteout;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -46,6 +49,8 @@ pub struct ExtractOptions {
     pub limits: Limits,
     /// The directory is in a container in a user namespace, seen from the host; the archive is as it sees it.
     pub users: Option<Arc<UserMap>>,
+    /// What is mounted in the tree, by absolute paths: nothing of it is removed.
+    pub mount_points: Vec<PathBuf>,
 }
 
 /// What a name that begins with `.wh.` means (OCI image specification, "Whiteouts").
@@ -281,6 +286,19 @@ impl<'a> Extractor<'a> {
         place::attributes(self.options, entry).set(root, &mut self.counts.skipped)?;
         self.directories.insert(self.tree.base_path(), (entry.accessed, entry.modified));
         Ok(())
+    }
+
+    /// A place where something is mounted stays, and so does the directory that it is in. The kernel refuses the
+    /// place itself; of a directory it would be asked when all else in that is gone.
+    fn check_not_mounted(&self, path: &[u8]) -> Result<()> {
+        let path = Path::new("/").join(OsStr::from_bytes(path));
+        match self.options.mount_points.iter().find(|point| point.starts_with(&path)) {
+            // Docker's words.
+            Some(point) => {
+                Err(Error::mounted(format!("unlinkat {}: device or resource busy", point.display())))
+            }
+            None => Ok(()),
+        }
     }
 
     /// What was at a path is gone, and what was below it.

@@ -184,6 +184,8 @@ impl Placing<'_> {
                 format!("cannot overwrite directory {path} with non-directory {name}")
             }));
         }
+        to.tree.enter(self.directory, Missing::Make)?;
+        to.check_not_mounted(&to.tree.real_path(self.directory, self.name))?;
         let parent = to.tree.enter(self.directory, Missing::Make)?;
         remove(parent, self.name)
             .map_err(|error| Error::system("what was there cannot be removed", error))?;
