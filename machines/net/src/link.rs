@@ -18,6 +18,9 @@ use message::{
 };
 
 const VETH_PEER: u16 = 1;
+/// The group of links (`ip link show group …`) that all bridges of all engines are in, by which engines of one host know
+/// each other's. Nobody hands these numbers out; it spells the name.
+pub const GROUP: u32 = u32::from_be_bytes(*b"dhow");
 
 /// A link of this namespace, by its index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,6 +55,8 @@ pub struct Link {
     pub up: bool,
     /// What its maker wrote on it.
     pub alias: String,
+    /// The number of its group; 0 by itself.
+    pub group: u32,
 }
 
 /// One address of a link.
@@ -143,7 +148,8 @@ impl Links {
         }
     }
 
-    /// Makes a bridge, which is down and has `alias` written on it, and answers its index.
+    /// Makes a bridge, which is down and has `alias` written on it, and answers its index. With an alias it is an engine's,
+    /// and in their group.
     ///
     /// # Errors
     /// The kernel's; `EEXIST` when the name is taken.
@@ -151,6 +157,9 @@ impl Links {
         let mut request = Message::new(libc::RTM_NEWLINK, EXCLUSIVE, &[0; LINK_START]);
         request.text(libc::IFLA_IFNAME, name).put(libc::IFLA_ADDRESS, &mac);
         mtu.map(|mtu| request.number(libc::IFLA_MTU, mtu));
+        if !alias.is_empty() {
+            request.number(libc::IFLA_GROUP, GROUP);
+        }
         request.nest(libc::IFLA_LINKINFO, |info| {
             info.text(libc::IFLA_INFO_KIND, "bridge");
         });
@@ -319,6 +328,8 @@ pub struct Change<'a> {
     pub name: Option<&'a str>,
     /// Its bridge.
     pub master: Option<Index>,
+    /// The number of its group.
+    pub group: Option<u32>,
     /// Its hardware address.
     pub mac: Option<Mac>,
     /// Bytes of a packet.

@@ -12,16 +12,21 @@ use dhow_testkit::{Engine, network, process, until};
 const HOST_RULES: &str = "table inet host { chain input { type filter hook input priority 0; policy drop; \
                           ct state established,related accept; iif lo accept; tcp dport 8081 accept; }; }";
 
+/// What all bridges of all engines are in.
+const GROUP: &str = "1684565879";
+
 /// A policy that there is none of.
 const WRONG: &[&str] = &["daemon", "--validate", "--publish-policy", "closed"];
 
 /// An engine with a container that answers at the host's ports 8080 and 8081.
 fn engine(flags: &[&str]) -> Result<Engine> {
     let engine = Engine::with_busybox(flags)?;
-    let ports = ["-p", "8080:80", "-p", "8081:80"];
-    engine
-        .docker(&[&["run", "-d", "--name", "web"][..], &ports, &["busybox", "sleep", "1000"]].concat())
-        .ok();
+    serve(&engine, &["-p", "8080:80", "-p", "8081:80"])?;
+    Ok(engine)
+}
+
+fn serve(engine: &Engine, ports: &[&str]) -> Result<()> {
+    engine.docker(&[&["run", "-d", "--name", "web"][..], ports, &["busybox", "sleep", "1000"]].concat()).ok();
     let pid = engine.inspect("web", "{{.State.Pid}}").parse()?;
     let listener = network::of_process(pid, || TcpListener::bind("0.0.0.0:80"))??;
     std::thread::spawn(move || {
@@ -29,7 +34,7 @@ fn engine(flags: &[&str]) -> Result<Engine> {
             let _ = (&stream).write_all(b"hello").and_then(|()| stream.shutdown(Shutdown::Both));
         }
     });
-    Ok(engine)
+    Ok(())
 }
 
 fn is_open(outside: &network::NetworkSpace, port: u16) -> bool {
@@ -87,6 +92,43 @@ fn published_ports_are_open_unless_the_engine_is_told() -> Result<()> {
     ensure!(is_open(&outside, 8080) && is_open(&outside, 8081));
     nft(&engine, &["flush", "ruleset"])?;
     until("the rules are back", || is_open(&outside, 8080))?;
+    Ok(())
+}
+
+/// The first makes the host a router for its own containers alone; the second's were strangers to it, and cut off in silence.
+#[test]
+fn two_engines_of_a_host_that_was_no_router_are_both_reached() -> Result<()> {
+    let one = engine(&[])?;
+    let mut two = Engine::start_beside(&one)?;
+    two.import_busybox()?;
+    serve(&two, &["-p", "9080:80"])?;
+    let outside = one.outside()?;
+    let reach_all = || {
+        ensure!(is_open(&outside, 8080) && is_open(&outside, 9080), "from outside");
+        for engine in [&one, &two] {
+            engine.docker(&["exec", "web", "ping", "-c", "1", "-W", "5", "192.0.2.9"]).ok();
+        }
+        Ok(())
+    };
+    reach_all()?;
+    for (engine, made) in [(&one, 1), (&two, 0)] {
+        let told = std::fs::read_to_string(engine.log())?;
+        ensure!(told.matches("the host is a router of IPv4 now").count() == made, "{told}");
+    }
+    // An engine that knew no groups has left it so.
+    let grouped =
+        || process::must(one.within_network("ip".as_ref()).args(["-o", "link", "show", "group", GROUP]));
+    let bridges =
+        |listed: &str| listed.lines().filter_map(|line| Some(line.split(": ").nth(1)?.to_owned())).collect();
+    let before: Vec<String> = bridges(&grouped()?);
+    ensure!(before.len() == 2, "{before:?}");
+    for bridge in &before {
+        process::must(one.within_network("ip".as_ref()).args(["link", "set", "dev", bridge, "group", "0"]))?;
+    }
+    ensure!(!is_open(&outside, 9080), "to a bridge of nobody");
+    two.kill()?;
+    two.launch()?;
+    ensure!(bridges(&grouped()?).len() == 1 && is_open(&outside, 9080), "with the next engine");
     Ok(())
 }
 

@@ -193,6 +193,14 @@ fn term(all: &mut Message, term: &Term) {
             meta(all, nf::NFT_META_IIFNAME, 0);
             compare(all, nf::NFT_CMP_NEQ, &Value::Name(name.clone()).low());
         }
+        Term::Grouped(side, group) => {
+            let key = match side {
+                Side::Source => nf::NFT_META_IIFGROUP,
+                Side::Destination => nf::NFT_META_OIFGROUP,
+            };
+            meta(all, key, 0);
+            compare(all, nf::NFT_CMP_EQ, &group.to_ne_bytes());
+        }
         Term::In(fields, set) => {
             load_all(all, fields);
             lookup(all, set);

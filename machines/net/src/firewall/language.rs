@@ -71,6 +71,8 @@ pub(super) enum Term {
     Family(Family),
     /// It did not come by the interface of this name.
     NotFrom(String),
+    /// It comes from or goes to an interface of this group.
+    Grouped(Side, u32),
     /// The fields are in a set.
     In(&'static [Field], &'static Set),
     /// The address lies in a subnet.

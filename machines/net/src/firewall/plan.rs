@@ -20,7 +20,7 @@ use super::language::{
     Chain, Element, Family, Field, Home, Hook, Place, Set, Side, State, Table, Term, Value, Verdict,
 };
 use super::rules::{Access, Face, Neighbours, Network, Policy, Port, Reach, Rules, Source, Strangers};
-use crate::link::Address;
+use crate::link::{Address, GROUP};
 
 const ACCEPT: Term = Term::Verdict(Verdict::Accept);
 const DROP: Term = Term::Verdict(Verdict::Drop);
@@ -259,6 +259,8 @@ fn forward(four: Strangers, six: Strangers) -> Vec<Vec<Term>> {
         (Strangers::Pass, Strangers::Drop) => &[vec![Term::Family(Family::Six), DROP]],
     };
     rules.push(vec![Term::In(&[Field::From], &BRIDGES), ACCEPT]);
+    // Those of other engines of this host are no strangers: their own rules guard them.
+    rules.extend([Side::Source, Side::Destination].map(|side| vec![Term::Grouped(side, GROUP), ACCEPT]));
     rules.extend_from_slice(drops);
     rules
 }

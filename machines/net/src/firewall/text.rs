@@ -96,6 +96,8 @@ impl fmt::Display for Term {
             Self::Family(family) => {
                 write!(out, "meta nfproto {}", if *family == Family::Four { "ipv4" } else { "ipv6" })
             }
+            Self::Grouped(Side::Source, group) => write!(out, "iifgroup {group}"),
+            Self::Grouped(Side::Destination, group) => write!(out, "oifgroup {group}"),
             Self::NotFrom(name) => write!(out, "iifname != \"{name}\""),
             Self::In(fields, set) => write!(out, "{} @{}", words(fields), set.name),
             Self::Within(field, subnet) => write!(out, "{} {}", field.names().0, Value::Subnet(*subnet)),

@@ -43,6 +43,7 @@ pub(super) fn changed(link: Index, change: &Change<'_>) -> Message {
     let mut message = Message::new(libc::RTM_NEWLINK, 0, &start(Some(link), flags, mask));
     change.name.map(|name| message.text(libc::IFLA_IFNAME, name));
     change.master.map(|master| message.number(libc::IFLA_MASTER, master.0));
+    change.group.map(|group| message.number(libc::IFLA_GROUP, group));
     change.mac.map(|mac| message.put(libc::IFLA_ADDRESS, &mac));
     change.mtu.map(|mtu| message.number(libc::IFLA_MTU, mtu));
     let of_four = change.loopback.is_some() || change.loose.is_some();
@@ -190,6 +191,7 @@ pub(super) fn link(answer: &[u8]) -> Option<Link> {
         mac: all.get(libc::IFLA_ADDRESS).and_then(|mac| mac.try_into().ok()),
         up: word(answer, 8)? & UP != 0,
         alias: all.text(libc::IFLA_IFALIAS).unwrap_or_default().to_owned(),
+        group: all.number(libc::IFLA_GROUP).unwrap_or_default(),
     })
 }
 

@@ -10,7 +10,7 @@ use dhow_model::ports::ShouldBe;
 use super::annex::{self, Annex, Names};
 use super::borrowed::Borrowed;
 use super::ipv6;
-use crate::link::{Address, Change, Index, Link, Links, Mac};
+use crate::link::{Address, Change, GROUP, Index, Link, Links, Mac};
 
 /// How the marks of all engines begin.
 pub(super) const MARK: &str = "dhow ";
@@ -155,6 +155,11 @@ pub(super) fn tidy(
     };
     for link in all.iter().filter(stray) {
         links.remove(link.index)?;
+    }
+    // Those that an engine made which knew no groups.
+    let alone = |link: &&Link| ours(link) && link.kind == "bridge" && link.group != GROUP && !stray(link);
+    for link in all.iter().filter(alone) {
+        links.change(link.index, &Change { group: Some(GROUP), ..Change::default() })?;
     }
     let there: BTreeSet<&String> = all.iter().map(|link| &link.name).collect();
     Ok(wanted.difference(&there).map(|name| (*name).clone()).collect())

@@ -57,21 +57,24 @@ impl Forwarding {
     }
 
     /// Lets the packets of a network through. `links` are those of the host: a kernel that forwards believes no router on
-    /// them any more, and forgets the way out that one told of, unless it is told to believe all the same.
+    /// them any more, and forgets the way out that one told of, unless it is told to believe all the same. Answers the
+    /// versions of which it makes the host a router.
     pub(super) fn switch_on<'a>(
         network: &Network,
         mut links: impl Iterator<Item = &'a str>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Vec<u8>> {
         let procfs = Procfs::at_proc()?;
         if network.ipv6 && is_off(&procfs, SIX)? {
             links.try_for_each(|link| keep_routers(&procfs, link))?;
         }
-        for (switch, wanted) in [(FOUR, network.ipv4), (SIX, network.ipv6)] {
+        let mut new = Vec::new();
+        for (version, switch, wanted) in [(4, FOUR, network.ipv4), (6, SIX, network.ipv6)] {
             if wanted && is_off(&procfs, switch)? {
                 procfs.write(switch, b"1")?;
+                new.push(version);
             }
         }
-        Ok(())
+        Ok(new)
     }
 }
 

@@ -113,7 +113,14 @@ impl HostNetworks {
             self.guard.drop_strangers6()?;
         }
         let links = self.with_links(Links::all)?;
-        Forwarding::switch_on(network, links.iter().map(|link| link.name.as_str()))
+        let new = Forwarding::switch_on(network, links.iter().map(|link| link.name.as_str()))?;
+        for version in new.into_iter().filter(|_| self.policy.rules && !self.policy.forwards_strangers) {
+            tracing::info!(
+                "the host is a router of IPv{version} now, for containers only: what else it would route, as for virtual \
+                 machines or a VPN, is dropped (--ip-forward-no-drop lets it pass)"
+            );
+        }
+        Ok(())
     }
 
     /// Lets what is published on addresses of the loopback come back by a bridge, where it did not `before`.

@@ -4,6 +4,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use dhow_net::firewall::{Firewall, Gate, Neighbours, Policy, Protocol, Reach, Rules, Strangers};
+use dhow_net::link::GROUP;
 
 use crate::lab::{self, HOST4, HOST6, ask, lab, nft, port, serve, within};
 use crate::{BOTH, firewall, on};
@@ -280,5 +281,17 @@ fn what_the_host_routes_for_others_is_dropped_only_when_it_was_no_router() {
     for address in ["10.2.0.2", "fd02::2"] {
         ask(&lab.outside, Protocol::Tcp, address, 80).unwrap_err();
     }
+    ask(&theirs, Protocol::Tcp, "192.0.2.9", 80).unwrap_err();
     ask(&ours, Protocol::Tcp, "192.0.2.9", 80).unwrap();
+    // Another engine's bridge, which its own rules guard.
+    lab.change("br2", &dhow_net::link::Change { group: Some(GROUP), ..Default::default() });
+    for address in ["10.2.0.2", "fd02::2"] {
+        ask(&lab.outside, Protocol::Tcp, address, 80).unwrap();
+    }
+    ask(&theirs, Protocol::Tcp, "192.0.2.9", 80).unwrap();
+    serve(&ours, Protocol::Tcp, 80, "ours");
+    lab::nobody_reaches(&[
+        (&lab.outside, Protocol::Tcp, "10.1.0.2", 80),
+        (&theirs, Protocol::Tcp, "10.1.0.2", 80),
+    ]);
 }
