@@ -95,12 +95,6 @@ impl Reference {
         Ok(Self { tag: Some(tag.into()), digest: None, ..self.clone() })
     }
 
-    /// The same repository named by digest alone.
-    #[must_use]
-    pub fn with_digest(&self, digest: Digest) -> Self {
-        Self { tag: None, digest: Some(digest), ..self.clone() }
-    }
-
     /// `docker.io`, `localhost:5000`, …
     #[must_use]
     pub fn registry(&self) -> &str {

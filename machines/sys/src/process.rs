@@ -56,14 +56,6 @@ pub fn set_dumpable(dumpable: bool) -> io::Result<()> {
     prctl(libc::PR_SET_DUMPABLE, u64::from(dumpable))
 }
 
-/// Asks the kernel for a signal when the parent ends.
-///
-/// # Errors
-/// The kernel's.
-pub fn set_parent_death_signal(signal: i32) -> io::Result<()> {
-    prctl(libc::PR_SET_PDEATHSIG, u64::from(signal.unsigned_abs()))
-}
-
 /// Orphans below this process become its children.
 ///
 /// # Errors

@@ -90,14 +90,6 @@ impl Engine {
         }
     }
 
-    /// The configuration of an image, byte for byte.
-    ///
-    /// # Errors
-    /// `No such image: …`
-    pub fn image_config(&self, text: &str) -> Result<Vec<u8>> {
-        self.ports.images.config_bytes(&self.image(text)?.id)
-    }
-
     /// The manifest that an image came with, and what belongs to it; none for one that was made here.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod annex;
 mod borrowed;
 mod bridges;
 mod claim;
+mod connect;
 mod direct;
 mod forwarding;
 mod guard;
@@ -12,37 +13,33 @@ mod pool;
 mod ports;
 mod spare;
 mod sysctls;
+mod table;
 mod ways;
 
-use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use dhow_model::network::{Direct, Driver, Network, Prefix};
+use dhow_model::network::{Driver, Network, Prefix};
 use dhow_model::ports::{Carrier, LinkPlan, NetworkSpace, Networks, Publication, ShouldBe, UserSpace, Way};
 use dhow_model::{ContainerId, Error, Kind, Result};
 use dhow_sys::trace::mark;
 
 use crate::dns::{Listeners, Server};
-use crate::link::{Address, Change, Index, Links, Pair, Route};
+use crate::link::{Address, Index, Links};
 use crate::sandbox::Sandbox;
-use annex::{Annex, Known, Rooms, Shape};
+use annex::{Annex, Rooms};
 use borrowed::Borrowed;
 use bridges::Loopback;
 use claim::Claim;
+use connect::{configure, inside};
 use forwarding::Forwarding;
 use guard::Guard;
 pub use guard::{HostPolicy, PublishPolicy};
 use pool::Pool;
-
-/// The data directory of the engine whose table has the plain name.
-const USUAL: &str = "/var/lib/dhow";
-
-/// Bytes of a path that a name shows.
-const READABLE: usize = 48;
+use table::table;
 
 /// Networks in the namespace that the engine runs in.
 #[derive(Debug)]
@@ -137,24 +134,6 @@ impl HostNetworks {
         })
     }
 
-    /// A link that cannot be given its addresses does not stay.
-    fn connect_direct(&self, space: &NetworkSpace, plan: &LinkPlan, direct: &Direct) -> io::Result<()> {
-        let in_the_way =
-            |error: &io::Error| direct::is_alone(direct) && error.kind() == io::ErrorKind::InvalidInput;
-        direct::while_leaving(in_the_way, || {
-            self.with_links(|links| direct::join(links, space, plan, direct))
-        })?;
-        // The link of a container that has ended has the address until the kernel comes to it.
-        let in_the_way = |error: &io::Error| {
-            matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::ResourceBusy)
-        };
-        direct::while_leaving(in_the_way, || configure(space, plan)).inspect_err(|_| {
-            if let Err(error) = self.disconnect_inside(space, &plan.interface) {
-                tracing::warn!("{}", error.report());
-            }
-        })
-    }
-
     fn take_down_bridge(&self, network: &Network) -> io::Result<()> {
         let name = network.bridge();
         self.rooms.forget(&name);
@@ -177,87 +156,6 @@ impl HostNetworks {
         }
         self.guard.replace(&should_be.used, &annexes, &should_be.published, &self.forwarding)
     }
-
-    /// Connects to the bridge of a network, or to an annex of it where there is room.
-    fn join(&self, space: &NetworkSpace, plan: &LinkPlan, first: &str, isolated: bool) -> io::Result<()> {
-        let Carrier::Bridge { end, .. } = &plan.carrier else { return Ok(()) };
-        let made = Cell::new(false);
-        self.find_room(first, Shape { mtu: plan.mtu, isolated }, |links, bridge| {
-            if made.replace(true) {
-                return move_to(links, (end, isolated), bridge);
-            }
-            match space.take_spare() {
-                Some(spare) => spare::adopt(links, space, plan, (bridge, &spare)),
-                None => join(links, space, plan, bridge),
-            }
-        })
-    }
-
-    /// Finds a bridge of a network for which `put` finds room; annexes are made as they are needed.
-    fn find_room(
-        &self,
-        first: &str,
-        shape: Shape,
-        put: impl Fn(&mut Links, &str) -> io::Result<()>,
-    ) -> io::Result<()> {
-        self.rooms.find(first, |number, known| {
-            if number == 0 {
-                return self.with_links(|links| put(links, first));
-            }
-            let annex = Annex::of(first, number);
-            match known {
-                Known::Yes => self.with_links(|links| annex.check(links, first))?,
-                Known::No => {
-                    self.with_links(|links| annex.check_removed(links))?;
-                    self.make_annex(first, &annex, shape)?;
-                }
-            }
-            self.with_links(|links| put(links, &annex.bridge))
-        })
-    }
-
-    /// The rules come before the bridge.
-    fn make_annex(&self, first: &str, annex: &Annex, shape: Shape) -> io::Result<()> {
-        self.guard.add_annex(first, &annex.bridge)?;
-        self.with_links(|links| annex.make(links, shape, &self.mark))
-    }
-
-    /// Puts ends of connections that are on no bridge of their network any more where there is room, when its bridges are
-    /// there again.
-    fn attach_again(&self, network: &Network, interfaces: &[String]) -> io::Result<()> {
-        let (first, isolated) = (network.bridge(), isolated(network));
-        let shape = Shape { mtu: bridges::mtu(network), isolated };
-        for annex in self.with_links(|links| Annex::chain(links, &first))? {
-            self.make_annex(&first, &annex, shape)?;
-        }
-        // Each finds the place that it had: others remember by which port it is reached.
-        self.rooms.forget(&first);
-        for end in self.with_links(|links| bridges::astray(links, &first, interfaces))? {
-            self.find_room(&first, shape, |links, bridge| move_to(links, (&end, isolated), bridge))?;
-        }
-        Ok(())
-    }
-}
-
-/// Containers of the network reach each other by published ports only.
-fn isolated(network: &Network) -> bool {
-    !network.members_talk()
-}
-
-/// The name of the engine's table: two engines of one host have two.
-fn table(data_root: &Path) -> String {
-    if data_root == Path::new(USUAL) {
-        return "dhow".to_owned();
-    }
-    let bytes = data_root.as_os_str().as_encoded_bytes();
-    let good = |byte: &u8| if byte.is_ascii_alphanumeric() { char::from(*byte) } else { '-' };
-    let readable: String = bytes.iter().map(good).take(READABLE).collect();
-    if bytes.len() <= READABLE && bytes.iter().all(|byte| *byte == b'/' || byte.is_ascii_alphanumeric()) {
-        return format!("dhow{readable}");
-    }
-    // What is cut or written otherwise does not make two paths one. FNV-1a: nobody chooses paths to have the same.
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    format!("dhow{readable}-{:016x}", bytes.iter().fold(0xcbf2_9ce4_8422_2325, step))
 }
 
 /// What a client asked for and this host has not is not the engine's fault.
@@ -472,67 +370,4 @@ fn used(links: &mut Links) -> io::Result<Vec<(Prefix, String)>> {
         (Prefix::new(address.address, address.prefix), name.unwrap_or_default())
     };
     Ok(addresses.chain(routes).map(block).collect())
-}
-
-/// A pair of links from the bridge into the space.
-fn join(links: &mut Links, space: &NetworkSpace, plan: &LinkPlan, bridge: &str) -> io::Result<()> {
-    let Carrier::Bridge { end, isolated, .. } = &plan.carrier else { return Ok(()) };
-    let master = Some(annex::index(links, bridge)?);
-    let namespace = space.handle().as_fd();
-    let (peer, mac, mtu) = (plan.interface.as_str(), plan.mac, plan.mtu);
-    links.add_pair(&Pair { name: end, master, peer, namespace, mac, mtu })?;
-    set_port(links, (end, *isolated), bridge)
-}
-
-/// Puts an end of a connection on another bridge.
-fn move_to(links: &mut Links, (end, isolated): (&str, bool), bridge: &str) -> io::Result<()> {
-    let (master, link) = (Some(annex::index(links, bridge)?), annex::index(links, end)?);
-    links.change(link, &Change { master, up: Some(true), ..Change::default() })?;
-    set_port(links, (end, isolated), bridge)
-}
-
-fn set_port(links: &mut Links, (end, isolated): (&str, bool), bridge: &str) -> io::Result<()> {
-    let Some(link) = links.find(end)? else { return Ok(()) };
-    if !annex::has_room(&link) {
-        return Err(annex::full(bridge));
-    }
-    links.change(link.index, &bridges::port(isolated))
-}
-
-/// The container's end gets its addresses and ways.
-fn configure(space: &NetworkSpace, plan: &LinkPlan) -> io::Result<()> {
-    ipv6::on_link(space, plan)?;
-    let mut links = inside(space)?;
-    let link = links.find(&plan.interface)?;
-    let link = link.ok_or_else(|| io::Error::other(format!("there is no link {}", plan.interface)))?.index;
-    let address = |prefix: &Prefix| Address { address: prefix.address, prefix: prefix.length };
-    let addresses: Vec<Address> = plan.addresses.iter().map(address).collect();
-    let routes: Vec<Route> = plan.ways.iter().map(|way| ways::route(way, link)).collect();
-    sysctls::set(space, plan)?;
-    links.configure(link, &addresses, &routes)
-}
-
-/// The links in a space.
-fn inside(space: &NetworkSpace) -> io::Result<Links> {
-    Ok(Links::over(space.socket().try_clone()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn engines_with_other_data_have_tables_of_other_names() {
-        let names = |paths: [&str; 2]| paths.map(|path| table(Path::new(path)));
-        assert_eq!(names([USUAL, "/srv/data"]), ["dhow", "dhow-srv-data"]);
-        let long = "/very".repeat(40);
-        for [one, other] in [
-            names([&format!("/a{long}"), &format!("/b{long}")]),
-            names([&format!("{long}/a"), &format!("{long}/b")]),
-            names(["/srv/a-b", "/srv/a/b"]),
-            names(["/srv/\u{e9}", "/srv/\u{e8}"]),
-        ] {
-            assert!(one != other && one.len() < 80, "{one} {other}");
-        }
-    }
 }

@@ -9,7 +9,8 @@ use std::os::fd::AsFd as _;
 
 use dhow_model::ports::{Carrier, LinkPlan, NetworkSpace, SparePair};
 
-use super::{annex, bridges, inside, join};
+use super::connect::{inside, join};
+use super::{annex, bridges};
 use crate::dns::Listeners;
 use crate::link::{Change, Index, Links, Pair};
 

@@ -122,16 +122,6 @@ impl Cgroup {
         }
         Ok(())
     }
-
-    /// Moves a process that was born in [`birth_directory`](Self::birth_directory) into the other
-    /// hierarchies: nothing to do in version 2.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn attach_born(&self, process: Pid) -> Result<()> {
-        let others = self.directories.iter().filter(|directory| directory.version == Version::V1);
-        others.into_iter().try_for_each(|directory| directory.attach(process))
-    }
 }
 
 impl Directory {

@@ -37,7 +37,7 @@ pub use hooks::{HookKind, run as run_hooks};
 pub use init::{attach_root, clone_of_process, of_process, stay_behind};
 pub use lack::{KINDS as NAMESPACES, lack_of};
 pub use notify::Notify;
-pub use plan::mounts::option_names as mount_options;
+pub use plan::mounts::mount_options;
 pub use spawn::{Init, open_gate, spawn_init};
 
 /// A container to make.

@@ -34,7 +34,7 @@ pub(super) use identity::{assume, label};
 pub use mounts::{clone_of_process, of_process};
 pub(super) use program::{Program, connect_streams, home};
 pub use reaper::stay_behind;
-pub use root::attach_for_others as attach_root;
+pub use root::attach_root;
 
 /// Never returns: it ends as the program, or says why it cannot.
 pub(super) fn run(request: InitRequest<'_>, plan: &Plan, talk: OwnedFd) -> ! {

@@ -48,7 +48,7 @@ pub(super) fn mount(rootfs: &RootfsPlan, bundle: &Path, plan: &Plan) -> Result<O
 /// answers where.
 /// # Errors
 /// The kernel's.
-pub fn attach_for_others(rootfs: &RootfsPlan, bundle: &Path) -> Result<PathBuf> {
+pub fn attach_root(rootfs: &RootfsPlan, bundle: &Path) -> Result<PathBuf> {
     match rootfs {
         RootfsPlan::Directory(path) => Ok(bundle.join(path)),
         RootfsPlan::Mounted { upper, .. } => {

@@ -136,7 +136,7 @@ const WITHOUT_EFFECT: &[&str] =
 
 /// Every option that is understood and not handed to the file system.
 #[must_use]
-pub fn option_names() -> Vec<String> {
+pub fn mount_options() -> Vec<String> {
     let plain = ATTRIBUTES.iter().map(|(name, ..)| *name).chain(PROPAGATION.iter().map(|(name, _)| *name));
     let recursive = plain.clone().map(|name| format!("r{name}"));
     let others = ["bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap"];
