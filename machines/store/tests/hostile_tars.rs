@@ -74,7 +74,7 @@ fn everything_at(name: &str) -> Vec<(Entry, &'static [u8])> {
     ]
 }
 
-const FORMS: [Whiteouts; 3] = [Whiteouts::Overlay, Whiteouts::Apply, Whiteouts::Keep];
+const FORMS: [Whiteouts; 2] = [Whiteouts::Overlay, Whiteouts::Keep];
 
 #[test]
 fn names_that_climb_out_are_refused() {
@@ -323,15 +323,13 @@ fn whiteouts_delete_nothing_but_a_name_beside_them() {
         return;
     }
     for name in [".wh.", ".wh..", ".wh...", "a/.wh...", "a/.wh.."] {
-        for whiteouts in [Whiteouts::Overlay, Whiteouts::Apply] {
-            let trap = Trap::new();
-            fs::create_dir(trap.path("a")).unwrap();
-            fs::write(trap.path("a/keep"), "").unwrap();
-            let options = ExtractOptions { whiteouts, ..ExtractOptions::layer() };
-            let error = trap.unpack(&tar_of(&[(Entry::file(name, 0), b"")]), &options).unwrap_err();
-            assert!(error.to_string().contains("it names no file"), "{error}");
-            assert!(trap.path("a/keep").exists());
-        }
+        let trap = Trap::new();
+        fs::create_dir(trap.path("a")).unwrap();
+        fs::write(trap.path("a/keep"), "").unwrap();
+        let tar = tar_of(&[(Entry::file(name, 0), b"")]);
+        let error = trap.unpack(&tar, &ExtractOptions::layer()).unwrap_err();
+        assert!(error.to_string().contains("it names no file"), "{error}");
+        assert!(trap.path("a/keep").exists());
     }
 }
 

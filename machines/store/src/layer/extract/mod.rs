@@ -6,7 +6,7 @@
 mod place;
 mod whiteout;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::BorrowedFd;
@@ -59,8 +59,6 @@ pub enum Whiteouts {
     /// It becomes overlayfs' own form: a device 0:0, or an attribute of the directory.
     #[default]
     Overlay,
-    /// What it names is removed from the directory that is unpacked into.
-    Apply,
     /// It is a name like any other.
     Keep,
 }
@@ -70,12 +68,6 @@ impl ExtractOptions {
     #[must_use]
     pub fn layer() -> Self {
         Self { root_attributes: true, hash_blob: true, ..Self::default() }
-    }
-
-    /// Layers one after the other into one directory.
-    #[must_use]
-    pub fn flat() -> Self {
-        Self { whiteouts: Whiteouts::Apply, ..Self::layer() }
     }
 
     /// An archive into a directory that is in use: `docker cp`, `PUT /containers/{id}/archive`.
@@ -206,19 +198,11 @@ struct Extractor<'a> {
     /// Times of directories, set when nothing is put into them any more. Those without a time of
     /// the last reading were made on the way.
     directories: BTreeMap<Vec<u8>, (Option<Time>, Time)>,
-    /// What this archive made: an earlier whiteout does not hide it (kept for [`Whiteouts::Apply`] only).
-    made: BTreeSet<Vec<u8>>,
 }
 
 impl<'a> Extractor<'a> {
     fn new(into: BorrowedFd<'a>, options: &'a ExtractOptions) -> Self {
-        Self {
-            tree: Tree::new(into),
-            options,
-            counts: Counts::default(),
-            directories: BTreeMap::new(),
-            made: BTreeSet::new(),
-        }
+        Self { tree: Tree::new(into), options, counts: Counts::default(), directories: BTreeMap::new() }
     }
 
     fn run(mut self, input: PipeReader) -> Result<(Counts, Option<Passed>)> {
@@ -257,9 +241,6 @@ impl<'a> Extractor<'a> {
     /// Remembered is where it is, not how the archive got there: a link on the way may be another file
     /// when the directory's time is set.
     fn note_made(&mut self, entry: &Entry, path: Vec<u8>) {
-        if self.options.whiteouts == Whiteouts::Apply {
-            self.made.insert(path.clone());
-        }
         if entry.is_directory() {
             self.directories.insert(path, (entry.accessed, entry.modified));
         }

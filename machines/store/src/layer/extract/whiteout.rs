@@ -5,9 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, Stat, XattrFlags, fsetxattr, mknodat, statat};
 use rustix::io::Errno;
 
-use super::super::remove::{names, remove};
 use super::super::tree::{Missing, open_directory};
-use super::{Extractor, Whiteouts};
+use super::Extractor;
 use crate::tar::{Entry, Error, Result, shown};
 
 /// Begins the name of what is no file but deletes one.
@@ -27,7 +26,7 @@ impl Extractor<'_> {
     pub(super) fn whiteout(&mut self, entry: &Entry, directory: &[u8], name: &[u8]) -> Result<()> {
         let target = &name[PREFIX.len()..];
         if name == OPAQUE_NAME {
-            self.opaque(directory)?;
+            set_opaque(self.tree.enter(directory, Missing::Make)?)?;
         } else if matches!(target, b"" | b"." | b"..") {
             return Err(Error::refused(format!("invalid whiteout {}: it names no file", shown(name))));
         } else if !target.starts_with(PREFIX) {
@@ -39,54 +38,12 @@ impl Extractor<'_> {
     }
 
     fn deleted(&mut self, directory: &[u8], target: &[u8]) -> Result<()> {
-        if self.options.whiteouts == Whiteouts::Apply {
-            return self.delete(directory, target);
-        }
         let parent = self.tree.enter(directory, Missing::Make)?;
         match mknodat(parent, target, FileType::CharacterDevice, Mode::empty(), 0) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => hide_below(parent, target),
             Err(error) => Err(Error::system("whiteout cannot be made", error)),
         }
-    }
-
-    fn opaque(&mut self, directory: &[u8]) -> Result<()> {
-        if self.options.whiteouts == Whiteouts::Overlay {
-            let parent = self.tree.enter(directory, Missing::Make)?;
-            return set_opaque(parent);
-        }
-        match self.tree.enter(directory, Missing::Refuse) {
-            Ok(parent) => {
-                let names =
-                    names(parent).map_err(|error| Error::system("directory cannot be read", error))?;
-                names.iter().try_for_each(|name| self.delete(directory, name))
-            }
-            // Nothing to hide.
-            Err(error) if error.fault() == crate::tar::Fault::System => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Removes what an earlier layer left at a name, and keeps what this one made there.
-    fn delete(&mut self, directory: &[u8], name: &[u8]) -> Result<()> {
-        let path = if directory.is_empty() { name.to_vec() } else { [directory, name].join(&b'/') };
-        let below = [path.as_slice(), b"/"].concat();
-        let made_below = self.made.range(below.clone()..).next().is_some_and(|made| made.starts_with(&below));
-        if made_below {
-            let inside = self.tree.enter(&path, Missing::Refuse)?;
-            let names = names(inside).map_err(|error| Error::system("directory cannot be read", error))?;
-            return names.iter().try_for_each(|name| self.delete(&path, name));
-        }
-        if self.made.contains(&path) {
-            return Ok(());
-        }
-        match self.tree.enter(directory, Missing::Refuse) {
-            Ok(parent) => remove(parent, name).map_err(|error| Error::system("cannot be removed", error))?,
-            Err(error) if error.fault() == crate::tar::Fault::System => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        self.forget(&path);
-        Ok(())
     }
 }
 
