@@ -191,6 +191,27 @@ fn networks_keep_settings_for_others() -> Result<()> {
     Ok(())
 }
 
+/// The kernel would be busy with each for seconds: looking for others who have it, and for routers.
+#[test]
+fn ends_of_connections_on_the_host_have_no_addresses() -> Result<()> {
+    let engine = engine(&["--ipv6", "--fixed-cidr-v6", "fd17::/64"])?;
+    // More at once than what waits is for.
+    let many: Vec<String> = (0..8).map(|number| format!("box{number}")).collect();
+    std::thread::scope(|scope| {
+        let run = |name: &str| {
+            docker(&engine, &format!("run -d --init --name {name} busybox sleep 1000")).ok().len()
+        };
+        let runs: Vec<_> = many.iter().map(|name| scope.spawn(move || run(name))).collect();
+        runs.into_iter().for_each(|run| drop(run.join()));
+    });
+    docker(&engine, "exec box7 ping -c 1 -W 3 fd17::1").ok();
+    let ip = |line: &str| must(engine.within_network(Path::new("ip")).args(line.split_whitespace()));
+    ensure!(ip("-o link")?.lines().filter(|line| line.contains("veth")).count() >= many.len());
+    let addresses = ip("-o address")?;
+    ensure!(!addresses.contains("veth"), "{addresses}");
+    Ok(())
+}
+
 #[test]
 fn an_engine_without_a_default_network_gives_containers_their_loopback() -> Result<()> {
     let engine = engine(&["--bridge", "none"])?;

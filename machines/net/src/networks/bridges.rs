@@ -35,6 +35,14 @@ pub(super) fn port(isolated: bool) -> Change<'static> {
     Change { hairpin: Some(true), isolated: Some(isolated), ..Change::default() }
 }
 
+/// A port needs no address of IPv6, with which the kernel is busy for seconds. Where it has none (no IPv6 at all, or packets
+/// of less than 1,280 bytes) nothing is to be done.
+pub(super) fn keep_nameless(links: &mut Links, port: Index) {
+    if let Err(error) = links.change(port, &Change { names_itself: Some(false), ..Change::default() }) {
+        tracing::debug!("{error}");
+    }
+}
+
 /// Bytes of a packet, where a network says it.
 pub(super) fn mtu(network: &Network) -> Option<u32> {
     let said = network.options.get("com.docker.network.driver.mtu")?;

@@ -129,6 +129,7 @@ fn set_port(links: &mut Links, (end, isolated): (&str, bool), bridge: &str) -> i
     if !annex::has_room(&link) {
         return Err(annex::full(bridge));
     }
+    bridges::keep_nameless(links, link.index);
     links.change(link.index, &bridges::port(isolated))
 }
 

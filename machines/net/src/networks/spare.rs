@@ -28,7 +28,9 @@ pub(super) fn pair(links: &mut Links, space: NetworkSpace) -> io::Result<Network
     let name = format!("veth{:08x}", rand::random::<u32>());
     let namespace = space.handle().as_fd();
     links.add_pair(&Pair { name: &name, master: None, peer: INSIDE, namespace, mac: None, mtu: None })?;
-    let end = annex::index(links, &name)?.number();
+    let end = annex::index(links, &name)?;
+    bridges::keep_nameless(links, end);
+    let end = end.number();
     let inside = annex::index(&mut inside(&space)?, INSIDE)?.number();
     Ok(space.with_spare(SparePair { name, end, inside }))
 }
@@ -61,7 +63,6 @@ fn connect(
     let own = Change { name: Some(&plan.interface), mac: plan.mac, mtu: plan.mtu, ..Change::default() };
     inside(space)?.change(Index(spare.inside), &own)?;
     let master = Some(annex::index(links, bridge)?);
-    // It is a port before it comes up: else it would name itself by IPv6.
     let on = Change { master, mtu: plan.mtu, ..Change::default() };
     let port = Change { up: Some(true), ..bridges::port(*isolated) };
     links.change_all(Index(spare.end), &[on, port])?;
