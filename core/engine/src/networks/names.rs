@@ -122,18 +122,16 @@ impl Engine {
         let left = Arc::new(Mutex::new(served.into_iter()));
         for _ in 0..threads {
             let (engine, left) = (Arc::clone(self), Arc::clone(&left));
-            tokio::task::spawn_blocking(move || {
-                let next = || lock(&left).next().filter(|_| !engine.is_shutting_down());
-                while let Some(record) = next() {
-                    if let Err(error) = engine.serve_again(&record) {
-                        tracing::error!(
-                            container = record.id.short(),
-                            "serve names again: {}",
-                            error.report()
-                        );
-                    }
-                }
-            });
+            tokio::task::spawn_blocking(move || engine.serve_each(&left));
+        }
+    }
+
+    fn serve_each(&self, left: &Mutex<impl Iterator<Item = Arc<Container>>>) {
+        let next = || lock(left).next().filter(|_| !self.is_shutting_down());
+        while let Some(record) = next() {
+            if let Err(error) = self.serve_again(&record) {
+                tracing::error!(container = record.id.short(), "serve names again: {}", error.report());
+            }
         }
     }
 
