@@ -214,7 +214,8 @@ fn a_wrong_archive_is_refused_by_name_and_leaves_nothing(format: LayerFormat) {
     for (bytes, word) in &cases {
         let error = load(&place, bytes).unwrap_err();
         assert!(error.report().contains(word), "{word}: {}", error.report());
-        assert_eq!(error.kind(), Kind::InvalidArgument, "{}", error.report());
+        let kinds = [Kind::InvalidArgument, Kind::Corrupt];
+        assert!(kinds.contains(&error.kind()), "{:?}: {}", error.kind(), error.report());
     }
     assert!(place.store.images.list().unwrap().is_empty());
     for directory in ["staging", "layers", "blobs/sha256"] {

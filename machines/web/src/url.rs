@@ -29,6 +29,11 @@ impl Url {
         }
         let text = escaped(text);
         let sent = text.split('#').next().unwrap_or_default();
+        if let Some((scheme, rest)) = sent.split_once("://")
+            && rest.trim_start_matches('/').is_empty()
+        {
+            return Err(Error::internal(format!("Get \"{scheme}:\": http: no Host in request URL")));
+        }
         let uri: Uri = sent.parse().map_err(|error: http::uri::InvalidUri| wrong(error.to_string()))?;
         Ok(Self { text, uri })
     }
@@ -193,6 +198,7 @@ mod tests {
         assert_eq!(url.absolute(), "https://[::1]:8/x");
         for (text, words) in [
             ("http://a/%zz", "parse \"http://a/%zz\": invalid URL escape \"%zz\""),
+            ("http://", "Get \"http:\": http: no Host in request URL"),
             ("http://a/%2", "parse \"http://a/%2\": invalid URL escape \"%2\""),
             ("http://a\n/", "parse \"http://a\\n/\": net/url: invalid control character in URL"),
         ] {

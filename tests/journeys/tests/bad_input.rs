@@ -350,3 +350,68 @@ fn a_body_that_cannot_be_read_is_told_in_gos_words() -> Result<()> {
     }
     Ok(())
 }
+
+/// What is no tar is found out while it is unpacked, which Docker takes for a failure of its own.
+#[test]
+fn what_is_no_tar_is_told_as_docker_tells_it() -> Result<()> {
+    let engine = engine()?;
+    engine.docker(&["create", "--name", "there", "busybox"]).ok();
+    let mut cut = vec![0_u8; 300];
+    cut[0] = b'a';
+    let garbage = b"garbage".repeat(200);
+    for (body, words) in [(&garbage, "archive/tar: invalid tar header"), (&cut, "unexpected EOF")] {
+        for (method, path) in
+            [("POST", "/images/create?fromSrc=-&repo=none"), ("PUT", "/containers/there/archive?path=/tmp")]
+        {
+            let answer = engine.connect()?.request_bytes(method, path, "application/x-tar", body)?;
+            let told = answer.json()?["message"].as_str().unwrap_or_default().to_owned();
+            assert!(answer.status == 500 && told.starts_with(words), "{path}: {} {told}", answer.status);
+        }
+        let path = "/images/load?quiet=1";
+        let answer = engine.connect()?.request_bytes("POST", path, "application/x-tar", body)?;
+        let told = answer.json()?["error"].as_str().unwrap_or_default().to_owned();
+        assert!(answer.status == 200 && told.contains(words), "{} {told}", answer.status);
+    }
+    let below = "/containers/there/archive?path=/etc/passwd/x";
+    for method in ["GET", "PUT"] {
+        let answer = engine.connect()?.request_bytes(method, below, "application/x-tar", &[0; 1024])?;
+        let told = json!({"message": "lstat /etc/passwd/x: not a directory"});
+        assert_eq!((answer.status, answer.json()?), (500, told), "{method}");
+    }
+    assert_eq!(engine.docker(&["images", "-q", "none"]).ok(), "");
+    Ok(())
+}
+
+#[test]
+fn modes_and_settings_are_refused_in_dockers_words() -> Result<()> {
+    let engine = engine()?;
+    let long = "x".repeat(65);
+    for (body, words) in [
+        (json!({"HostConfig": {"IpcMode": "x"}}), "invalid IPC mode: x".to_owned()),
+        (json!({"HostConfig": {"PidMode": "private"}}), "invalid PID mode: private".to_owned()),
+        (json!({"HostConfig": {"UTSMode": "x"}}), "invalid UTS mode: x".to_owned()),
+        (json!({"HostConfig": {"CgroupnsMode": "x"}}), "invalid cgroup namespace mode: x".to_owned()),
+        (json!({"HostConfig": {"UsernsMode": "auto"}}), "invalid userns mode: auto".to_owned()),
+        (json!({"HostConfig": {"SecurityOpt": ["x"]}}), "invalid --security-opt 1: \"x\"".to_owned()),
+        (json!({"HostConfig": {"SecurityOpt": ["x=y"]}}), "invalid --security-opt 2: \"x=y\"".to_owned()),
+        (json!({"HostConfig": {"ExtraHosts": ["x:y"]}}), "invalid IP address in add-host: \"y\"".to_owned()),
+        (json!({"HostConfig": {"ExtraHosts": [":1"]}}), "bad format for add-host: \":1\"".to_owned()),
+        (
+            json!({"HostConfig": {"CpusetCpus": "x"}}),
+            "Invalid value x for cpuset cpus: invalid format: x".to_owned(),
+        ),
+        (json!({"Hostname": long}), format!("hostname \"{long}\" is too long (maximum 64 bytes)")),
+    ] {
+        let mut body = body;
+        body["Image"] = json!("busybox");
+        let answer = engine.connect()?.request("POST", "/containers/create", &body)?;
+        assert_eq!((answer.status, answer.json()?), (400, json!({"message": words})));
+    }
+    for served in
+        [json!({"Image": "busybox", "HostConfig": {"UsernsMode": "private"}}), json!({"Cmd": ["true"]})]
+    {
+        let answer = engine.connect()?.request("POST", "/containers/create", &served)?;
+        assert_eq!(answer.status, 201, "{served}");
+    }
+    Ok(())
+}

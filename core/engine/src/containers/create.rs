@@ -146,7 +146,8 @@ impl Engine {
 
     fn image_for(&self, name: &str, platform: Option<&Platform>) -> Result<(Option<Image>, String)> {
         if name.is_empty() {
-            return Err(Error::invalid("config cannot be empty in order to create a container"));
+            // Nothing but what is mounted, as with Docker.
+            return Ok((None, String::new()));
         }
         Ok((Some(self.image_on(name, platform)?), name.to_owned()))
     }

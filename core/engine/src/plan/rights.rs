@@ -74,7 +74,10 @@ pub fn options(host: &HostConfig) -> Result<Options> {
             ("systempaths", "unconfined") => options.unmasked = true,
             ("writable-cgroups", "true" | "1") => options.writable_cgroups = true,
             ("writable-cgroups", "false" | "0") => options.writable_cgroups = false,
-            _ => return Err(Error::invalid(format!("invalid --security-opt 2: {text:?}"))),
+            _ => {
+                let place = if text.contains(['=', ':']) { 2 } else { 1 };
+                return Err(Error::invalid(format!("invalid --security-opt {place}: {text:?}")));
+            }
         }
     }
     Ok(options)

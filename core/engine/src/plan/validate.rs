@@ -11,6 +11,8 @@ use crate::restart::policy;
 
 /// The least memory that Docker accepts, in bytes.
 const LEAST_MEMORY: i64 = 6 << 20;
+/// HOST_NAME_MAX of Linux.
+const LONGEST_HOSTNAME: usize = 64;
 
 /// Checks completed settings.
 ///
@@ -71,7 +73,7 @@ fn list(what: &str, text: &str) -> Result<()> {
     if text.is_empty() || text.split(',').map(str::trim).all(valid) {
         return Ok(());
     }
-    Err(Error::invalid(format!("Invalid value {text} for cpuset {what}")))
+    Err(Error::invalid(format!("Invalid value {text} for cpuset {what}: invalid format: {text}")))
 }
 
 fn command(config: &Config) -> Result<()> {
@@ -105,7 +107,11 @@ pub fn variables<'a>(pairs: impl IntoIterator<Item = &'a String>) -> Result<()> 
 
 /// It is written into files of the container: nothing but a name may get there.
 fn hostname(name: &str) -> Result<()> {
-    let valid = name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if name.len() > LONGEST_HOSTNAME {
+        let words = format!("hostname {name:?} is too long (maximum {LONGEST_HOSTNAME} bytes)");
+        return Err(Error::invalid(words));
+    }
+    let valid = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     if valid { Ok(()) } else { Err(Error::invalid(format!("invalid hostname: {name:?}"))) }
 }
 
@@ -130,7 +136,8 @@ fn modes(host: &HostConfig) -> Result<()> {
     one("IPC", &host.ipc_mode, &["private", "shareable", "host", "none"], true)?;
     one("PID", &host.pid_mode, &["host"], true)?;
     one("UTS", &host.uts_mode, &["host"], false)?;
-    one("userns", &host.userns_mode, &["host"], false)?;
+    // Docker takes any word for one of its own; who asks for another map than there is should know.
+    one("userns", &host.userns_mode, &["host", "private"], false)?;
     one("cgroup namespace", &host.cgroupns_mode, &["private", "host"], false)?;
     policy::check(&host.restart_policy)?;
     if host.auto_remove && policy::is_set(&host.restart_policy) {
@@ -215,7 +222,9 @@ fn available(what: &str, wanted: &str, have: &str) -> Result<()> {
     };
     let setting = if what == "CPUs" { "cpuset cpus" } else { "cpuset mems" };
     let Some(parts) = ranges(wanted) else {
-        return Err(Error::invalid(format!("Invalid value {wanted} for {setting}")));
+        return Err(Error::invalid(format!(
+            "Invalid value {wanted} for {setting}: invalid format: {wanted}"
+        )));
     };
     let have_ranges = ranges(have).unwrap_or_default();
     let is_had = |number: u32| have_ranges.iter().any(|(first, last)| (*first..=*last).contains(&number));
@@ -246,11 +255,12 @@ fn hosts(host: &HostConfig) -> Result<()> {
     for pair in host.extra_hosts.iter().flatten() {
         let parts = pair.split_once(':').or_else(|| pair.split_once('='));
         let wrong = |what: &str| Error::invalid(format!("bad format for add-host: {what:?}"));
-        let (name, address) = parts.ok_or_else(|| wrong(pair))?;
+        let named = parts.filter(|(name, _)| !name.is_empty() && !name.contains(char::is_whitespace));
+        let (_, address) = named.ok_or_else(|| wrong(pair))?;
         let valid =
             address == HOST_GATEWAY || address.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
-        if name.is_empty() || name.contains(char::is_whitespace) || !valid {
-            return Err(Error::invalid(format!("invalid IP address in add-host: {pair:?}")));
+        if !valid {
+            return Err(Error::invalid(format!("invalid IP address in add-host: {address:?}")));
         }
     }
     let lines = host.dns.iter().chain(&host.dns_options).chain(&host.dns_search).flatten();
@@ -280,7 +290,7 @@ mod tests {
         assert_eq!(error, "Requested CPUs are not available - requested 3-5, available: 0-3,7");
         for wrong in ["x", "3-1", "1-", "-1", "0-99999999999"] {
             let error = available("memory nodes", wrong, "0").unwrap_err().to_string();
-            assert_eq!(error, format!("Invalid value {wrong} for cpuset mems"));
+            assert_eq!(error, format!("Invalid value {wrong} for cpuset mems: invalid format: {wrong}"));
         }
         assert!(available("CPUs", "0-4294967295", "0-3").is_err());
     }

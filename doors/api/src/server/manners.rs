@@ -1,7 +1,7 @@
 //! What Go's HTTP server and router answer before any of Docker's handlers is asked: requests without a host, OPTIONS,
-//! paths that are not in their shortest form.
+//! expectations that nobody meets, paths that are not in their shortest form.
 
-use http::header::{CONNECTION, HOST, LOCATION};
+use http::header::{CONNECTION, EXPECT, HOST, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 
 use super::answer::{self, Response};
@@ -10,6 +10,11 @@ use super::answer::{self, Response};
 pub(crate) fn answer<B>(request: &Request<B>) -> Option<Response> {
     if let Some(wrong) = wrong_host(request.version(), request.headers()) {
         return Some(refused(wrong));
+    }
+    if request.headers().get(EXPECT).is_some_and(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        let mut failed = answer::empty(StatusCode::EXPECTATION_FAILED);
+        failed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return Some(failed);
     }
     if *request.method() == Method::OPTIONS {
         return Some(answer::empty(StatusCode::OK));
@@ -82,6 +87,14 @@ mod tests {
         let response = answer(&request.body(()).unwrap())?;
         let location = response.headers().get(LOCATION).map(|it| it.to_str().unwrap().to_owned());
         Some((response.status().as_u16(), location.unwrap_or_default()))
+    }
+
+    #[test]
+    fn what_nobody_can_expect_is_told() {
+        for (expected, status) in [("100-Continue", None), ("a-reply", Some(417))] {
+            let request = Request::get("/_ping").header(HOST, "d").header(EXPECT, expected).body(());
+            assert_eq!(answer(&request.unwrap()).map(|it| it.status().as_u16()), status);
+        }
     }
 
     #[test]

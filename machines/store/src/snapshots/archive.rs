@@ -113,7 +113,9 @@ impl Core {
         let into =
             dhow_sys::path::open(&tree.root, &clean(path), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
         let directory = into.map_err(|error| match error.kind() {
-            io::ErrorKind::NotADirectory => Error::invalid("extraction point is not a directory"),
+            io::ErrorKind::NotADirectory if dhow_sys::path::handle(&tree.root, &clean(path)).is_ok() => {
+                Error::invalid("extraction point is not a directory")
+            }
             _ => not_found(error, target, path),
         })?;
         // Where it is, and not how it was named: links lead from one mount to another.
@@ -140,7 +142,7 @@ fn not_found(error: io::Error, target: &ArchiveTarget, path: &Path) -> Error {
         io::ErrorKind::NotFound => {
             Error::not_found(format!("Could not find the file {} in container {}", path.display(), target.id))
         }
-        io::ErrorKind::NotADirectory => Error::invalid(format!("{}: not a directory", path.display())),
+        io::ErrorKind::NotADirectory => Error::internal(format!("lstat {}: not a directory", path.display())),
         _ => Error::internal(format!("cannot open {}", path.display())).because(error),
     }
 }

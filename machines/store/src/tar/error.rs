@@ -87,7 +87,9 @@ impl Error {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self.fault {
-            Fault::Format | Fault::Limit | Fault::Refused => Kind::InvalidArgument,
+            // Docker finds out while it unpacks, and takes it for a failure of its own.
+            Fault::Format | Fault::Refused => Kind::Corrupt,
+            Fault::Limit => Kind::InvalidArgument,
             Fault::Stream | Fault::System => Kind::Internal,
         }
     }

@@ -115,7 +115,9 @@ fn verify_checksum(block: &Block) -> Result<()> {
     if wanted == sum || wanted == signed_sum || cfg!(fuzzing) {
         return Ok(());
     }
-    Err(Error::format(format!("invalid tar header: checksum is {sum:o}, header says {wanted:o}")))
+    Err(Error::format(format!(
+        "archive/tar: invalid tar header: checksum is {sum:o}, header says {wanted:o}"
+    )))
 }
 
 pub(super) fn checksums(block: &Block) -> (i64, i64) {

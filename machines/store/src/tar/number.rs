@@ -5,15 +5,15 @@ use super::error::{Error, Result};
 /// Reads a field that must not be negative.
 pub(super) fn unsigned(field: &[u8], what: &str) -> Result<u64> {
     let number = signed(field, what)?;
-    u64::try_from(number).map_err(|_| Error::format(format!("{what} {number} is negative")))
+    u64::try_from(number).map_err(|_| wrong(format!("{what} {number} is negative")))
 }
 
 /// Reads a field: octal, or base-256 (two's complement) when the first bit is set.
 pub(super) fn signed(field: &[u8], what: &str) -> Result<i64> {
     if field.first().is_some_and(|byte| byte & 0x80 != 0) {
-        return base_256(field).ok_or_else(|| Error::format(format!("{what} does not fit 64 bits")));
+        return base_256(field).ok_or_else(|| wrong(format!("{what} does not fit 64 bits")));
     }
-    octal(field).ok_or_else(|| Error::format(format!("{what} is no octal number: {}", super::shown(field))))
+    octal(field).ok_or_else(|| wrong(format!("{what} is no octal number: {}", super::shown(field))))
 }
 
 /// Spaces, digits, then only spaces and NULs. A field of nothing else is zero.
@@ -49,6 +49,11 @@ pub(super) fn write_octal(field: &mut [u8], mut value: u64) -> bool {
         value >>= 3;
     }
     value == 0
+}
+
+/// The words are those of Go's reader, which Docker's users know.
+fn wrong(what: String) -> Error {
+    Error::format(format!("archive/tar: invalid tar header: {what}"))
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ impl<R: BufRead> Reader<R> {
         let name = &self.name;
         let buffer = self.input.fill_buf().map_err(|error| Error::from(error).at(name))?;
         if buffer.is_empty() {
-            return Err(Error::format("archive ends in the middle of its contents").at(name));
+            return Err(Error::format("unexpected EOF: archive ends in the middle of its contents").at(name));
         }
         let Some(segment) = body.segments.last_mut() else { return Ok((body.at, &[])) };
         let left = usize::try_from(segment.length).unwrap_or(usize::MAX);
@@ -162,7 +162,8 @@ impl<R: BufRead> Reader<R> {
                 return Ok(());
             }
             if length == 0 {
-                return Err(Error::format("archive ends in the middle of its contents").at(&self.name));
+                return Err(Error::format("unexpected EOF: archive ends in the middle of its contents")
+                    .at(&self.name));
             }
             let length = length.min(usize::try_from(left).unwrap_or(usize::MAX));
             self.input.consume(length);
@@ -180,7 +181,7 @@ impl<R: BufRead> Reader<R> {
         };
         if header.is_none() {
             if !before.is_empty() {
-                return Err(Error::format("archive ends after an extended header"));
+                return Err(Error::format("unexpected EOF: archive ends after an extended header"));
             }
             return self.verify_end().map(|()| None);
         }
@@ -207,7 +208,7 @@ impl<R: BufRead> Reader<R> {
         match fill(&mut self.input, &mut block)? {
             0 => return Ok(None),
             BLOCK => self.position += BLOCK as u64,
-            _ => return Err(Error::format("archive ends in the middle of a header")),
+            _ => return Err(Error::format("unexpected EOF: archive ends in the middle of a header")),
         }
         Ok(Some(block))
     }
@@ -239,7 +240,9 @@ impl<R: BufRead> Reader<R> {
         let size = usize::try_from(header.size).unwrap_or(usize::MAX);
         let mut data = Vec::with_capacity(size.next_multiple_of(BLOCK));
         while data.len() < size {
-            let block = self.block()?.ok_or_else(|| Error::format("archive ends in an extended header"))?;
+            let block = self
+                .block()?
+                .ok_or_else(|| Error::format("unexpected EOF: archive ends in an extended header"))?;
             data.extend_from_slice(&block);
         }
         data.truncate(size);
@@ -249,7 +252,8 @@ impl<R: BufRead> Reader<R> {
     /// Begins an entry: reads what is left of a sparse map and makes the contents ready.
     fn begin(&mut self, mut header: Header, before: Before) -> Result<Entry> {
         while header.sparse.as_ref().is_some_and(|map| map.continued) {
-            let block = self.block()?.ok_or_else(|| Error::format("archive ends in a sparse map"))?;
+            let block =
+                self.block()?.ok_or_else(|| Error::format("unexpected EOF: archive ends in a sparse map"))?;
             if let Some(map) = &mut header.sparse {
                 map.extend(&block)?;
                 if map.segments.len() > self.limits.segments {
@@ -280,7 +284,8 @@ impl<R: BufRead> Reader<R> {
             if *stored < BLOCK as u64 || lines.len() as u64 > self.limits.extension {
                 return Err(Error::format("sparse map does not end"));
             }
-            let block = self.block()?.ok_or_else(|| Error::format("archive ends in a sparse map"))?;
+            let block =
+                self.block()?.ok_or_else(|| Error::format("unexpected EOF: archive ends in a sparse map"))?;
             *stored -= BLOCK as u64;
             newlines += block.iter().filter(|&&byte| byte == b'\n').count();
             lines.extend_from_slice(&block);
