@@ -102,6 +102,8 @@ fn two_engines_of_a_host_that_was_no_router_are_both_reached() -> Result<()> {
     let mut two = Engine::start_beside(&one)?;
     two.import_busybox()?;
     serve(&two, &["-p", "9080:80"])?;
+    let ranges = ["-p", "8101-8102:8101-8102", "-p", "127.0.0.1:8100:80"];
+    one.docker(&[&["run", "-d", "--init"][..], &ranges, &["busybox", "sleep", "1000"]].concat()).ok();
     let outside = one.outside()?;
     let reach_all = || {
         ensure!(is_open(&outside, 8080) && is_open(&outside, 9080), "from outside");
@@ -124,6 +126,18 @@ fn two_engines_of_a_host_that_was_no_router_are_both_reached() -> Result<()> {
     ensure!(before.len() == 2, "{before:?}");
     for bridge in &before {
         process::must(one.within_network("ip".as_ref()).args(["link", "set", "dev", bridge, "group", "0"]))?;
+    }
+    // Nor do they publish the same ports.
+    for taken in ["8080", "127.0.0.1:8081", "8101", "192.0.2.1:8102"] {
+        let port = format!("{taken}:80");
+        let refused = two.docker(&["run", "--rm", "-p", &port, "busybox", "true"]);
+        ensure!(
+            refused.status == 125 && refused.stderr.contains("port is already allocated"),
+            "{taken}: {refused:?}"
+        );
+    }
+    for free in ["8080:80/udp", "8103:80", "8080-8082:80", "192.0.2.1:8100:80"] {
+        two.docker(&["run", "--rm", "-p", free, "busybox", "true"]).ok();
     }
     ensure!(!is_open(&outside, 9080), "to a bridge of nobody");
     two.kill()?;

@@ -8,6 +8,7 @@
 
 mod connections;
 mod constants;
+mod elsewhere;
 mod encode;
 mod gate;
 mod inside;
@@ -19,6 +20,7 @@ mod rules;
 mod table;
 mod text;
 
+pub(crate) use elsewhere::Elsewhere;
 pub use gate::Gate;
 pub(crate) use inside::redirect;
 pub use keeper::Keeper;

@@ -79,6 +79,10 @@ static RANGES6: Set = ranges("ranges6", ADDRESSED6, &[Field::Destination6]);
 static ANY_RANGES4: Set = ranges("any_ranges4", ANY, &[Field::Destination4]);
 static ANY_RANGES6: Set = ranges("any_ranges6", ANY, &[Field::Destination6]);
 
+/// In which a published port is, by addresses of the host.
+pub(super) static PUBLISHED: [&Set; 8] =
+    [&PORTS4, &PORTS6, &ANY4, &ANY6, &RANGES4, &RANGES6, &ANY_RANGES4, &ANY_RANGES6];
+
 static DOORS4: Set = doors("doors", Home::Four, ADDRESSED4);
 static DOORS6: Set = doors("doors", Home::Six, ADDRESSED6);
 static ANY_DOORS4: Set = doors("any_doors", Home::Four, ANY);

@@ -149,7 +149,7 @@ pub struct Port {
 
 impl Protocol {
     /// Its number (`IPPROTO_…`).
-    pub(super) const fn number(self) -> u8 {
+    pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,

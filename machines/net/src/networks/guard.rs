@@ -74,6 +74,11 @@ impl Guard {
         Self { name, policy, open: Mutex::new(None) }
     }
 
+    /// The name of the table.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Removes what an engine left that made rules, when this one is to make none.
     pub(super) fn clear_unwanted(&self) {
         if self.policy.rules {

@@ -28,6 +28,7 @@ use dhow_model::{ContainerId, Error, Kind, Result};
 use dhow_sys::trace::mark;
 
 use crate::dns::{Listeners, Server};
+use crate::firewall::{Elsewhere, Protocol};
 use crate::link::{Address, Index, Links};
 use crate::sandbox::Sandbox;
 use annex::{Annex, Rooms};
@@ -55,6 +56,7 @@ pub struct HostNetworks {
     plain: Pool,
     named: Pool,
     rooms: Rooms,
+    elsewhere: Elsewhere,
 }
 
 impl HostNetworks {
@@ -73,6 +75,7 @@ impl HostNetworks {
             plain: Pool::of(spare::pair),
             named: Pool::of(spare::pair_and_listeners),
             rooms: Rooms::default(),
+            elsewhere: Elsewhere::default(),
         }
     }
 
@@ -332,7 +335,22 @@ impl Networks for HostNetworks {
                 _ => return failed("cannot bind")(error),
             };
             Error::new(kind, words)
-        })
+        })?;
+        let number = match protocol {
+            "udp" => Protocol::Udp,
+            "sctp" => Protocol::Sctp,
+            _ => Protocol::Tcp,
+        };
+        match self.elsewhere.holder(self.guard.name(), number.number(), host, port) {
+            Ok(Some(table)) => Err(Error::conflict(format!(
+                "port is already allocated by another engine of this host (table inet {table})"
+            ))),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                tracing::debug!("look for what other engines publish: {error}");
+                Ok(())
+            }
+        }
     }
 
     fn publish(&self, publication: &Publication) -> Result<()> {
