@@ -8,6 +8,7 @@ in_both_formats! {
     those_who_wait_at_the_same_time_share_a_commit,
     a_database_that_is_damaged_is_rebuilt_from_the_files,
     what_a_power_cut_can_take_is_mended,
+    a_volume_of_a_container_that_never_came_to_be_goes,
     an_image_that_lost_a_layer_is_not_offered,
     a_database_of_a_newer_program_is_left_alone,
 }
@@ -123,6 +124,32 @@ fn what_a_power_cut_can_take_is_mended(format: LayerFormat) {
     assert_eq!(names(&root.join("volumes")), ["full"], "data are not deleted for want of a record");
     assert!(names(&root.join("staging")).is_empty());
     drop(place);
+}
+
+fn a_volume_of_a_container_that_never_came_to_be_goes(format: LayerFormat) {
+    let place = place(format);
+    let ids = [1, 2, 3].map(|number| ContainerId::from_random([number; 32]));
+    for (name, id) in [("in-vain", &ids[0]), ("recorded", &ids[1]), ("kept", &ids[2])] {
+        let made_for = Some(id.clone());
+        let request = VolumeRequest { name: name.into(), made_for, ..VolumeRequest::default() };
+        let volume = place.store.volumes.create(request).unwrap();
+        std::fs::write(volume.mountpoint.join("file"), "x").unwrap();
+    }
+    // The engine ended before it could say that this one stays, and after it said so of the other.
+    place.store.records.put_container(&record(&ids[1], "web", None), Durability::Committed).unwrap();
+    place.store.volumes.keep("kept").unwrap();
+    let mut place = place.reopen();
+    let left = |place: &support::Place| {
+        place.store.volumes.list().unwrap().into_iter().map(|volume| volume.name).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&place), ["kept", "recorded"]);
+    assert_eq!(names(&place.root().join("volumes")), ["kept", "recorded"]);
+    // It outlives that container, as any.
+    place.store.records.delete_container(&ids[1], Durability::Committed).unwrap();
+    for _ in 0..2 {
+        place = place.reopen();
+        assert_eq!(left(&place), ["kept", "recorded"]);
+    }
 }
 
 fn an_image_that_lost_a_layer_is_not_offered(format: LayerFormat) {

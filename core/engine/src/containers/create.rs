@@ -107,10 +107,13 @@ impl Engine {
                 self.ports.snapshots.make_directory(&record.id, Path::new(&directory))?;
             }
             self.populate(&record, durability)?;
-            self.ports.records.put_container(&record, durability)
+            claims.missing.iter().try_for_each(|source| self.ports.host.make_directory(source))?;
+            self.ports.records.put_container(&record, durability)?;
+            claims.keep().inspect_err(|_| self.forget_again(&record, durability))
         });
         if let Err(error) = made {
-            self.undo_create(&record, &claims.made);
+            self.undo_create(&record);
+            claims.undo();
             return Err(error);
         }
         for mount in record.volumes() {
@@ -121,14 +124,15 @@ impl Engine {
         Ok(())
     }
 
-    fn undo_create(&self, record: &Container, volumes: &[String]) {
-        if let Err(error) = self.ports.snapshots.remove(&record.id) {
+    fn forget_again(&self, record: &Container, durability: Durability) {
+        if let Err(error) = self.ports.records.delete_container(&record.id, durability) {
             tracing::warn!(container = record.id.short(), "undo create: {}", error.report());
         }
-        for volume in volumes {
-            if let Err(error) = self.ports.volumes.remove(volume) {
-                tracing::warn!(volume, "undo create: {}", error.report());
-            }
+    }
+
+    fn undo_create(&self, record: &Container) {
+        if let Err(error) = self.ports.snapshots.remove(&record.id) {
+            tracing::warn!(container = record.id.short(), "undo create: {}", error.report());
         }
     }
 

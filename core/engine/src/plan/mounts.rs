@@ -62,10 +62,15 @@ impl Engine {
         for destination in record.config.volumes.iter().flatten().map(|(path, _)| path) {
             drop(add(&mut wanted, anonymous(destination)?));
         }
-        for mut wanted in wanted {
-            if let Some(request) = wanted.volume.as_mut().filter(|request| request.driver.is_empty()) {
+        for request in wanted.iter_mut().filter_map(|wanted| wanted.volume.as_mut()) {
+            request.made_for = Some(record.id.clone());
+            if request.driver.is_empty() {
                 request.driver.clone_from(&record.host_config.volume_driver);
             }
+        }
+        // All of them before anything is made.
+        wanted.iter().try_for_each(|wanted| self.check_mount(wanted))?;
+        for wanted in wanted {
             let point = self.make(wanted, claims)?;
             record.mounts.push(point);
         }
@@ -73,15 +78,20 @@ impl Engine {
         self.ports.snapshots.keep_images(&record.id, &record.mounted_images())
     }
 
+    fn check_mount(&self, wanted: &Wanted) -> Result<()> {
+        let point = &wanted.point;
+        match (&wanted.volume, point.kind) {
+            (Some(request), _) => self.check_volume_request(request).map_err(not_the_image),
+            (None, MountKind::Bind) => self.check_source(&point.source, wanted.make_source).map(drop),
+            (None, MountKind::Image) if point.image.is_none() => self.image(&point.name).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     fn make(&self, wanted: Wanted, claims: &mut Claims<'_>) -> Result<MountPoint> {
         let mut point = wanted.point;
         if let Some(request) = wanted.volume {
-            // Not found is the image, to clients that pull what is missing.
-            let not_found = |error: Error| match error.kind() {
-                Kind::NotFound => Error::invalid(error.report()),
-                _ => error,
-            };
-            let volume = claims.make(request).map_err(not_found)?;
+            let volume = claims.make(request).map_err(not_the_image)?;
             if volume.read_only {
                 point.writable = false;
                 point.copy_up = false;
@@ -89,7 +99,8 @@ impl Engine {
             point.source = volume.mountpoint;
             point.name = volume.name;
         } else if point.kind == MountKind::Bind {
-            self.check_source(&point.source, wanted.make_source)?;
+            let missing = self.check_source(&point.source, wanted.make_source)?;
+            claims.missing.extend(missing.then(|| point.source.clone()));
         } else if point.kind == MountKind::Image && point.image.is_none() {
             point.image = Some(self.image(&point.name)?.id);
         } else if point.kind == MountKind::Volume {
@@ -98,10 +109,11 @@ impl Engine {
         Ok(point)
     }
 
-    fn check_source(&self, source: &Path, make: bool) -> Result<()> {
+    /// Answers whether it has to be made.
+    fn check_source(&self, source: &Path, make: bool) -> Result<bool> {
         match self.ports.host.look(source)? {
-            Some(PathKind::Directory | PathKind::File) => Ok(()),
-            None if make => self.ports.host.make_directory(source),
+            Some(PathKind::Directory | PathKind::File) => Ok(false),
+            None if make => Ok(true),
             None => Err(Error::invalid(format!(
                 "invalid mount config for type \"bind\": bind source path does not exist: {}",
                 source.display()
@@ -127,6 +139,14 @@ impl Engine {
         Ok(points
             .map(|point| MountPoint { writable: point.writable && !read_only, copy_up: false, ..point })
             .collect())
+    }
+}
+
+/// Not found is the image, to clients that pull what is missing.
+fn not_the_image(error: Error) -> Error {
+    match error.kind() {
+        Kind::NotFound => Error::invalid(error.report()),
+        _ => error,
     }
 }
 
@@ -196,6 +216,7 @@ fn volume(mut point: MountPoint, name: String, options: VolumeOptions) -> Wanted
         labels: options.labels,
         options: driver.options,
         size: 0,
+        made_for: None,
     };
     Wanted { volume: Some(request), ..point.into() }
 }

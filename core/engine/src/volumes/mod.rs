@@ -33,27 +33,46 @@ impl Engine {
     /// # Errors
     /// Invalid argument for a name out of its grammar or a driver that is not there.
     pub fn create_volume(&self, request: VolumeRequest) -> Result<Volume> {
-        self.make_volume(request, |_, _| {})
+        Ok(self.make_volume(request, |_, _| {})?.0)
     }
 
-    /// The same, and notes with `claim` who will use it before anybody else can remove it.
+    /// Looks whether a volume can be made, or is there.
+    pub(crate) fn check_volume_request(&self, request: &VolumeRequest) -> Result<()> {
+        let name = match request.name.as_str() {
+            // As good as the one that it will be given.
+            "" => ContainerId::from_random(self.ports.host.random()).to_string(),
+            name => name.to_owned(),
+        };
+        volume::check_name(&name)?;
+        check_driver(&name, &request.driver)?;
+        match self.ports.volumes.get(&name)? {
+            None => checked_size(&name, &request.options).map(drop),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Removes one that nobody has seen in use.
+    fn take_volume_back(&self, name: &str) -> Result<()> {
+        let volume = self.volume(name)?;
+        self.ports.volumes.remove(name)?;
+        self.tell_volume("destroy", &volume);
+        Ok(())
+    }
+
+    /// The same as [`create_volume`](Self::create_volume), and notes with `claim` who will use it before anybody else
+    /// can remove it; answers whether it is new.
     fn make_volume(
         &self,
         mut request: VolumeRequest,
         claim: impl FnOnce(&mut claims::Claimed, &str),
-    ) -> Result<Volume> {
+    ) -> Result<(Volume, bool)> {
         if request.name.is_empty() {
             request.name = ContainerId::from_random(self.ports.host.random()).to_string();
             request.anonymous = true;
             request.labels.insert(ANONYMOUS.into(), String::new());
         }
         volume::check_name(&request.name)?;
-        if !matches!(request.driver.as_str(), "" | "local") {
-            return Err(Error::not_found(format!(
-                "create {}: error looking up volume plugin {1}: plugin {1:?} not found",
-                request.name, request.driver
-            )));
-        }
+        check_driver(&request.name, &request.driver)?;
         request.driver = "local".into();
         let mut claimed = lock(&self.claimed_volumes);
         let known = self.ports.volumes.get(&request.name)?.is_some();
@@ -67,7 +86,7 @@ impl Engine {
         if !known {
             self.tell_volume("create", &volume);
         }
-        Ok(volume)
+        Ok((volume, !known))
     }
 
     /// A volume by its name.
@@ -158,6 +177,15 @@ impl Engine {
         let all = [("driver", volume.driver.as_str())].into_iter().chain(more.iter().copied());
         let attributes = all.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         self.tell(EventKind::Volume, action, &volume.name, attributes);
+    }
+}
+
+fn check_driver(name: &str, driver: &str) -> Result<()> {
+    match driver {
+        "" | "local" => Ok(()),
+        other => Err(Error::not_found(format!(
+            "create {name}: error looking up volume plugin {other}: plugin {other:?} not found"
+        ))),
     }
 }
 

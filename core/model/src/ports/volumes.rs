@@ -18,6 +18,12 @@ pub trait Volumes: Send + Sync {
     /// file system keeps no limits.
     fn create(&self, request: VolumeRequest) -> Result<Volume>;
 
+    /// Whatever it was made for has come to be, and it stays.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    fn keep(&self, name: &str) -> Result<()>;
+
     /// The volume of that name.
     fn get(&self, name: &str) -> Result<Option<Volume>>;
 
@@ -130,6 +136,9 @@ pub struct VolumeRequest {
     pub anonymous: bool,
     /// Bytes that it may take; 0 is no limit.
     pub size: u64,
+    /// Made for this container, which is being created: until [`keep`](Volumes::keep) the next start removes it
+    /// again when that container is not on record.
+    pub made_for: Option<ContainerId>,
 }
 
 /// The limit of a volume.

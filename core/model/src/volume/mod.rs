@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use local::{VolumeMount, check_options};
 
-use crate::{Error, Result, Timestamp};
+use crate::{ContainerId, Error, Result, Timestamp};
 
 /// The label by which clients tell a volume that nobody named.
 pub const ANONYMOUS: &str = "com.docker.volume.anonymous";
@@ -43,6 +43,9 @@ pub struct Volume {
     /// Bytes that it may take; 0 is no limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub size: u64,
+    /// Made for a container that is not on record yet; it goes with the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_for: Option<ContainerId>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -143,6 +143,7 @@ async fn create(mut call: Call) -> Answer {
         options: body.driver_opts.unwrap_or_default(),
         anonymous: false,
         size: 0,
+        made_for: None,
     };
     let volume = call.run(move |engine| engine.create_volume(request)).await?;
     Ok(answer::created(&Shown::from(volume)))

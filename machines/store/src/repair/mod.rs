@@ -134,6 +134,10 @@ fn volumes(core: &Core) -> Result<()> {
         tracing::warn!(volume = volume.name, "it was lost; it is forgotten");
         core.forget_volume(&volume.name)?;
     }
+    for volume in known.iter().filter(|volume| volume.made_for.is_some() && volume.mountpoint.is_dir()) {
+        made_in_vain(core, volume)?;
+    }
+    // Those that just went have no directory any more.
     for volume in known.iter().filter(|volume| volume.mountpoint.is_dir()) {
         core.finish_copy_up(volume)?;
     }
@@ -152,6 +156,25 @@ fn volumes(core: &Core) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A volume of a `create` that did not end goes, unless a container that did come to be names it.
+fn made_in_vain(core: &Core, volume: &Volume) -> Result<()> {
+    let named = |text: &str| {
+        core.database.read(|connection| {
+            let asked = "SELECT EXISTS (SELECT 1 FROM container WHERE id = ?1 OR instr(body, ?2) > 0)";
+            connection.query_row(asked, [text, &format!("{:?}", volume.name)], |row| row.get(0))
+        })
+    };
+    if named(volume.made_for.as_ref().map_or("", ContainerId::as_str))? {
+        return core.record_volume(&Volume { made_for: None, ..volume.clone() }, Durability::Committed);
+    }
+    tracing::warn!(
+        volume = volume.name,
+        "the container that it was made for never came to be; it is removed"
+    );
+    core.trash.discard(&core.layout.volume(&volume.name))?;
+    core.forget_volume(&volume.name)
 }
 
 fn layers(core: &Core) -> Result<()> {

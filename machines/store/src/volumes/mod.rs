@@ -46,9 +46,21 @@ impl Volumes for VolumeStore {
             read_only: false,
             origin: String::new(),
             size: request.size,
+            made_for: request.made_for,
         };
         self.make(&volume)?;
         Ok(volume)
+    }
+
+    /// Nobody waits for the disk: the container's record is on it before this.
+    fn keep(&self, name: &str) -> Result<()> {
+        let _change = self.core.begin_change();
+        match self.get(name)? {
+            Some(volume) if volume.made_for.is_some() => {
+                self.core.record_volume(&Volume { made_for: None, ..volume }, Durability::Relaxed)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn get(&self, name: &str) -> Result<Option<Volume>> {
@@ -153,8 +165,9 @@ impl Volumes for VolumeStore {
 impl VolumeStore {
     fn make(&self, volume: &Volume) -> Result<()> {
         let core = &self.core;
-        let body =
-            serde_json::to_string(volume).context(|| format!("cannot write down volume {}", volume.name))?;
+        // For whoever finds it without a record, which alone says that it may go again.
+        let body = serde_json::to_string(&Volume { made_for: None, ..volume.clone() })
+            .context(|| format!("cannot write down volume {}", volume.name))?;
         let stage = Stage::new(&core.layout)?;
         let staged = stage.path().join("volume");
         make_directory(&staged, 0o700)?;

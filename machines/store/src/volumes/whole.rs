@@ -111,6 +111,7 @@ impl VolumeStore {
             read_only: false,
             origin: String::new(),
             size: 0,
+            made_for: None,
         }
     }
 
