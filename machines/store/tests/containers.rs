@@ -52,23 +52,7 @@ fn write(place: &Place, target: &ArchiveTarget, path: &str, tar: &[u8]) -> Resul
 }
 
 fn bind(source: &Path, destination: &str, writable: bool) -> MountPoint {
-    MountPoint {
-        kind: MountKind::Bind,
-        name: String::new(),
-        source: source.into(),
-        destination: destination.into(),
-        driver: String::new(),
-        mode: String::new(),
-        writable,
-        propagation: String::new(),
-        options: Vec::new(),
-        copy_up: false,
-        subpath: None,
-        recursive_read_only: false,
-        non_recursive: false,
-        id_map: None,
-        image: None,
-    }
+    MountPoint { source: source.into(), writable, ..MountPoint::new(MountKind::Bind, destination.into()) }
 }
 
 fn what_a_container_changed_is_listed_and_counted(format: LayerFormat) {

@@ -159,26 +159,6 @@ fn add(all: &mut Vec<Wanted>, wanted: Wanted) -> Result<()> {
     Ok(())
 }
 
-fn blank(kind: MountKind, destination: PathBuf) -> MountPoint {
-    MountPoint {
-        kind,
-        name: String::new(),
-        source: PathBuf::new(),
-        destination,
-        driver: String::new(),
-        mode: String::new(),
-        writable: true,
-        propagation: String::new(),
-        options: Vec::new(),
-        copy_up: false,
-        subpath: None,
-        recursive_read_only: false,
-        non_recursive: false,
-        id_map: None,
-        image: None,
-    }
-}
-
 /// An absolute path without `.`, `..` and double slashes; not the root itself.
 fn place(text: &str) -> Result<PathBuf> {
     let path = Path::new(text);
@@ -224,7 +204,7 @@ fn volume(mut point: MountPoint, name: String, options: VolumeOptions) -> Wanted
 fn anonymous(destination: &str) -> Result<Wanted> {
     // Images say `VOLUME data`: below the root.
     let absolute = Path::new("/").join(destination);
-    let mut point = blank(MountKind::Volume, place(&absolute.to_string_lossy())?);
+    let mut point = MountPoint::new(MountKind::Volume, place(&absolute.to_string_lossy())?);
     point.copy_up = true;
     Ok(volume(point, String::new(), VolumeOptions::default()))
 }

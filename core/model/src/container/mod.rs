@@ -166,6 +166,30 @@ pub struct MountPoint {
     pub image: Option<ImageId>,
 }
 
+impl MountPoint {
+    /// One that nothing is said of but its kind and its place: it can be written.
+    #[must_use]
+    pub const fn new(kind: MountKind, destination: PathBuf) -> Self {
+        Self {
+            kind,
+            name: String::new(),
+            source: PathBuf::new(),
+            destination,
+            driver: String::new(),
+            mode: String::new(),
+            writable: true,
+            propagation: String::new(),
+            options: Vec::new(),
+            copy_up: false,
+            subpath: None,
+            recursive_read_only: false,
+            non_recursive: false,
+            id_map: None,
+            image: None,
+        }
+    }
+}
+
 /// The kinds of mounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -98,24 +98,8 @@ fn is_taken(target: &ArchiveTarget, destination: &Path) -> bool {
 }
 
 fn own_file(source: PathBuf, destination: PathBuf) -> MountPoint {
-    MountPoint {
-        // Of the engine's own, whose owners nobody maps.
-        kind: MountKind::Volume,
-        name: String::new(),
-        source,
-        destination,
-        driver: String::new(),
-        mode: String::new(),
-        writable: true,
-        propagation: String::new(),
-        options: Vec::new(),
-        copy_up: false,
-        subpath: None,
-        recursive_read_only: false,
-        non_recursive: true,
-        id_map: None,
-        image: None,
-    }
+    // Of the engine's own, whose owners nobody maps.
+    MountPoint { source, non_recursive: true, ..MountPoint::new(MountKind::Volume, destination) }
 }
 
 /// Only a thread can leave the namespace of its process, and this one must not come back.

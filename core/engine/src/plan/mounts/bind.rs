@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use dhow_model::container::{IdMap, MountKind, VolumeOptions};
+use dhow_model::container::{IdMap, MountKind, MountPoint, VolumeOptions};
 use dhow_model::{Error, Result};
 
-use super::{PROPAGATIONS, Wanted, blank, clean, place, volume};
+use super::{PROPAGATIONS, Wanted, clean, place, volume};
 
 /// Reads `[source:]destination[:options]`.
 pub(super) fn parse_bind(text: &str) -> Result<Wanted> {
@@ -29,7 +29,7 @@ pub(super) fn parse_bind(text: &str) -> Result<Wanted> {
         let why = format!("invalid mount config for type \"{kind}\": {error}");
         Error::invalid(format!("invalid volume specification: '{text}': {why}"))
     };
-    let mut point = blank(kind, place(destination).map_err(invalid)?);
+    let mut point = MountPoint::new(kind, place(destination).map_err(invalid)?);
     point.mode = mode.into();
     point.copy_up = !is_path;
     if has_twice(mode) {

@@ -2,11 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use dhow_model::container::{BindOptions, IdMap, ImageOptions, Mount, MountKind};
+use dhow_model::container::{BindOptions, IdMap, ImageOptions, Mount, MountKind, MountPoint};
 use dhow_model::{Error, Result};
 
 use super::tmpfs::tmpfs_mount;
-use super::{PROPAGATIONS, Wanted, blank, clean, place, volume};
+use super::{PROPAGATIONS, Wanted, clean, place, volume};
 
 /// Reads one.
 pub(super) fn parse_mount(mount: &Mount) -> Result<Wanted> {
@@ -74,7 +74,7 @@ fn bind_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {
     if !options.propagation.is_empty() && !PROPAGATIONS.contains(&options.propagation.as_str()) {
         return Err(Error::invalid(format!("invalid propagation mode: {:?}", options.propagation)));
     }
-    let mut point = blank(MountKind::Bind, destination);
+    let mut point = MountPoint::new(MountKind::Bind, destination);
     point.source = clean(Path::new(&mount.source));
     point.writable = !mount.read_only;
     point.recursive_read_only = mount.read_only && !options.read_only_non_recursive;
@@ -90,7 +90,7 @@ fn bind_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {
 
 fn volume_mount(mount: &Mount, destination: PathBuf) -> Wanted {
     let options = mount.volume_options.clone().unwrap_or_default();
-    let mut point = blank(MountKind::Volume, destination);
+    let mut point = MountPoint::new(MountKind::Volume, destination);
     point.writable = !mount.read_only;
     point.copy_up = !options.no_copy;
     point.subpath = Some(PathBuf::from(&options.subpath)).filter(|path| !path.as_os_str().is_empty());
@@ -99,7 +99,7 @@ fn volume_mount(mount: &Mount, destination: PathBuf) -> Wanted {
 }
 
 fn image_mount(mount: &Mount, destination: PathBuf, subpath: String) -> Wanted {
-    let mut point = blank(MountKind::Image, destination);
+    let mut point = MountPoint::new(MountKind::Image, destination);
     point.name.clone_from(&mount.source);
     point.writable = false;
     point.propagation = "rprivate".into();

@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use dhow_model::container::{Mount, MountKind, TmpfsOptions};
+use dhow_model::container::{Mount, MountKind, MountPoint, TmpfsOptions};
 use dhow_model::{Error, Result};
 
-use super::{Wanted, blank, place};
+use super::{Wanted, place};
 
 /// What each has unless it says otherwise.
 const SAFE: [&str; 3] = ["noexec", "nosuid", "nodev"];
 
 /// `--tmpfs destination:options`.
 pub(super) fn tmpfs(destination: &str, options: &str) -> Result<Wanted> {
-    let mut point = blank(MountKind::Tmpfs, place(destination)?);
+    let mut point = MountPoint::new(MountKind::Tmpfs, place(destination)?);
     point.options = SAFE.map(str::to_owned).to_vec();
     for option in options.split(',').filter(|option| !option.is_empty()) {
         point.options.push(tmpfs_option(option)?);
@@ -54,7 +54,7 @@ pub(super) fn tmpfs_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted>
         let words = format!("invalid mount config for type \"tmpfs\": invalid size: {size}");
         return Err(Error::invalid(words));
     }
-    let mut point = blank(MountKind::Tmpfs, destination);
+    let mut point = MountPoint::new(MountKind::Tmpfs, destination);
     point.writable = !mount.read_only;
     point.options = SAFE.map(str::to_owned).to_vec();
     point.options.extend(size_bytes.filter(|size| *size > 0).map(|size| format!("size={size}")));
