@@ -149,7 +149,7 @@ const stories = {
 
   async what_is_not_served_is_refused_by_name() {
     const body = (HostConfig) => ({ Image: 'busybox', HostConfig });
-    await refused(400, /HostConfig\.CpuCount is not supported yet/, docker.createContainer(body({ CpuCount: 2 })));
+    await refused(501, /HostConfig\.Cgroup is not supported yet/, docker.createContainer(body({ Cgroup: 'container:x' })));
     await refused(404, /No such image: nosuch/, docker.createContainer({ Image: 'nosuch' }));
     await refused(501, /registries are not supported yet/, docker.pull('nosuch:1'));
   },

@@ -58,13 +58,13 @@ fn versions_are_negotiated_in_dockers_words() -> Result<()> {
 #[test]
 fn a_field_that_is_not_served_is_refused_by_name() -> Result<()> {
     let engine = engine()?;
-    for (body, field) in [
-        (json!({"Image": "busybox", "HostConfig": {"CpuCount": 2}}), "HostConfig.CpuCount"),
-        (json!({"Image": "busybox", "HostConfig": {"IOMaximumIOps": 2}}), "Maximum IO IOps"),
+    for (body, refused, field) in [
+        (json!({"Image": "busybox", "HostConfig": {"Cgroup": "container:x"}}), 501, "HostConfig.Cgroup"),
+        (json!({"Image": "busybox", "HostConfig": {"IOMaximumIOps": 2}}), 400, "QoS maximum IOPs"),
     ] {
         let response = engine.connect()?.request("POST", "/containers/create", &body)?;
         let text = String::from_utf8_lossy(&response.body);
-        assert!(response.status == 400 && text.contains(field), "{} {text}", response.status);
+        assert!(response.status == refused && text.contains(field), "{} {text}", response.status);
     }
     Ok(())
 }
