@@ -3,7 +3,6 @@
 //! | wanted | call |
 //! |---|---|
 //! | a layer into a directory below overlayfs | [`extract`](fn@extract) with [`ExtractOptions::layer`] |
-//! | layers one after the other into one directory | [`extract`](fn@extract) with [`ExtractOptions::flat`] |
 //! | `docker cp` into a container | [`extract`](fn@extract) with [`ExtractOptions::copy_in`] |
 //! | a layer of an overlay's upper directory (`commit`) | [`create`](fn@create) with [`CreateOptions::layer`] |
 //! | a whole tree (`export`) | [`create`](fn@create) with [`CreateOptions::plain`] |
