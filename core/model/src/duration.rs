@@ -25,6 +25,11 @@ pub fn parse(text: &str) -> Result<i64> {
         let (number, tail) = rest.split_at(end);
         let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
+        // A number that Go cannot hold is wrong before its unit is.
+        let digits = number.split('.').next().unwrap_or_default();
+        if !digits.is_empty() && digits.parse::<u64>().map_or(true, |it| it > 1 << 63) {
+            return Err(invalid());
+        }
         if unit.is_empty() && !number.is_empty() {
             return Err(Error::invalid(format!("time: missing unit in duration {text:?}")));
         }

@@ -106,7 +106,7 @@ fn find(called: &[String]) -> Option<(&'static Command, String, &[String])> {
 
 fn call(session: &Session, command: &Command, path: &str, arguments: &[String]) -> Result<()> {
     let syntax = Syntax { tables: command.flags, arguments_end_flags: command.arguments_end_flags };
-    let usage = format!("Usage:  dhow {path} {}", command.usage);
+    let usage = format!("Usage:  dhow {path} {}", command.usage).trim_end().to_owned();
     let parsed = syntax.parse(arguments).map_err(|why| {
         Error::refused(format!("{why}\n\n{usage}\n\nRun 'dhow {path} --help' for more information"))
     })?;
@@ -117,8 +117,7 @@ fn call(session: &Session, command: &Command, path: &str, arguments: &[String]) 
     if let Some(refusal) = command.arity.refusal(parsed.arguments.len()) {
         let see = command.arity.see();
         return Err(Error::said(format!(
-            "dhow: 'dhow {path}' {refusal}\n\n{}\n\n{see} 'dhow {path} --help' for more information",
-            usage.trim_end()
+            "dhow: 'dhow {path}' {refusal}\n\n{usage}\n\n{see} 'dhow {path} --help' for more information"
         )));
     }
     (command.run)(session, &parsed)
@@ -159,18 +158,29 @@ fn not_found(called: &[String]) -> Result<()> {
             print!("{page}");
             Ok(())
         }
-        (Some(_), Some(name)) => {
-            let group = &called[0];
-            Err(Error::said(format!(
-                "dhow: unknown command: dhow {group} {name}\n\nUsage:  dhow {group} COMMAND\n\n\
-                 Run 'dhow {group} --help' for more information"
-            )))
-        }
+        (Some(_), Some(name)) => Err(not_of_group(&called[0], name)),
         (None, _) => Err(Error::said(format!(
             "dhow: unknown command: dhow {}\n\nRun 'dhow --help' for more information",
             called[0]
         ))),
     }
+}
+
+/// What follows a group is none of its commands, or a flag, of which groups have none.
+fn not_of_group(group: &str, name: &str) -> Error {
+    // As docker has it, which is not the same of all groups.
+    let command = match group {
+        "volume" => " COMMAND",
+        "stack" => " [OPTIONS]",
+        _ => "",
+    };
+    let end = format!("\n\nUsage:  dhow {group}{command}\n\nRun 'dhow {group} --help' for more information");
+    if !name.starts_with('-') {
+        return Error::said(format!("dhow: unknown command: dhow {group} {name}{end}"));
+    }
+    let syntax = Syntax { tables: &[], arguments_end_flags: true };
+    let why = syntax.parse(&[name.to_owned()]).err().unwrap_or_default();
+    Error::refused(format!("{why}{end}"))
 }
 
 /// A failure of the system in Go's words, which scripts know: `no such file or directory`.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use dhow_api::client::{self, Client, Request};
+use dhow_oci::Platform;
 use serde::Deserialize;
 
 use super::{Arity, Command, api_socket};
@@ -67,6 +68,10 @@ struct Created {
 
 /// Creates the container, pulling its image where that is wanted; gives its id.
 pub(crate) fn create(session: &Session, parsed: &Parsed, request: &mut CreateRequest) -> Result<String> {
+    if let Some(platform) = parsed.text("platform").filter(|platform| !platform.is_empty()) {
+        let wrong = |why| Error::said(format!("error parsing specified platform: {why}"));
+        Platform::parse(platform).map_err(wrong)?;
+    }
     let client = session.client()?;
     let credentials =
         parsed.is_on("use-api-socket").then(|| api_socket::prepare(session, request)).transpose()?;
@@ -77,7 +82,7 @@ pub(crate) fn create(session: &Session, parsed: &Parsed, request: &mut CreateReq
     request.host_config.console_size = terminal::size();
     request.config.add_variables(session.settings().proxy_variables(&client.endpoint().to_string()));
     let created = match post(client, parsed, request) {
-        Err(error) if error.is_not_found() && matches!(parsed.text_or_empty("pull"), "" | "missing") => {
+        Err(error) if error.is_not_found() && parsed.text("pull").unwrap_or("missing") == "missing" => {
             if !parsed.is_on("quiet") {
                 let name = names::with_default_tag(&request.config.image);
                 eprintln!("Unable to find image '{name}' locally");
@@ -115,7 +120,7 @@ fn pull(client: &Client, parsed: &Parsed, image: &str) -> Result<()> {
     };
     let platform = parsed.text("platform").filter(|platform| !platform.is_empty());
     let request = Request::post(&["images", "create"])
-        .query("fromImage", repository)
+        .query("fromImage", &names::canonical(repository))
         .query("tag", tag)
         .query_some("platform", platform);
     let body = client.send(request)?.into_body();
@@ -154,7 +159,13 @@ impl IdFile {
             )));
         }
         let made = OpenOptions::new().write(true).create_new(true).open(path);
-        made.map_err(Error::io(format!("failed to create the container ID file {path}")))?;
+        let failed = |why| {
+            Error::said(format!(
+                "failed to create the container ID file: open {path}: {}",
+                crate::go_words(&why)
+            ))
+        };
+        made.map_err(failed)?;
         Ok(IdFile { path: Some(PathBuf::from(path)), written: false })
     }
 

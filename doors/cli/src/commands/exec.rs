@@ -87,6 +87,10 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         inspect(session, container)?;
         return Err(refusal);
     }
+    if detach::parse(&request.detach_keys).is_err() {
+        // The same is so of keys.
+        inspect(session, container)?;
+    }
     let call = Request::post(&["containers", checked(container)?, "exec"]).json(&request)?;
     let Created { id } = client.send(call)?.json()?;
     if id.is_empty() {
@@ -119,7 +123,8 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
 fn request(session: &Session, parsed: &Parsed) -> Result<ExecRequest> {
     let attached = !parsed.is_on("detach");
     let tty = parsed.is_on("tty");
-    let variables = environment::variables(&parsed.list("env-file"), &parsed.list("env"))?;
+    let variables = environment::variables(&parsed.list("env-file"), &parsed.list("env"));
+    let variables = variables.map_err(|why| Error::said(why.to_string()))?;
     Ok(ExecRequest {
         user: parsed.text_or_empty("user").to_owned(),
         privileged: parsed.is_on("privileged"),

@@ -49,7 +49,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
 pub(crate) fn steps(session: &Session, image: &str, platform: Option<&str>) -> Result<Vec<Step>> {
     let mut request = Request::get(&["images", image, "history"]);
     if let Some(platform) = platform.filter(|platform| !platform.is_empty()) {
-        request = request.query("platform", &super::platform_json(platform)?);
+        request = request.query("platform", &super::platform_flag(platform)?);
     }
     let steps: Option<Vec<Step>> = session.send(request)?.json()?;
     Ok(steps.unwrap_or_default())

@@ -155,7 +155,7 @@ fn find(session: &Session, parsed: &Parsed, kinds: &[Kind], name: &str) -> Resul
             request = request.query_flag("size", parsed.is_on("size"));
         }
         if let Some(platform) = parsed.text("platform").filter(|platform| !platform.is_empty()) {
-            request = request.query("platform", &super::platform_json(platform)?);
+            request = request.query("platform", &super::platform_flag(platform)?);
         }
         match client.send(request) {
             Err(error) if kinds.len() > 1 && is_skipped(&error) => {}

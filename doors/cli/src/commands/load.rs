@@ -34,8 +34,8 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     };
     let quiet = parsed.is_on("quiet") || !std::io::stdout().is_terminal();
     let mut request = Request::post(&["images", "load"]).query("quiet", if quiet { "1" } else { "0" });
-    for platform in parsed.all("platform") {
-        request = request.query("platform", &super::platform_json(platform)?);
+    for platform in parsed.all("platform").filter(|platform| !platform.is_empty()) {
+        request = request.query("platform", &super::platform_flag(platform)?);
     }
     let response = session.send(request.stream(&mut input))?;
     progress::show_to_stdout(response.into_body())

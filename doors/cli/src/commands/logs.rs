@@ -41,8 +41,9 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     }
     let moment = |flag: &str| {
         let given = parsed.text(flag).filter(|value| !value.is_empty());
-        let wrong = |error: Error| Error::said(format!("invalid value for \"{flag}\": {error}"));
-        given.map(|value| moment::timestamp(value).map_err(wrong)).transpose()
+        given
+            .map(|value| moment::timestamp(value).or_else(|why| wrong_moment(session, name, flag, &why)))
+            .transpose()
     };
     let request = Request::get(&["containers", name, "logs"])
         .query("stdout", "1")
@@ -65,4 +66,10 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
         io::copy(&mut body, &mut out).map(drop)
     };
     copied.and_then(|()| out.flush()).map_err(Error::io("copy the container's log"))
+}
+
+/// That the container is not there matters more than what no moment is.
+fn wrong_moment(session: &Session, name: &str, flag: &str, why: &Error) -> Result<String> {
+    inspect(session, name)?;
+    Err(Error::said(format!("invalid value for \"{flag}\": {why}")))
 }

@@ -241,18 +241,18 @@ pub(crate) fn labels_text(labels: &BTreeMap<String, String>) -> String {
 pub(crate) const INSPECT_FORMAT_HELP: &str = "How to show it: 'json', or a Go template";
 
 /// A platform as the API takes it: `linux/arm64/v8` is `{"os":…,"architecture":…,"variant":…}`.
-pub(crate) fn platform_json(text: &str) -> Result<String> {
-    let parts: Vec<&str> = text.split('/').collect();
-    let document = match parts.as_slice() {
-        [os, architecture] => serde_json::json!({ "architecture": architecture, "os": os }),
-        [os, architecture, variant] => {
-            serde_json::json!({ "architecture": architecture, "os": os, "variant": variant })
-        }
-        _ => {
-            return Err(Error::said(format!("invalid platform \"{text}\": expected os/arch[/variant]")));
-        }
-    };
+pub(crate) fn platform_json(text: &str) -> Result<String, String> {
+    let platform = dhow_oci::Platform::parse(text)?;
+    let mut document = serde_json::json!({ "architecture": platform.architecture, "os": platform.os });
+    if !platform.variant.is_empty() {
+        document["variant"] = platform.variant.into();
+    }
     Ok(document.to_string())
+}
+
+/// The same of a flag, whose words begin with what it is.
+pub(crate) fn platform_flag(text: &str) -> Result<String> {
+    platform_json(text).map_err(|why| Error::said(format!("invalid platform: {why}")))
 }
 
 /// Opens a file that the user named.

@@ -56,7 +56,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
     let request =
         Request::get(&["networks"]).query_some("filters", Filters::of(parsed).to_query().as_deref());
     let mut networks: Vec<Network> = session.send(request)?.json()?;
-    networks.sort_by(|a, b| a.name.cmp(&b.name));
+    networks.sort_by(|a, b| names::natural(&a.name).cmp(&names::natural(&b.name)));
     let cut = !parsed.is_on("no-trunc");
     session.print(&listing.show(networks.into_iter().map(|network| NetworkRow { network, cut }))?)
 }

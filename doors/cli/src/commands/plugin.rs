@@ -8,7 +8,7 @@ use super::each::one_by_one;
 use super::{Arity, Command, inspect};
 use crate::error::{Error, Result};
 use crate::flags::filter::Filters;
-use crate::flags::{FILTER, Flag, INT, Parsed, STRING, SWITCH, UNREAD, flag};
+use crate::flags::{FILTER, Flag, INT, Parsed, STRING, SWITCH, flag};
 use crate::format::{Forms, Listing, Row, names};
 use crate::session::Session;
 
@@ -51,6 +51,9 @@ const ENABLE: Command = Command {
     flags: &[&[flag("timeout", INT, "Wait so many seconds for it (default 30)")]],
     run: |session, parsed| {
         let timeout = parsed.text("timeout").unwrap_or("30").to_owned();
+        if parsed.integer("timeout").is_some_and(|seconds| seconds < 0) {
+            return Err(Error::said(format!("negative timeout {timeout} is invalid")));
+        }
         one_by_one(session, &parsed.arguments, |client, name| {
             sent(client, Request::post(&["plugins", name, "enable"]).query("timeout", &timeout))
         })
@@ -91,7 +94,7 @@ const UPGRADE: Command = Command {
     about: "Upgrade a plugin",
     arity: Arity::Between(1, 2),
     arguments_end_flags: false,
-    flags: WITH_REGISTRY,
+    flags: &[&[UNVERIFIED, GRANT, flag("skip-remote-check", SWITCH, "Do not compare it with what is there")]],
     run: |session, parsed| {
         let known = session.send(Request::get(&["plugins", parsed.argument(0), "json"]));
         known.map_err(|why| Error::said(format!("error reading plugin data: {why}")))?;
@@ -105,7 +108,7 @@ const PUSH: Command = Command {
     about: "Push a plugin to a registry",
     arity: Arity::Exactly(1),
     arguments_end_flags: false,
-    flags: WITH_REGISTRY,
+    flags: &[&[UNVERIFIED]],
     run: |session, parsed| {
         let name = names::with_default_tag(parsed.argument(0));
         sent(session.client()?, Request::post(&["plugins", &name, "push"]))?;
@@ -119,7 +122,12 @@ const INSTALL: Command = Command {
     about: "Install a plugin",
     arity: Arity::AtLeast(1),
     arguments_end_flags: false,
-    flags: WITH_REGISTRY,
+    flags: &[&[
+        UNVERIFIED,
+        GRANT,
+        flag("alias", STRING, "Its name here"),
+        flag("disable", SWITCH, "Do not enable it"),
+    ]],
     run: |session, parsed| {
         let remote = names::with_default_tag(parsed.argument(0));
         sent(session.client()?, Request::get(&["plugins", "privileges"]).query("remote", &remote))?;
@@ -131,22 +139,23 @@ const CREATE: Command = Command {
     paths: &["plugin create"],
     usage: "[OPTIONS] PLUGIN PLUGIN-DATA-DIR",
     about: "Create a plugin from a folder",
-    arity: Arity::Exactly(2),
+    arity: Arity::AtLeast(2),
     arguments_end_flags: false,
     flags: &[&[flag("compress", SWITCH, "Compress what is sent")]],
     run: |session, parsed| {
-        let folder = parsed.argument(1).trim_end_matches('/');
-        std::fs::symlink_metadata(folder)
-            .map_err(|why| Error::said(format!("lstat {folder}: {}", crate::go_words(&why))))?;
-        super::open(&format!("{folder}/config.json"))?;
+        let folder = std::path::absolute(parsed.argument(1).trim_end_matches('/'));
+        let folder = folder.map_err(|why| Error::said(crate::go_words(&why)))?;
+        std::fs::symlink_metadata(&folder)
+            .map_err(|why| Error::said(format!("lstat {}: {}", folder.display(), crate::go_words(&why))))?;
+        super::open(&folder.join("config.json").to_string_lossy())?;
         let request = Request::post(&["plugins", "create"]).query("name", parsed.argument(0));
         sent(session.client()?, request.json(&json!({}))?)?;
         Err(unserved("create"))
     },
 };
 
-/// What an engine without registries has no use for.
-const WITH_REGISTRY: &[&[Flag]] = &[&[UNREAD]];
+const UNVERIFIED: Flag = flag("disable-content-trust", SWITCH, "Means nothing: no signatures are looked at");
+const GRANT: Flag = flag("grant-all-permissions", SWITCH, "Grant all that it asks for");
 
 /// Each of them.
 pub(super) const COMMANDS: &[&Command] =
@@ -188,7 +197,7 @@ fn list(session: &Session, parsed: &Parsed) -> Result<()> {
     let listing = Listing::asked(parsed, &session.settings().plugins_format, &forms);
     let request = Request::get(&["plugins"]).query_some("filters", Filters::of(parsed).to_query().as_deref());
     let mut plugins: Vec<Plugin> = session.send(request)?.json()?;
-    plugins.sort_by(|a, b| a.name.cmp(&b.name));
+    plugins.sort_by(|a, b| names::natural(&a.name).cmp(&names::natural(&b.name)));
     let cut = !parsed.is_on("no-trunc");
     session.print(&listing.show(plugins.into_iter().map(|plugin| PluginRow { plugin, cut }))?)
 }

@@ -9,6 +9,7 @@ use super::each::checked;
 use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::{Parsed, number};
+use crate::format::names;
 use crate::session::Session;
 
 pub(crate) const COMMAND: Command = Command {
@@ -54,7 +55,7 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
             all.map(|(port, binding)| line(port, binding)).collect()
         }
     };
-    lines.sort_by_key(|line| natural(line));
+    lines.sort_by(|a, b| names::natural(a).cmp(&names::natural(b)));
     session.print(&lines.into_iter().map(|line| line + "\n").collect::<String>())
 }
 
@@ -78,22 +79,4 @@ fn address(binding: &Binding) -> String {
         true => format!("[{}]:{}", binding.host_ip, binding.host_port),
         false => format!("{}:{}", binding.host_ip, binding.host_port),
     }
-}
-
-/// Orders `80/tcp` before `443/tcp`: numbers by what they count.
-fn natural(line: &str) -> Vec<(u64, char)> {
-    let mut key = Vec::new();
-    let mut digits = String::new();
-    for character in line.chars().chain(['\0']) {
-        if character.is_ascii_digit() {
-            digits.push(character);
-            continue;
-        }
-        if !digits.is_empty() {
-            key.push((digits.parse().unwrap_or(u64::MAX), '0'));
-            digits.clear();
-        }
-        key.push((0, character));
-    }
-    key
 }

@@ -17,7 +17,7 @@ const FILTERED: Flag = flag("filter", FILTER, "Remove only what meets the condit
 
 pub(crate) const BUILDS: Command = Command {
     paths: &["builder prune"],
-    usage: "[OPTIONS]",
+    usage: "",
     about: "Remove what builds keep to be faster next time",
     arity: Arity::None,
     arguments_end_flags: false,

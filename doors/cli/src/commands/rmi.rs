@@ -4,7 +4,7 @@ use dhow_api::client::Request;
 use serde::Deserialize;
 
 use super::{Arity, Command};
-use crate::error::{self, Result};
+use crate::error::{self, Error, Result};
 use crate::flags::{Parsed, STRINGS, SWITCH, flag};
 use crate::session::Session;
 
@@ -54,8 +54,8 @@ fn remove(session: &Session, parsed: &Parsed, image: &str) -> Result<Vec<Removed
     let mut request = Request::delete(&["images", image])
         .query_flag("force", parsed.is_on("force"))
         .query_flag("noprune", parsed.is_on("no-prune"));
-    for platform in parsed.all("platform") {
-        request = request.query("platforms", &super::platform_json(platform)?);
+    for platform in parsed.all("platform").filter(|platform| !platform.is_empty()) {
+        request = request.query("platforms", &super::platform_json(platform).map_err(Error::said)?);
     }
     Ok(session.send(request)?.json()?)
 }

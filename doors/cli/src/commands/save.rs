@@ -38,8 +38,8 @@ fn save(session: &Session, parsed: &Parsed) -> Result<()> {
     for image in &parsed.arguments {
         request = request.query("names", image);
     }
-    for platform in parsed.all("platform") {
-        request = request.query("platform", &super::platform_json(platform)?);
+    for platform in parsed.all("platform").filter(|platform| !platform.is_empty()) {
+        request = request.query("platform", &super::platform_flag(platform)?);
     }
     output.take(session.send(request)?.into_body())
 }

@@ -11,7 +11,7 @@ use super::{Arity, Command};
 use crate::error::{Error, Result};
 use crate::flags::filter::Filters;
 use crate::flags::{FILTER, LABEL, MAP, Parsed, STRING, SWITCH, UNREAD, environment, flag};
-use crate::format::{Forms, Listing, Row, units};
+use crate::format::{Forms, Listing, Row, names, units};
 use crate::session::Session;
 
 pub(crate) const LIST_THEM: Command = Command {
@@ -107,7 +107,7 @@ fn list(session: &Session, parsed: &Parsed) -> Result<()> {
     let listing = Listing::asked(parsed, &session.settings().volumes_format, &forms);
     let request = Request::get(&["volumes"]).query_some("filters", Filters::of(parsed).to_query().as_deref());
     let mut volumes = session.send(request)?.json::<Volumes>()?.volumes;
-    volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    volumes.sort_by(|a, b| names::natural(&a.name).cmp(&names::natural(&b.name)));
     session.print(&listing.show(volumes)?)
 }
 

@@ -171,7 +171,8 @@ fn gpu_count(text: &str) -> Result<i64, String> {
         return Ok(-1);
     }
     number::signed_decimal(text).ok_or_else(|| {
-        format!("invalid count ({text}): value must be either \"all\" or an integer: invalid syntax")
+        let why = number::why_not_signed(text);
+        format!("invalid count ({text}): value must be either \"all\" or an integer: {why}")
     })
 }
 

@@ -63,7 +63,8 @@ pub(crate) fn cpus(value: &str) -> Result<i64, String> {
     let bottom = numerator.1.checked_mul(denominator.0);
     match (top, bottom) {
         (Some(top), Some(bottom)) if bottom != 0 && top % bottom == 0 => {
-            i64::try_from(top / bottom).map_err(|_| "value is too precise".to_owned())
+            // What no number can hold is the engine's to refuse.
+            Ok(i64::try_from(top / bottom).unwrap_or(i64::MAX))
         }
         (Some(_), Some(0)) => Err(invalid()),
         _ => Err("value is too precise".to_owned()),

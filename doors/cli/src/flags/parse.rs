@@ -59,8 +59,7 @@ impl Syntax<'_> {
         }
         let Some(flag) = self.find(|flag| flag.long == name) else {
             if name == "help" {
-                parsed.help = true;
-                return Ok(());
+                return parsed.ask_for_help(value.as_deref().unwrap_or("true"));
             }
             if self.reads_over() {
                 return Ok(());
@@ -122,6 +121,12 @@ impl Syntax<'_> {
 }
 
 impl Parsed {
+    fn ask_for_help(&mut self, value: &str) -> Result<(), String> {
+        let wrong = |why| format!("invalid argument {} for \"--help\" flag: {why}", go_quoted(value));
+        self.help = number::boolean(value).map_err(wrong)?;
+        Ok(())
+    }
+
     fn set(&mut self, flag: &'static Flag, value: String) -> Result<(), String> {
         if let Err(why) = (flag.kind.check)(&value) {
             return Err(format!(

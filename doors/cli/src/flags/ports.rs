@@ -152,7 +152,7 @@ fn range_of(range: &str) -> Result<(u16, u16), String> {
     let port = |text: &str| match number::decimal(text).map(u16::try_from) {
         Some(Ok(port)) => Ok(port),
         Some(Err(_)) => Err(format!("strconv.ParseUint: parsing \"{text}\": value out of range")),
-        None => Err(format!("strconv.ParseUint: parsing \"{text}\": invalid syntax")),
+        None => Err(format!("strconv.ParseUint: parsing \"{text}\": {}", number::why_not_signed(text))),
     };
     let mut parts = range.split('-');
     let first = port(parts.next().unwrap_or_default())?;

@@ -58,9 +58,31 @@ pub(crate) fn ellipsis(text: &str, width: usize) -> String {
     short
 }
 
+/// Orders `80/tcp` before `443/tcp`, and `a2` before `a10`: numbers by what they count.
+pub(crate) fn natural(name: &str) -> (Vec<(char, usize, &str)>, &str) {
+    let mut key = Vec::new();
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (part, tail) = rest.split_at(digits.max(first.len_utf8()));
+        let number = if digits > 0 { part.trim_start_matches('0') } else { "" };
+        // A number is where its digits are among the letters.
+        key.push((if digits > 0 { '0' } else { first }, number.len(), number));
+        rest = tail;
+    }
+    (key, name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_ordered_by_what_they_count() {
+        let mut names = ["b", "a10", "a2", "69d", "1475e", "a-1", "A", "a02"];
+        names.sort_by_key(|name| natural(name));
+        assert_eq!(names, ["69d", "1475e", "A", "a-1", "a02", "a2", "a10", "b"]);
+    }
 
     #[test]
     fn names_lose_what_goes_without_saying() {

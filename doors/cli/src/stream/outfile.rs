@@ -62,7 +62,10 @@ impl Drop for Output {
 fn check(path: &Path) -> Result<(), String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        return Err(format!("invalid output path: directory \"{}\" does not exist", folder.display()));
+        return Err(match std::fs::metadata(folder) {
+            Err(why) => format!("invalid output path: stat {}: {}", folder.display(), crate::go_words(&why)),
+            Ok(_) => format!("invalid output path: directory \"{}\" does not exist", folder.display()),
+        });
     }
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => Err("cannot write to a directory".to_owned()),

@@ -24,7 +24,7 @@ const LARGEST: u64 = 10 << 20;
 
 pub(crate) const EXPORT: Command = Command {
     paths: &["context export"],
-    usage: "CONTEXT [FILE|-]",
+    usage: "[OPTIONS] CONTEXT [FILE|-]",
     about: "Write a context to a tar archive, or to standard output",
     arity: Arity::Between(1, 2),
     arguments_end_flags: false,

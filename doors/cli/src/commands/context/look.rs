@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::flags::{Parsed, STRING, SWITCH, flag};
 use crate::format::indent::indent;
 use crate::format::inspected::Shown;
-use crate::format::{Listing, Row};
+use crate::format::{Listing, Row, names};
 use crate::session::{Session, overriding_variable};
 
 pub(crate) const LIST: Command = Command {
@@ -61,7 +61,7 @@ fn list(session: &Session, parsed: &Parsed) -> Result<()> {
         let error = missing.map(|error| error.to_string()).unwrap_or_default();
         rows.push(ContextRow { name: present.clone(), error, ..ContextRow::default() });
     }
-    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    rows.sort_by(|a, b| names::natural(&a.name).cmp(&names::natural(&b.name)));
     rows.iter_mut().for_each(|row| row.current = row.name == present);
     let listing = match parsed.text_or_empty("format") {
         _ if parsed.is_on("quiet") => Listing::new("{{.Name}}"),
@@ -153,6 +153,9 @@ fn inspect(session: &Session, parsed: &Parsed) -> Result<()> {
         "json" => session.print_line(&escaped(&json!(documents)))?,
         format => {
             let shown = Shown::by(format)?;
+            if documents.is_empty() {
+                session.print("\n")?;
+            }
             documents.iter().try_for_each(|document| show(session, &shown, document))?;
         }
     }
