@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use dhow_model::ports::LogEntry;
 use flate2::read::MultiGzDecoder;
 
 use super::form::Form;
@@ -36,6 +37,20 @@ impl LogFile {
         Ok((metadata.dev(), metadata.ino()))
     }
 
+    /// Its first entry; it stands where it stood.
+    ///
+    /// # Errors
+    /// When there is no descriptor left, or it cannot be read.
+    pub fn first_entry(&self, form: Form) -> io::Result<Option<LogEntry>> {
+        let file = FromStart { file: self.file.try_clone()?, position: 0 };
+        let contents: Box<dyn Read + Send> = if self.compressed {
+            Box::new(MultiGzDecoder::new(io::BufReader::new(file)))
+        } else {
+            Box::new(file)
+        };
+        Records::new(contents, form, self.compressed, 0).next_entry()
+    }
+
     /// Its entries, from where it stands.
     ///
     /// # Errors
@@ -49,6 +64,20 @@ impl LogFile {
             Box::new(file)
         };
         Ok(Records::new(contents, form, self.compressed, position))
+    }
+}
+
+/// Reads a file without moving where its other readers stand.
+struct FromStart {
+    file: File,
+    position: u64,
+}
+
+impl Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read_at(buffer, self.position)?;
+        self.position += length as u64;
+        Ok(length)
     }
 }
 

@@ -15,7 +15,7 @@ use rustix::fs::inotify;
 use super::files::{self, LogFile};
 use super::form::Form;
 use super::records::Records;
-use super::tail;
+use super::{rotate, tail};
 
 /// Told whether the container has ended, so that nothing more will be written.
 pub type Ended = Box<dyn Fn() -> bool + Send>;
@@ -23,7 +23,8 @@ pub type Ended = Box<dyn Fn() -> bool + Send>;
 /// The entries of a log, one after another; blocks when it follows and there is nothing new.
 ///
 /// A file that was compressed while a reader that follows was still reading it is found again by the last
-/// entry that was read. A reader that falls behind by more than is kept goes on with the oldest that is.
+/// entry that was read. A reader that falls behind holds what is rotated away meanwhile; one that is behind by more than
+/// it may hold goes on with the oldest that is kept.
 pub struct LogReader {
     path: PathBuf,
     form: Form,
@@ -35,8 +36,17 @@ pub struct LogReader {
     /// What the last entry is known by.
     last: Option<u64>,
     changes: Option<OwnedFd>,
+    /// Entries since it was last looked whether the log was rotated.
+    unlooked: u32,
     done: bool,
 }
+
+/// A follower looks so often whether the log was rotated, in entries: a file has many more.
+const LOOK: u32 = 64;
+
+/// What a follower that is behind may hold. Files that are rotated away take room on the disk as long as they are held.
+const HELD_FILES: usize = 64;
+const HELD_BYTES: u64 = 256 << 20;
 
 /// The file that is being read.
 struct Current {
@@ -69,6 +79,7 @@ impl LogReader {
             skip,
             last: None,
             changes,
+            unlooked: 0,
             done: false,
         })
     }
@@ -105,6 +116,8 @@ impl LogReader {
 
     /// The next entry of whichever file; none at the end of everything.
     fn next_entry(&mut self) -> io::Result<Option<LogEntry>> {
+        // Before the current file is read: with a successor it is final, and is then read to its very end.
+        self.hold_what_was_rotated()?;
         loop {
             // Asked before the file is read: what was written until then is read after it.
             let ended = !self.query.follow || (self.ended)() || self.is_past();
@@ -128,6 +141,41 @@ impl LogReader {
     /// Whether whatever is written now is too late.
     fn is_past(&self) -> bool {
         self.query.until.is_some_and(|until| Timestamp::now() > until)
+    }
+
+    /// Opens what came after the newest file that is known, before that is rotated away.
+    fn hold_what_was_rotated(&mut self) -> io::Result<()> {
+        self.unlooked += 1;
+        if !self.query.follow || self.unlooked < LOOK {
+            return Ok(());
+        }
+        self.unlooked = 0;
+        let current = self.current.as_ref().map(|current| &current.file);
+        let Some(newest) = self.files.back().or(current) else { return Ok(()) };
+        let known = newest.identity()?;
+        if rotate::identity(&self.path)?.is_none_or(|now| now == known) || self.holds_enough()? {
+            return Ok(());
+        }
+        let first = newest.first_entry(self.form)?.as_ref().map(fingerprint);
+        let mut after = files::open_all(&self.path)?.into_iter();
+        for file in after.by_ref() {
+            // It may have been compressed meanwhile: then it is another file, which begins alike.
+            let again = || Ok(file.first_entry(self.form)?.as_ref().map(fingerprint) == first);
+            if file.identity()? == known || file.compressed && again().unwrap_or_else(|_: io::Error| false) {
+                break;
+            }
+        }
+        // Nothing, when it is gone already: that is found out at its end.
+        self.files.extend(after);
+        Ok(())
+    }
+
+    fn holds_enough(&self) -> io::Result<bool> {
+        let mut bytes = 0;
+        for file in &self.files {
+            bytes += file.file.metadata()?.len();
+        }
+        Ok(self.files.len() >= HELD_FILES || bytes >= HELD_BYTES)
     }
 
     /// Sees whether the log was rotated or emptied since; true when there is something to read.
@@ -402,6 +450,37 @@ mod tests {
         let lines = reading.join().unwrap();
         let all: Vec<Vec<u8>> = (0..200).map(|n| format!("{n}\n").into_bytes()).collect();
         assert_eq!(lines, all);
+    }
+
+    /// It reads every other line that is written, and is ten files behind in the end, of which three are kept.
+    #[test]
+    fn who_follows_slowly_loses_nothing_that_is_rotated_away() {
+        for (form, compress) in FORMS.into_iter().flat_map(|form| [(form, false), (form, true)]) {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("log");
+            let limits = Limits { max_size: Some(64 * 1024), max_files: 3, compress };
+            let mut writer = LogWriter::open(path.clone(), form, Vec::new(), limits).unwrap();
+            let ended = Arc::new(AtomicBool::new(false));
+            let asked = Arc::clone(&ended);
+            let is_ended: Ended = Box::new(move || asked.load(Ordering::SeqCst));
+            let query = LogQuery { follow: true, ..query() };
+            let mut reader = LogReader::open(path, form, query, is_ended).unwrap();
+            let text = |line: u32| format!("{line} {}\n", "x".repeat(40)).into_bytes();
+            let mut lines = Vec::new();
+            for line in 0..20_000 {
+                let (stream, at) = (LogStream::Stdout, Timestamp::now());
+                writer.write(&Entry { stream, at, bytes: &text(line), part: None });
+                writer.flush();
+                if line % 2 == 1 {
+                    lines.push(reader.next().unwrap().unwrap().bytes);
+                }
+            }
+            writer.close();
+            ended.store(true, Ordering::SeqCst);
+            lines.extend(reader.map(|entry| entry.unwrap().bytes));
+            let lost = (0..20_000).zip(&lines).position(|(line, read)| text(line) != *read);
+            assert_eq!((lost, lines.len()), (None, 20_000), "{form:?}, compressed: {compress}");
+        }
     }
 
     #[test]

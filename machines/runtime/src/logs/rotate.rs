@@ -89,7 +89,9 @@ fn compress_all(path: &Path) {
 /// removed cannot come back.
 fn compress(from: &Path, to: &Path) -> io::Result<()> {
     let part = part(from);
-    let mut encoder = GzEncoder::new(File::create(&part)?, Compression::default());
+    // As readable as what it is made of.
+    let new = File::options().write(true).create(true).truncate(true).mode(0o640).open(&part)?;
+    let mut encoder = GzEncoder::new(new, Compression::default());
     let written = io::copy(&mut File::open(from)?, &mut encoder)
         .and_then(|_| encoder.finish())
         .and_then(|_| fs::rename(&part, to));
@@ -143,7 +145,11 @@ fn empty(path: &Path) -> io::Result<Option<(u64, u64)>> {
     }
 }
 
-fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
+/// Device and inode of the file at `path`; none when there is none.
+///
+/// # Errors
+/// The kernel's.
+pub fn identity(path: &Path) -> io::Result<Option<(u64, u64)>> {
     match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -250,5 +256,7 @@ mod tests {
             fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["log.1.gz", "log.2.gz", "log.3.gz"]);
+        let others = fs::metadata(directory.path().join("log.1.gz")).unwrap().mode() & 0o007;
+        assert_eq!(others, 0, "a log is not for everybody, packed or not");
     }
 }
