@@ -43,6 +43,11 @@ fn a_setting_that_cannot_be_is_refused_by_name() -> Result<()> {
             "must not set Subpath when using anonymous volumes",
         ),
         (json!({"Binds": ["/tmp:/x:ro,rw"]}), "invalid mode: ro,rw"),
+        (
+            json!({"Binds": ["/tmp:/x:nocopy"]}),
+            "type \\\"bind\\\": field VolumeOptions must not be specified",
+        ),
+        (json!({"Binds": ["vv:/x:shared"]}), "type \\\"volume\\\": field BindOptions must not be specified"),
         (json!({"VolumesFrom": ["nobody:nocopy"]}), "invalid mode: nocopy"),
         (json!({"VolumesFrom": [""]}), "volumes-from specification cannot be an empty string"),
         (

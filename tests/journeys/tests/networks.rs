@@ -259,6 +259,15 @@ fn senseless_networks_are_refused_when_they_are_made() -> Result<()> {
         let refused = engine.docker(&[&["network", "create"][..], flags, &["x"]].concat());
         ensure!(refused.status != 0 && refused.stderr.contains(words), "{flags:?}: {refused:?}");
     }
+    // Of two that are not there Docker misses the container.
+    for line in
+        [["network", "disconnect", "none-such", "nobody"], ["network", "disconnect", "bridge", "nobody"]]
+    {
+        let refused = engine.docker(&line);
+        ensure!(refused.stderr.contains("No such container: nobody"), "{refused:?}");
+    }
+    let refused = engine.docker(&["volume", "create", "-d", "nope", "v"]);
+    ensure!(refused.stderr.contains("error looking up volume plugin nope"), "{refused:?}");
     Ok(())
 }
 

@@ -125,6 +125,33 @@ fn a_volume_of_a_size_is_full_when_it_is() -> Result<()> {
 }
 
 #[test]
+fn an_import_keeps_the_limit_of_its_volume() -> Result<()> {
+    on_each("an_import_keeps_the_limit_of_its_volume", |place| {
+        let engine = engine(place, &[])?;
+        engine.dhow(&["volume", "create", "-o", "size=2m", "small"]).ok();
+        let fill = "dd if=/dev/urandom of=/v/file bs=64k count=20 2>/dev/null && cksum /v/file";
+        let before = run(&engine, &["-v", "small:/v"], fill);
+        run(&engine, &["-v", "large:/v"], "dd if=/dev/urandom of=/v/more bs=64k count=20");
+        run(&engine, &["-v", "fits:/v"], "dd if=/dev/urandom of=/v/fits bs=64k count=4");
+        let archive = |name: &str| engine.scratch().join(name).display().to_string();
+        for name in ["large", "fits"] {
+            engine.dhow(&["volume", "export", "-o", &archive(name), name]).ok();
+        }
+        let refused = engine.dhow(&["volume", "import", "small", &archive("large")]);
+        assert!(refused.status != 0 && is_full(&refused.stderr), "{refused:?}");
+        assert_eq!(run(&engine, &["-v", "small:/v"], "ls /v; cksum /v/file"), format!("file\n{before}"));
+        engine.dhow(&["volume", "import", "small", &archive("fits")]).ok();
+        assert_eq!(
+            run(&engine, &["-v", "small:/v"], "ls /v; cksum /v/file"),
+            format!("file\nfits\n{before}")
+        );
+        assert!(is_full(&run(&engine, &["-v", "small:/v"], "dd if=/dev/zero of=/v/x bs=64k count=64")));
+        // The limit of what was there before goes with it.
+        until("two limits", || limited(place).is_ok_and(|found| found.len() == 1))
+    })
+}
+
+#[test]
 fn a_container_of_a_size_is_full_when_it_is() -> Result<()> {
     on_each("a_container_of_a_size_is_full_when_it_is", |place| {
         let mut engine = engine(place, &["--storage-opt", "overlay2.size=8m"])?;

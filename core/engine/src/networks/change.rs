@@ -155,6 +155,10 @@ impl Engine {
     pub fn disconnect_network(&self, network: &str, container: &str, force: bool) -> Result<()> {
         let network = match self.network(network) {
             Err(error) if error.kind() == Kind::NotFound => {
+                if !force {
+                    // As Docker looks for them.
+                    self.container(container)?;
+                }
                 return if self.forget_gone(network, container)? { Ok(()) } else { Err(error) };
             }
             found => found?,

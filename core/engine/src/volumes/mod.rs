@@ -71,8 +71,8 @@ impl Engine {
             request.anonymous = true;
             request.labels.insert(ANONYMOUS.into(), String::new());
         }
-        volume::check_name(&request.name)?;
         check_driver(&request.name, &request.driver)?;
+        volume::check_name(&request.name)?;
         request.driver = "local".into();
         let mut claimed = lock(&self.claimed_volumes);
         let known = self.ports.volumes.get(&request.name)?.is_some();

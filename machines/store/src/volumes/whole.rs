@@ -150,9 +150,13 @@ impl VolumeStore {
     pub(super) fn read_tar_whole(&self, name: &str, tar: &mut dyn Read) -> Result<()> {
         let volume = self.must_get(name)?;
         let (stage, data) = self.copy_data(&volume)?;
-        self.unpack(&data, tar)?;
-        self.core.sync_files()?;
-        stage.exchange("volume/data", &volume.mountpoint)?;
+        let exchanged = self
+            .unpack(&data, tar)
+            .and_then(|()| self.core.sync_files())
+            .and_then(|()| stage.exchange("volume/data", &volume.mountpoint));
+        // Which of the two it is now: its limit goes with it.
+        self.core.trash.discard(&stage.path().join("volume"))?;
+        exchanged?;
         self.core.sync_files()
     }
 

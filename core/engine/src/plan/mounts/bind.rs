@@ -48,6 +48,11 @@ pub(super) fn parse_bind(text: &str) -> Result<Wanted> {
                 point.id_map = Some(IdMap::parse(&other["idmap=".len()..])?);
             }
             other if is_path && PROPAGATIONS.contains(&other) => point.propagation = other.into(),
+            // Docker reads both, and finds them with the wrong kind of mount.
+            "nocopy" => return Err(invalid(Error::invalid("field VolumeOptions must not be specified"))),
+            other if PROPAGATIONS.contains(&other) => {
+                return Err(invalid(Error::invalid("field BindOptions must not be specified")));
+            }
             _ => return Err(Error::invalid(format!("invalid mode: {mode}"))),
         }
     }

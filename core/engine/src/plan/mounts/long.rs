@@ -72,7 +72,8 @@ fn is_inside(path: &Path) -> bool {
 fn bind_mount(mount: &Mount, destination: PathBuf) -> Result<Wanted> {
     let options: BindOptions = mount.bind_options.clone().unwrap_or_default();
     if !options.propagation.is_empty() && !PROPAGATIONS.contains(&options.propagation.as_str()) {
-        return Err(Error::invalid(format!("invalid propagation mode: {:?}", options.propagation)));
+        let why = format!("invalid propagation mode: {}", options.propagation);
+        return Err(Error::invalid(format!("invalid mount config for type \"bind\": {why}")));
     }
     let mut point = MountPoint::new(MountKind::Bind, destination);
     point.source = clean(Path::new(&mount.source));
