@@ -94,16 +94,18 @@ impl Trash {
 
     /// Goes on with what an earlier engine left in staging and trash.
     pub(crate) fn take_over(&self) -> Result<()> {
+        let mut left = Vec::new();
         for place in [self.layout.staging(), self.layout.trash()] {
-            // All names first: what is renamed here is listed again otherwise, and may be deleted by then.
-            let entries: std::io::Result<Vec<_>> =
+            // All names of both first: what is renamed here is listed again otherwise, and may be deleted by then.
+            let entries: std::io::Result<Vec<PathBuf>> =
                 fs::read_dir(&place).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-            for path in entries.on("read", &place)? {
-                // Renamed first: the names of this process start over.
-                let target = self.layout.trash().join(format!("old-{}", self.layout.unique()));
-                fs::rename(&path, &target).on("remove", &path)?;
-                self.delete_later(target);
-            }
+            left.extend(entries.on("read", &place)?);
+        }
+        for path in left {
+            // Renamed first: the names of this process start over.
+            let target = self.layout.trash().join(format!("old-{}", self.layout.unique()));
+            fs::rename(&path, &target).on("remove", &path)?;
+            self.delete_later(target);
         }
         Ok(())
     }
@@ -163,4 +165,28 @@ fn delete_tree(path: &Path) -> std::io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let parent = fs::File::open(parent)?;
     Ok(crate::layer::remove(parent.as_fd(), name.as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came from staging is listed in the trash as well, and may be deleted before it is looked at there.
+    #[test]
+    fn what_an_earlier_engine_left_is_taken_over_while_it_is_deleted() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Arc::new(Layout::create(root.path()).unwrap());
+        for round in 0..20 {
+            for number in 0..50 {
+                fs::create_dir(layout.staging().join(format!("{round}-{number}"))).unwrap();
+                fs::create_dir(layout.trash().join(format!("{round}-{number}"))).unwrap();
+            }
+            let quotas = Arc::new(Quotas::new(root.path(), root.path().join("scratch")));
+            let trash = Trash::start(Arc::clone(&layout), quotas).unwrap();
+            trash.take_over().unwrap();
+            drop(trash);
+            let left = |place: PathBuf| fs::read_dir(place).unwrap().count();
+            assert_eq!((left(layout.staging()), left(layout.trash())), (0, 0));
+        }
+    }
 }
