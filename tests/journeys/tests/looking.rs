@@ -49,6 +49,15 @@ fn stats_tell_what_a_container_uses() -> Result<()> {
 fn stats_of_what_does_not_run_are_zeroes() -> Result<()> {
     let engine = engine()?;
     engine.docker(&["create", "--name", "idle", "busybox"]).ok();
+    for query in ["one-shot=1", "stream=1&one-shot=1"] {
+        for (name, status) in [("idle", 400), ("nobody", 404)] {
+            let path = format!("/containers/{name}/stats?{query}");
+            let answer = engine.connect()?.request("GET", &path, &Value::Null)?;
+            let words = String::from_utf8_lossy(&answer.body).into_owned();
+            let told = status == 404 || words.contains("cannot have stream=true and one-shot=true");
+            anyhow::ensure!(answer.status == status && told, "{path}: {} {words}", answer.status);
+        }
+    }
     for path in ["/v1.41/containers/idle/stats?stream=false", "/containers/idle/stats?stream=0&one-shot=1"] {
         let stats = get(&engine, path)?;
         assert_eq!((&stats["read"], &stats["name"]), (&json!("0001-01-01T00:00:00Z"), &json!("/idle")));

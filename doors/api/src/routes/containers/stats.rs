@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dhow_engine::containers::stats::{Follower, Measurement};
-use dhow_model::Result;
+use dhow_model::{Error, Result};
 
 use crate::server::answer::{self, Answer};
 use crate::server::call::Call;
@@ -15,11 +15,16 @@ use crate::types::stats::Stats;
 /// Without `stream` the answer is one sample, and the one before it, a second apart, unless `one-shot`.
 pub(super) async fn stats(call: Call, id: String) -> Answer {
     let version = call.version;
+    let one_shot = !version.before(41) && call.query.is_set("one-shot");
     if call.query.is_set_or("stream", true) {
+        if one_shot {
+            // A container that is not there is told first.
+            call.run(move |engine| engine.measure_container(&id).map(drop)).await?;
+            return Err(Error::invalid("cannot have stream=true and one-shot=true"));
+        }
         let follower = call.run(move |engine| engine.follow_container(&id)).await?;
         return Ok(stream::endless("application/json", lines(follower, version), call.end));
     }
-    let one_shot = !version.before(41) && call.query.is_set("one-shot");
     let (measured, follower) = call
         .run(move |engine| {
             let measured = engine.measure_container(&id)?;
