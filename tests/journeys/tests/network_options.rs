@@ -84,6 +84,33 @@ fn options_say_which_versions_a_network_has() -> Result<()> {
 }
 
 #[test]
+fn what_a_bridge_cannot_be_is_refused_when_the_network_is_made() -> Result<()> {
+    let engine = engine()?;
+    let refused = |with: &str, words: &str| {
+        let refused = docker(&engine, &format!("network create {with} refused"));
+        ensure!(refused.status == 1 && refused.stderr.contains(words), "{with}: {refused:?}");
+        docker(&engine, "network create refused").ok();
+        docker(&engine, "network rm refused").ok();
+        Ok(())
+    };
+    refused("-o com.docker.network.bridge.name=lo", "existing interface lo is not a bridge")?;
+    let several = "bridge driver doesn't support multiple subnets";
+    refused("--subnet 10.7.0.0/24 --subnet 10.8.0.0/24", several)?;
+    refused("--ipv6 --subnet 10.7.0.0/24 --subnet fd07::/64 --subnet fd08::/64", several)?;
+    for (name, with) in [("four", "--ipv6=false"), ("six", "--ipv4=false --ipv6")] {
+        docker(&engine, &format!("network create {with} --subnet 10.7.0.0/24 --subnet fd07::/64 {name}"))
+            .ok();
+        let shown = docker(
+            &engine,
+            &format!("network inspect -f {{{{range.IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}} {name}"),
+        );
+        ensure!(shown.ok() == if name == "four" { "10.7.0.0/24" } else { "fd07::/64" }, "{shown:?}");
+        docker(&engine, &format!("network rm {name}")).ok();
+    }
+    Ok(())
+}
+
+#[test]
 fn a_network_of_higher_priority_is_the_way_out_at_once() -> Result<()> {
     let engine = engine()?;
     for (name, number) in [("a", 1), ("b", 2), ("c", 3)] {

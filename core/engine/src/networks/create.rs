@@ -11,6 +11,9 @@ use super::{Known, built_in, configuration, is_link_name, options, pools, withou
 use crate::Engine;
 use crate::registry::lock;
 
+/// Names the bridge; it may be there already.
+const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+
 /// What a client asks for.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkRequest {
@@ -89,6 +92,7 @@ impl Engine {
             network.pools = self.pools(&known, &request, (&network, &used))?;
             check_host(&network, &used_by_host)?;
             check_bridge(&known, &network, &self.settings().bridge())?;
+            self.check_link(&network)?;
             known.check_parent(&network)?;
         }
         self.ports.records.put_network(&network)?;
@@ -98,6 +102,16 @@ impl Engine {
         self.make_parent(&network)?;
         self.tell_network(&network, "create", None);
         Ok(network)
+    }
+
+    /// What has the name of the bridge already is one.
+    fn check_link(&self, network: &Network) -> Result<()> {
+        let name = network.bridge();
+        let named = network.driver == Driver::Bridge && network.options.contains_key(BRIDGE_NAME);
+        if named && self.ports.networks.has_bridge(&name)? == Some(false) {
+            return Err(Error::internal(format!("existing interface {name} is not a bridge")));
+        }
+        Ok(())
     }
 
     /// What the engine's flags say of new networks, where nobody says it of this one.
@@ -229,7 +243,22 @@ fn check(request: &mut NetworkRequest) -> Result<Driver> {
     if request.ipv4 == Some(false) && request.ipv6 != Some(true) {
         return Err(Error::invalid("IPv4 or IPv6 must be enabled"));
     }
+    check_subnets(request, driver)?;
     Ok(driver)
+}
+
+/// Those of a version that was switched off are of no use, as with Docker; of the other there is one a bridge.
+fn check_subnets(request: &mut NetworkRequest, driver: Driver) -> Result<()> {
+    if request.config_only {
+        return Ok(());
+    }
+    let versions = (request.ipv4, request.ipv6);
+    request.pools.retain(|pool| if pool.subnet.is_six() { versions.1 } else { versions.0 } != Some(false));
+    let six = request.pools.iter().filter(|pool| pool.subnet.is_six()).count();
+    if driver == Driver::Bridge && six.max(request.pools.len() - six) > 1 {
+        return Err(Error::forbidden("bridge driver doesn't support multiple subnets"));
+    }
+    Ok(())
 }
 
 /// The name of a bridge is one of a link, and nobody else's.

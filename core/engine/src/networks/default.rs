@@ -143,7 +143,7 @@ impl Engine {
     fn default_on(&self, host: &[(Prefix, String)]) -> Result<DefaultNetwork> {
         let mut said = self.settings().default_network.clone();
         let Some(bridge) = &said.bridge else { return Ok(said) };
-        if !self.ports.networks.has_bridge(bridge)? {
+        if !self.ports.networks.has_bridge(bridge)?.unwrap_or(false) {
             let words = format!("bridge device with non default name {bridge} must be created manually");
             return Err(Error::invalid(words));
         }

@@ -150,11 +150,17 @@ pub fn resolv_conf(record: &Container, facts: &Facts) -> String {
     let host = &record.host_config;
     let search = chosen(&host.dns_search, &facts.settings.dns_search);
     let mut options = chosen(&host.dns_options, &facts.settings.dns_options);
+    let kept_options = !facts.own_server && options.is_empty();
+    // Some programs read only one line of them.
+    if facts.own_server && options.is_empty() {
+        let of_host = facts.resolv_conf.lines().filter_map(|line| line.trim().strip_prefix("options"));
+        options.extend(of_host.flat_map(str::split_whitespace).map(str::to_owned));
+    }
     let kept = |line: &&str| {
         let word = line.split_whitespace().next().unwrap_or_default();
         let replaced = word == "nameserver"
             || (matches!(word, "search" | "domain") && !search.is_empty())
-            || (word == "options" && !options.is_empty());
+            || (word == "options" && !kept_options);
         !word.is_empty() && !word.starts_with(['#', ';']) && !replaced
     };
     let mut lines: Vec<String> = facts.resolv_conf.lines().filter(kept).map(str::to_owned).collect();

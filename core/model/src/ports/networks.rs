@@ -14,8 +14,8 @@ pub trait Networks: Send + Sync {
     /// Blocks of addresses that the host's routes and links use, with the name of the link.
     fn used_by_host(&self) -> Result<Vec<(Prefix, String)>>;
 
-    /// Whether the host has a bridge of this name.
-    fn has_bridge(&self, name: &str) -> Result<bool>;
+    /// Whether the host's link of this name is a bridge; nothing when there is none.
+    fn has_bridge(&self, name: &str) -> Result<Option<bool>>;
 
     /// Makes the network's bridge and its rules, or the link of the host that its containers hang on; nothing happens
     /// when all is there.

@@ -116,12 +116,16 @@ impl NetworkFlags {
                  --icc or --iptables to true"
             );
         }
+        let four = prefix("bip", self.bip.as_deref(), false)?;
+        if let Some(own) = four.filter(|own| own.length < 31 && *own == own.network()) {
+            bail!("failed to allocate gateway ({}): Address already in use", own.address);
+        }
         let absent = self.bridge.as_deref() == Some("none");
         Ok(DefaultNetwork {
             absent,
             bridge: self.bridge.clone().filter(|_| !absent),
             four: Block {
-                address: prefix("bip", self.bip.as_deref(), false)?,
+                address: four,
                 range: prefix("fixed-cidr", self.fixed_cidr.as_deref(), false)?.map(|range| range.network()),
                 gateway: address("default-gateway", self.default_gateway.as_deref())?,
             },
@@ -211,6 +215,7 @@ mod tests {
         for (json, words) in [
             (r#"{"bip": "10.0.0.1"}"#, "invalid CIDR address: 10.0.0.1"),
             (r#"{"bip": "fd00::1/64"}"#, "invalid CIDR address: fd00::1/64"),
+            (r#"{"bip": "10.33.0.0/24"}"#, "failed to allocate gateway (10.33.0.0): Address already in use"),
             (r#"{"bip": "10.0.0.1/24", "bridge": "br0"}"#, "mutually exclusive options"),
             (r#"{"icc": false, "iptables": false}"#, "ICC=false uses iptables to function"),
             (r#"{"mtu": 10}"#, "invalid MTU number: 10"),

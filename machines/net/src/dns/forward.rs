@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use domain::base::iana::Rcode;
 use domain::base::{Header, Message};
 use rustix::net::{AddressFamily, SocketType};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::timeout;
 
@@ -142,8 +142,12 @@ async fn by_datagram(socket: OwnedFd, server: SocketAddr, question: &Question<'_
     let (bytes, id) = renumbered(question);
     socket.send(&bytes).await?;
     loop {
-        match timeout(AGAIN, socket.readable()).await {
-            Ok(ready) => ready?,
+        match timeout(AGAIN, socket.ready(Interest::READABLE | Interest::ERROR)).await {
+            Ok(ready) => {
+                if ready?.is_error() {
+                    refused(&socket)?;
+                }
+            }
             Err(_) => drop(socket.send(&bytes).await?),
         }
         match received(&socket) {
@@ -154,6 +158,13 @@ async fn by_datagram(socket: OwnedFd, server: SocketAddr, question: &Question<'_
             Err(error) => return Err(error),
         }
     }
+}
+
+/// That nobody listens there is said by no packet that could be read.
+fn refused(socket: &UdpSocket) -> io::Result<()> {
+    // It is not waited for again.
+    let _ = socket.try_io(Interest::ERROR, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+    socket.take_error()?.map_or(Ok(()), Err)
 }
 
 /// Takes one packet, of any size: memory is needed while it is here, not while it is waited for.

@@ -181,10 +181,10 @@ impl Networks for HostNetworks {
         self.with_links(used).map_err(failed("cannot look at the host's networks"))
     }
 
-    fn has_bridge(&self, name: &str) -> Result<bool> {
+    fn has_bridge(&self, name: &str) -> Result<Option<bool>> {
         let found = self.with_links(|links| links.find(name));
         let found = found.map_err(failed(format!("cannot look for the bridge {name}")))?;
-        Ok(found.is_some_and(|link| link.kind == "bridge"))
+        Ok(found.map(|link| link.kind == "bridge"))
     }
 
     fn set_up(&self, network: &Network) -> Result<()> {

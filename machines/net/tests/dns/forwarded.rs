@@ -1,7 +1,7 @@
 //! Names of the world outside.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dhow_model::ports::Servers;
 use domain::base::Rtype;
@@ -126,7 +126,10 @@ fn the_next_server_is_asked_when_one_fails_refuses_or_is_silent() {
     let second = serve(&lab.outside, OUTSIDE6);
     // Nobody is there, and this is told at once.
     engine.host_asks(&[HOST4, OUTSIDE6]);
+    let begin = Instant::now();
     assert_eq!(ask(&container, "www.example", Rtype::A).records, ["203.0.113.1"]);
+    // Sooner than the question would be sent again.
+    assert!(begin.elapsed() < Duration::from_millis(1400), "{:?}", begin.elapsed());
     // The same question is answered by both, with a failure.
     engine.host_asks(&[OUTSIDE4, OUTSIDE6]);
     assert_eq!(ask(&container, "failing.example", Rtype::A).code, Rcode::SERVFAIL);
