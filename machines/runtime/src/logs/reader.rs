@@ -160,8 +160,10 @@ impl LogReader {
         let mut after = files::open_all(&self.path)?.into_iter();
         for file in after.by_ref() {
             // It may have been compressed meanwhile: then it is another file, which begins alike.
-            let again = || Ok(file.first_entry(self.form)?.as_ref().map(fingerprint) == first);
-            if file.identity()? == known || file.compressed && again().unwrap_or_else(|_: io::Error| false) {
+            let again = || -> io::Result<bool> {
+                Ok(file.first_entry(self.form)?.as_ref().map(fingerprint) == first)
+            };
+            if file.identity()? == known || file.compressed && again().unwrap_or(false) {
                 break;
             }
         }
