@@ -21,6 +21,15 @@ pub fn open(root: impl AsFd, path: &Path, flags: OFlags, mode: Mode) -> io::Resu
     retry(|| rustix::fs::openat2(root.as_fd(), non_empty(path), flags | OFlags::CLOEXEC, mode, resolve))
 }
 
+/// Opens `path` below `root`; a link that leads out of it is refused.
+///
+/// # Errors
+/// The kernel's: `EXDEV` for what leads out, `ELOOP` for a magic link.
+pub fn open_beneath(root: impl AsFd, path: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    retry(|| rustix::fs::openat2(root.as_fd(), non_empty(path), flags | OFlags::CLOEXEC, mode, resolve))
+}
+
 /// A handle on what is at `path`, without any right to read it; a link at its end is followed.
 ///
 /// # Errors

@@ -4,10 +4,14 @@
 //! Left out is what shows addresses (a struct that Go holds by a pointer within another), the words about
 //! a function that fails, and what is in the order of Docker's chance (names of one image).
 
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::Result;
 use dhow_conformance::{docker, engine};
 use dhow_testkit::Engine;
-use dhow_testkit::process::Answer;
+use dhow_testkit::engine::binary;
+use dhow_testkit::process::{self, Answer};
 
 /// Listings with their placeholders.
 const LISTINGS: &[(&[&str], &str)] = &[
@@ -460,5 +464,28 @@ fn every_document_is_shown_as_docker_shows_it() -> Result<()> {
         differences.extend(compared.filter_map(|arguments| difference(&engine, &arguments)));
     }
     assert!(differences.is_empty(), "{} differ:\n{}", differences.len(), differences.concat());
+    Ok(())
+}
+
+#[test]
+fn what_the_client_knows_needs_no_engine() -> Result<()> {
+    let Some(docker) = docker() else { return Ok(()) };
+    let place = tempfile::tempdir()?;
+    let nowhere = format!("unix://{}", place.path().join("none.sock").display());
+    let said = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).env("DOCKER_HOST", &nowhere).env("DOCKER_CONFIG", place.path());
+        process::answer(&mut command, b"").map(|answer| (answer.status, answer.stdout, answer.stderr))
+    };
+    for (arguments, status) in [
+        (["info", "-f", "{{.ClientInfo.Context}}"], 0),
+        (["info", "-f", "{{.ClientInfo.Debug}} {{.Containers}} {{.ServerVersion}}"], 1),
+        (["info", "-f", "{{len .ServerErrors}}"], 1),
+        (["version", "-f", "{{.Client.Os}} {{.Client.Context}}"], 1),
+    ] {
+        let ours = said(&binary()?, &arguments)?;
+        assert_eq!(ours, said(&docker, &arguments)?, "{arguments:?}");
+        assert_eq!(ours.0, status, "{arguments:?}");
+    }
     Ok(())
 }

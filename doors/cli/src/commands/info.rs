@@ -23,27 +23,51 @@ pub(crate) const COMMAND: Command = Command {
 };
 
 fn run(session: &Session, parsed: &Parsed) -> Result<()> {
-    let answer = session.send(Request::get(&["info"])).and_then(|response| Ok(response.json::<Json>()?));
     let format = parsed.text_or_empty("format");
     let context = session.host()?.context;
-    if format.is_empty() {
-        let mut page = client_page(&context);
-        if let Ok(info) = &answer {
-            page.push_str(&server_page(info));
-        }
-        session.print(&page)?;
-        for warning in answer?.get("Warnings").and_then(Json::as_array).into_iter().flatten() {
-            eprintln!("{}", value::printed(warning));
-        }
-        return Ok(());
+    if !format.is_empty() {
+        return formatted(session, format, &context);
     }
-    let mut document = answer?;
-    if let Some(fields) = document.as_object_mut() {
-        fields.insert("ClientInfo".to_owned(), client_info(&context));
+    let answer = ask(session);
+    let mut page = client_page(&context);
+    if let Ok(info) = &answer {
+        page.push_str(&server_page(info));
     }
-    let (text, shown) = Shown::by(format)?.partly(&document, "system.dockerInfo", "");
+    session.print(&page)?;
+    for warning in answer?.get("Warnings").and_then(Json::as_array).into_iter().flatten() {
+        eprintln!("{}", value::printed(warning));
+    }
+    Ok(())
+}
+
+fn ask(session: &Session) -> Result<Json> {
+    Ok(session.send(Request::get(&["info"]))?.json::<Json>()?)
+}
+
+/// What only the client knows is told without an engine; else what is known without one, and then why there is none.
+fn formatted(session: &Session, format: &str, context: &str) -> Result<()> {
+    let shown = Shown::by(format)?;
+    let client = json!({"ClientInfo": client_info(context)});
+    if names_a_field(format)
+        && let (text, Ok(())) = shown.partly(&client, "system.clientOnly", "")
+    {
+        return session.print(&text);
+    }
+    let (mut document, failure) = match ask(session) {
+        Ok(document) => (document, None),
+        Err(error) => (json!({}), Some(error)),
+    };
+    if let (Some(fields), Json::Object(client)) = (document.as_object_mut(), client) {
+        fields.extend(client);
+    }
+    let (text, rendered) = shown.partly(&document, "system.dockerInfo", "");
     session.print(&text)?;
-    shown
+    failure.map_or(rendered, Err)
+}
+
+/// Docker's guess: a dot and a letter. What shows the whole has none.
+fn names_a_field(format: &str) -> bool {
+    format.as_bytes().windows(2).any(|two| two[0] == b'.' && two[1].is_ascii_alphabetic())
 }
 
 fn client_info(context: &str) -> Json {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dhow_model::ports::{MountedTree, UserSpace};
 use dhow_model::{ContainerId, Error, ImageId, Result};
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
@@ -84,10 +84,8 @@ fn part(tree: &OwnedFd, place: &Path, below: &Path) -> rustix::io::Result<OwnedF
     rustix::thread::unshare(UnshareFlags::NEWNS)?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     move_mount(tree, "", rustix::fs::CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let found =
-        rustix::io::retry_on_intr(|| rustix::fs::openat2(tree, below, flags, Mode::empty(), resolve))?;
+    let found = dhow_sys::path::open_beneath(tree, below, OFlags::PATH, Mode::empty());
+    let found = found.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     open_tree(&found, "", clone | OpenTreeFlags::AT_EMPTY_PATH)
 }

@@ -169,6 +169,7 @@ const SHAPES: &[(&str, &str)] = &[
         "system.dockerInfo",
         "+system.Info ServerErrors:[]text UserName ClientInfo:*system.clientInfo ClientErrors:[]text",
     ),
+    ("system.clientOnly", "ClientInfo:*system.clientInfo ClientErrors:[]text"),
     ("system.clientInfo", "Debug:bool +system.clientVersion Plugins:[]any Warnings:[]text"),
     (
         "system.Info",
