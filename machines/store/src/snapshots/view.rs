@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use dhow_model::container::{MountKind, MountPoint};
 use dhow_model::ports::ArchiveTarget;
+use rustix::io::Errno;
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
@@ -120,10 +121,13 @@ fn guard(root: &OwnedFd, point: &Path) -> io::Result<()> {
     dhow_sys::mount::attach(copy(&place, false)?, &place, &[])
 }
 
+/// False where the kernel does not tell: a mount point that is laid over itself once more is what it was.
 fn is_mount_root(place: &OwnedFd) -> io::Result<bool> {
     use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};
-    let found = statx(place, "", AtFlags::EMPTY_PATH, StatxFlags::empty())?;
-    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    match statx(place, "", AtFlags::EMPTY_PATH, StatxFlags::empty()) {
+        Err(Errno::NOSYS) => Ok(false),
+        found => Ok(found?.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
+    }
 }
 
 fn copy(place: &OwnedFd, recursive: bool) -> io::Result<OwnedFd> {
