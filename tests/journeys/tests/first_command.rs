@@ -52,6 +52,24 @@ fn neither_engine_nor_monitors_hold_what_a_command_was_started_with() -> Result<
     Ok(())
 }
 
+/// Who asks for the version of what is there is told that nothing is, and finds it so afterwards.
+#[test]
+fn asking_for_the_version_starts_nothing() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let script = format!(
+        "mount -t tmpfs none /run; export DHOW_DATA_ROOT={}; {} version; echo status $?; ls -A /run",
+        directory.path().join("data").display(),
+        engine::binary()?.display()
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
+    let answer = process::answer(command.env_remove("DOCKER_HOST").env_remove("DHOW_HOST"), b"")?;
+    assert!(answer.stdout.starts_with("Client:\n Version:"), "{}", answer.stdout);
+    assert!(answer.stdout.ends_with("\nstatus 1\n"), "{}", answer.stdout);
+    assert!(answer.stderr.starts_with("Cannot connect to the Docker daemon at unix:///run/dhow/dhow.sock"));
+    Ok(())
+}
+
 /// Which of a process and its children have a file open.
 fn holders(pid: i32, file: &Path) -> Result<Vec<i32>> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;

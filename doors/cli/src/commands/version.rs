@@ -79,7 +79,8 @@ fn run(session: &Session, parsed: &Parsed) -> Result<()> {
 }
 
 fn server(session: &Session) -> Result<Json> {
-    let mut server: Json = session.send(Request::get(&["version"]))?.json()?;
+    // Who asks what there is does not want that there be something.
+    let mut server: Json = session.found_client()?.send(Request::get(&["version"]))?.json()?;
     let components = server.get_mut("Components").and_then(Json::as_array_mut);
     for component in components.into_iter().flatten() {
         let built = component.pointer("/Details/BuildTime").and_then(Json::as_str).map(time::calendar);
