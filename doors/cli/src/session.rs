@@ -167,6 +167,11 @@ impl Session {
         new_client(&self.host()?)
     }
 
+    /// The same; it is started only where that was asked for in so many words.
+    pub(crate) fn found_client(&self) -> Result<Client> {
+        if self.globals.is_on("autostart") { self.client().cloned() } else { self.present_client() }
+    }
+
     /// Sends one request to the engine.
     pub(crate) fn send(&self, request: Request<'_>) -> Result<Response> {
         Ok(self.client()?.send(request)?)
