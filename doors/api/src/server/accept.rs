@@ -97,7 +97,8 @@ async fn begin(accepted: Accepted, unread: Unread<Socket>, service: impl Service
 }
 
 async fn connection(socket: Socket, unread: Unread<Socket>, service: impl Service, end: End) {
-    let answering = end.clone();
+    let (shutter, shut) = end::channel();
+    let answering = end.or(&shut);
     let handler = service_fn(move |request| {
         let (service, end) = (service.clone(), answering.clone());
         async move { Ok::<_, Infallible>(service.answer(request, end).await) }
@@ -110,7 +111,7 @@ async fn connection(socket: Socket, unread: Unread<Socket>, service: impl Servic
     if remote {
         builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE);
     }
-    let wire = Wire::new(socket, unread, remote);
+    let wire = Wire::new(socket, unread, remote).telling(shutter);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(wire), handler);
     tokio::pin!(connection);
     let result = tokio::select! {

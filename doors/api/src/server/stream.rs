@@ -147,13 +147,13 @@ pub(crate) fn body(bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static
     StreamBody::new(bytes.map(|item| item.map(Frame::data))).boxed_unsync()
 }
 
-/// 200 with what `bytes` yields, until it or the server ends.
+/// 200 with what `bytes` yields, until it or the server ends, or the client has shut its side.
 pub(crate) fn endless(
     media_type: &'static str,
     bytes: impl Stream<Item = Bytes> + Send + 'static,
     end: End,
 ) -> Response {
-    let bytes = bytes.take_until(end.reached()).map(Ok);
+    let bytes = bytes.take_until(end.reached_or_shut()).map(Ok);
     let mut response = answer::with_body(StatusCode::OK, body(bytes));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
@@ -164,7 +164,7 @@ pub(crate) fn endless(
 pub(crate) fn ending(response: Response, end: End, gone: Arc<AtomicBool>) -> Response {
     let (head, streamed) = response.into_parts();
     let raised = RaiseOnDrop(gone);
-    let pieces = BodyDataStream::new(streamed).take_until(end.reached());
+    let pieces = BodyDataStream::new(streamed).take_until(end.reached_or_shut());
     let watched = pieces.inspect(move |_| {
         // The closure owns the flag, and goes with the stream.
         let _ = &raised;

@@ -198,6 +198,14 @@ async fn a_client_that_is_refused_while_it_uploads_gets_its_answer() {
     assert!(answer.starts_with("HTTP/1.1 409 Conflict\r\n"), "{answer}");
 }
 
+/// As `dial-stdio` does when the program that it serves is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_shuts_its_side_ends_endless_answers() {
+    let server = Server::start();
+    let answer = server.talk("GET /endless HTTP/1.1\r\nHost: d\r\n\r\n", "\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("0\r\n\r\n"), "{answer}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_server_ends_endless_answers() {
     let mut server = Server::start();

@@ -30,7 +30,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::barrier::Barrier;
-use super::gone::Gone;
+use super::end::Ender;
+use super::gone::{Gone, Sign};
 use super::hold::{Hold, Unread};
 
 /// The header by which a handler knows such a request: its value is the `Upgrade` protocol.
@@ -64,6 +65,8 @@ pub(crate) struct Wire<S> {
     patience: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
     gone: Gone,
+    /// Told when a client that is here has shut its side.
+    shut: Option<Ender>,
     /// Told late: the end of a request from elsewhere.
     end: Option<Pin<Box<Sleep>>>,
     taken_over: bool,
@@ -94,9 +97,15 @@ impl<S> Wire<S> {
             patience: PATIENCE,
             deadline: None,
             gone: Gone::default(),
+            shut: None,
             end: None,
             taken_over: false,
         }
+    }
+
+    /// The same, which tells that the client has shut its side.
+    pub(crate) fn telling(self, shut: Ender) -> Self {
+        Self { shut: Some(shut), ..self }
     }
 
     /// The stream is the hijacker's from here on: writes nothing more until the other end has read what was written.
@@ -249,6 +258,14 @@ impl<S: Barrier> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Self { gone, stream, taken_over, shut, .. } = self;
+        while !*taken_over && ready!(gone.poll(context, || stream.handle())) == Sign::Shut {
+            shut.iter().for_each(Ender::end);
+        }
+        if *taken_over { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     fn poll_hold(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(hold) = &mut self.hold {
             ready!(hold.poll(context, || (self.unread)(&self.stream)));
@@ -281,8 +298,7 @@ impl<S: Barrier> AsyncWrite for Wire<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_status_line(context))?;
-        let Self { gone, stream, taken_over, .. } = &mut *self;
-        if !*taken_over && gone.poll(context, || stream.handle()).is_ready() {
+        if self.poll_gone(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         Pin::new(&mut self.stream).poll_flush(context)

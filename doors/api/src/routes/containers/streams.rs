@@ -119,7 +119,8 @@ pub(super) async fn logs(call: Call, id: String) -> Answer {
         }
         Ok(())
     });
-    Ok(stream::ending(answer.await?, call.end, gone))
+    let end = if follow { call.end } else { call.end.of_server() };
+    Ok(stream::ending(answer.await?, end, gone))
 }
 
 fn log_query(query: &Query) -> Result<LogQuery> {
