@@ -57,16 +57,19 @@ fn neither_engine_nor_monitors_hold_what_a_command_was_started_with() -> Result<
 fn asking_for_the_version_starts_nothing() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let script = format!(
-        "mount -t tmpfs none /run; export DHOW_DATA_ROOT={}; {} version; echo status $?; ls -A /run",
+        "mount -t tmpfs none /run; export DHOW_DATA_ROOT={}; {dhow} version; echo status $?; ls -A /run; \
+         {dhow} version --format '{{{{.Server.Version}}}}' 2>&1",
         directory.path().join("data").display(),
-        engine::binary()?.display()
+        dhow = engine::binary()?.display()
     );
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
     let answer = process::answer(command.env_remove("DOCKER_HOST").env_remove("DHOW_HOST"), b"")?;
     assert!(answer.stdout.starts_with("Client:\n Version:"), "{}", answer.stdout);
-    assert!(answer.stdout.ends_with("\nstatus 1\n"), "{}", answer.stdout);
-    assert!(answer.stderr.starts_with("Cannot connect to the Docker daemon at unix:///run/dhow/dhow.sock"));
+    let words =
+        "Cannot connect to the Docker daemon at unix:///run/dhow/dhow.sock. Is the docker daemon running?\n";
+    assert!(answer.stdout.ends_with(&format!("\nstatus 1\n\n{words}")), "{}", answer.stdout);
+    assert_eq!(answer.stderr, words);
     Ok(())
 }
 
