@@ -7,6 +7,8 @@
 //! the command line.
 
 pub mod client;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod routes;
 mod server;
 mod types;

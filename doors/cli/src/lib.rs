@@ -18,6 +18,8 @@ mod contexts;
 mod error;
 mod flags;
 mod format;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod overview;
 mod session;
 mod settings;

@@ -91,7 +91,8 @@ fn a_directory_that_a_container_has_is_not_taken_from_it() -> Result<()> {
     let wait = "while ! test -e /go; do sleep 0.05; done; cat /d/link";
     engine.docker(&["run", "-d", "--name", "long", "cargo:1", "sh", "-c", wait]).ok();
     assert_eq!(convert("directory").ok(), "cargo:1: 2 of 2 layers converted to directory");
-    engine.docker(&["exec", "long", "touch", "/go"]).ok();
+    // The container may end before the command that ends it, and take it along: its status is not asked.
+    let _ = engine.docker(&["exec", "long", "touch", "/go"]);
     assert_eq!(engine.docker(&["wait", "long"]).ok(), "0");
     assert_eq!(engine.docker(&["logs", "long"]).ok(), "x");
 

@@ -1,5 +1,7 @@
 //! The engine is killed at any time: containers go on, nothing acknowledged is lost.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
 use dhow_journeys::engine;
 use dhow_testkit::{Engine, until};
@@ -50,13 +52,15 @@ fn an_exit_while_the_engine_is_away_is_known_afterwards() -> Result<()> {
 fn the_program_can_be_replaced_while_containers_run() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let program = directory.path().join("dhow");
-    std::fs::copy(dhow_testkit::engine::binary()?, &program)?;
+    // Another process writes it: what a test beside this one spawns may hold our descriptors for a moment, and a file
+    // that is open to be written cannot be executed.
+    let put = || Command::new("cp").arg(dhow_testkit::engine::binary()?).arg(&program).status().context("cp");
+    ensure!(put()?.success());
     let mut engine = Engine::start_binary(&program, &[])?;
     engine.import_busybox()?;
     let script = "trap 'exit 3' TERM; n=0; while true; do echo line $n; n=$((n+1)); sleep 0.1; done";
     engine.docker(&["run", "-d", "--name", "stays", "busybox", "sh", "-c", script]).ok();
     engine.kill()?;
-    let content = std::fs::read(&program)?;
     std::fs::write(&program, "")?;
     let log = || -> Result<usize> {
         let id = std::fs::read_dir(engine.data().join("containers"))?.next().context("no container")??;
@@ -65,7 +69,7 @@ fn the_program_can_be_replaced_while_containers_run() -> Result<()> {
     };
     let lines = log()?;
     until("its monitor died with the file", || log().is_ok_and(|now| now > lines + 3))?;
-    std::fs::write(&program, content)?;
+    ensure!(put()?.success());
     engine.launch()?;
     engine.docker(&["exec", "stays", "true"]).ok();
     engine.docker(&["stop", "stays"]).ok();

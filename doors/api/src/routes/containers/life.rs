@@ -92,7 +92,7 @@ pub(super) async fn wait(call: Call, id: String) -> Answer {
         }
         Bytes::from(format!("{answer}\n"))
     };
-    Ok(stream::endless("application/json", futures_util::stream::once(line), call.end))
+    Ok(stream::endless("application/json", futures_util::stream::once(line), call.end.of_server()))
 }
 
 pub(super) async fn remove(call: Call, id: String) -> Answer {
